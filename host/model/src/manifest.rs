@@ -1,0 +1,1 @@
+//! `connector.toml`: what a connector offers and what it asks for.

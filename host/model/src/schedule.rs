@@ -1,0 +1,1 @@
+//! Retry schedules: exponential backoff with jitter, clamped waits.

@@ -1,0 +1,1 @@
+//! Webhook signature recipes that the host runs before any guest code.
