@@ -2,12 +2,68 @@
 //!
 //! Two questions are decided here and nowhere else: whether a rule *permits* a request, and whether one rule *covers*
 //! another (everything the other permits, it permits too). Grants, ceilings and upgrade diffs rest on the second.
+//!
+//! Who is involved: the manifest and the operator's configuration write patterns, the broker asks [`EgressRule::permits`]
+//! for every request and every redirect. What must always hold: deciding allocates nothing and takes time linear in the
+//! path for every pattern that parses; `covers` errs on the side of "no". Deliberately absent: addresses. What a name
+//! resolves to is vetted by the broker, after and besides these rules.
+
+mod host;
+mod method;
+mod path;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use host::{HostPattern, PatternError};
+pub use method::MethodSet;
+pub use path::PathPattern;
 
 /// A scheme that may be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Scheme {
+    /// Clear text; only where an operator opened it.
     Http,
+    /// TLS.
     Https,
+}
+
+impl Scheme {
+    /// The scheme of this name, in lower case.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "http" => Some(Self::Http),
+            "https" => Some(Self::Https),
+            _ => None,
+        }
+    }
+
+    /// The name, as URLs write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    /// The port that URLs of this scheme mean when they name none.
+    #[must_use]
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// One request as policy sees it: borrowed from the parsed URL that also goes on the wire, so that nothing is parsed
@@ -15,9 +71,94 @@ pub enum Scheme {
 /// `path` is percent-normalised by the URL parser, begins with `/` and has no query.
 #[derive(Debug, Clone, Copy)]
 pub struct Target<'a> {
+    /// The URL's scheme.
     pub scheme: Scheme,
+    /// Canonical host, see above.
     pub host: &'a str,
+    /// The port that is dialled.
     pub port: u16,
+    /// The method, in the case it is sent in.
     pub method: &'a str,
+    /// Path without query.
     pub path: &'a str,
+}
+
+/// Prints it as a person would write it: `GET https://api.github.com/user`.
+impl fmt::Display for Target<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}://", self.method, self.scheme)?;
+        host::write_authority(f, self.host, self.port, self.scheme)?;
+        f.write_str(self.path)
+    }
+}
+
+/// One kind of request that is asked for or approved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EgressRule {
+    /// Exact.
+    pub scheme: Scheme,
+    /// The hosts.
+    pub host: HostPattern,
+    /// Exact.
+    pub port: u16,
+    /// The methods; never empty when it was parsed.
+    pub methods: MethodSet,
+    /// The paths.
+    pub path: PathPattern,
+    /// Off until somebody switches it on.
+    #[serde(default)]
+    pub optional: bool,
+    /// Why, in the publisher's words: a claim, not a fact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl EgressRule {
+    /// Whether the request is one of those that this rule means. Allocates nothing.
+    #[must_use]
+    pub fn permits(&self, target: &Target<'_>) -> bool {
+        self.scheme == target.scheme
+            && self.port == target.port
+            && self.methods.contains(target.method)
+            && self.host.matches(target.host)
+            && self.path.matches(target.path)
+    }
+
+    /// Whether everything that `other` permits is permitted by this rule as well. Sound, and complete for the patterns
+    /// that can be written except where a pattern has no bounded answer; when in doubt it says no. The reason and
+    /// whether a rule is optional do not matter.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        self.scheme == other.scheme
+            && self.port == other.port
+            && self.methods.covers(other.methods)
+            && self.host.covers(&other.host)
+            && self.path.covers(&other.path)
+    }
+
+    /// Fills `${config.key}` in from a connection's configuration: a plain host name, an address, or either with a port
+    /// (which then replaces the rule's). Rules without a placeholder stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// When the key is missing, not a text, or not a host: the configuration is wrong.
+    pub fn expand(&self, config: &serde_json::Value) -> Result<Self, PatternError> {
+        let mut rule = self.clone();
+        if let HostPattern::Config(key) = &self.host {
+            let (host, port) = host::from_config(key, config)?;
+            rule.host = host;
+            rule.port = port.unwrap_or(self.port);
+        }
+        Ok(rule)
+    }
+}
+
+/// Prints it as the permission page says it: `GET, POST https://api.github.com/repos/**`.
+impl fmt::Display for EgressRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}://", self.methods, self.scheme)?;
+        host::write_authority(f, &self.host, self.port, self.scheme)?;
+        fmt::Display::fmt(&self.path, f)
+    }
 }

@@ -119,7 +119,10 @@ impl<K> Id<K> {
     /// The id with exactly these bytes, as the store keeps it.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self { bytes, kind: PhantomData }
+        Self {
+            bytes,
+            kind: PhantomData,
+        }
     }
 
     /// The bytes; they sort like the ids.
@@ -153,7 +156,10 @@ impl<K: Kind> FromStr for Id<K> {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        let error = || ParseIdError { text: text.chars().take(64).collect(), prefix: K::PREFIX };
+        let error = || ParseIdError {
+            text: text.chars().take(64).collect(),
+            prefix: K::PREFIX,
+        };
         let digits = text.strip_prefix(K::PREFIX).ok_or_else(error)?;
         if digits.len() != TEXT_LEN {
             return Err(error());

@@ -1,1 +1,279 @@
 //! `connector.toml`: what a connector offers and what it asks for.
+//!
+//! Who is involved: the connector's author writes it, packaging embeds it, install reads it before any code runs. What
+//! must always hold: a text is either a whole manifest or an error with its line and column; no key is ignored; every
+//! list, text and schema is bounded; what it says about itself (names, reasons) is text to show, never markup.
+
+use serde_json::Value;
+
+use crate::capability::{HostPattern, Scheme};
+use crate::grant::Grant;
+use crate::run::Mode;
+use crate::signature::Recipe;
+
+/// A manifest that has been read and checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Manifest {
+    /// `[a-z][a-z0-9-]{1,62}`.
+    pub id: String,
+    /// A semantic version (semver.org 2.0.0).
+    pub version: String,
+    /// The minor version of the contract, e.g. `0.1`.
+    pub contract: String,
+    /// For people.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// One word to file it under.
+    pub category: String,
+    /// An SPDX expression.
+    pub licence: String,
+    /// Where to read more.
+    pub links: Links,
+    /// What it asks for.
+    pub capabilities: Grant,
+    /// JSON Schema of a connection's configuration: an object.
+    pub config_schema: Value,
+    /// How its credentials are applied.
+    pub auth: Vec<AuthScheme>,
+    /// What can be synced.
+    pub streams: Vec<Stream>,
+    /// What it can receive.
+    pub webhooks: Vec<Webhook>,
+    /// What it can do.
+    pub actions: Vec<Action>,
+    /// How fast its vendor may be asked.
+    pub rate: Vec<RateHint>,
+}
+
+/// Where to read more; each is an `https` address.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Links {
+    /// The vendor.
+    pub website: Option<String>,
+    /// How to use the connector.
+    pub documentation: Option<String>,
+    /// The code.
+    pub source: Option<String>,
+}
+
+/// One way to authenticate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthScheme {
+    /// The credential's name, as the code asks for it.
+    pub name: String,
+    /// For people.
+    pub title: String,
+    /// How the secret gets into a request.
+    pub apply: Apply,
+    /// The only places it is sent to.
+    pub origins: Vec<OriginPattern>,
+    /// Where to get one.
+    pub help: Option<String>,
+}
+
+/// How a secret gets into a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Apply {
+    /// `authorization: Bearer …` (RFC 6750 §2.1).
+    Bearer,
+    /// A header of its own.
+    Header {
+        /// In lower case.
+        name: String,
+        /// Written before the secret.
+        prefix: String,
+    },
+    /// A parameter of the query.
+    Query {
+        /// The parameter.
+        name: String,
+    },
+    /// `authorization: Basic …` (RFC 7617).
+    Basic {
+        /// The fixed user whose password the secret is; without one the secret is `user:password`.
+        username: Option<String>,
+    },
+}
+
+/// The origins that a credential is bound to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OriginPattern {
+    /// Exact.
+    pub scheme: Scheme,
+    /// The hosts.
+    pub host: HostPattern,
+    /// Exact.
+    pub port: u16,
+}
+
+/// A named sequence of records.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stream {
+    /// Its name in code.
+    pub name: String,
+    /// For people.
+    pub title: String,
+    /// For people.
+    pub description: Option<String>,
+    /// The properties that make a record's id.
+    pub primary_key: Vec<String>,
+    /// How it resumes.
+    pub cursor: CursorKind,
+    /// Raised when old cursors cannot be read any more.
+    pub cursor_version: u32,
+    /// How it can be read; never empty.
+    pub modes: Vec<Mode>,
+    /// JSON Schema of a record.
+    pub schema: Value,
+}
+
+/// How a stream resumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CursorKind {
+    /// It does not.
+    None,
+    /// By the time of the last change.
+    Timestamp,
+    /// By a token that only the connector reads.
+    Opaque,
+}
+
+/// An address that a vendor calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// Its name in code.
+    pub name: String,
+    /// How the host verifies it.
+    pub recipe: Recipe,
+    /// What comes in.
+    pub events: Vec<EventKind>,
+    /// What makes two deliveries the same.
+    pub dedupe: Dedupe,
+    /// The header that says the event's kind, in lower case.
+    pub event_header: Option<String>,
+    /// Whether the code answers the vendor itself.
+    pub reply: bool,
+}
+
+/// A kind of event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventKind {
+    /// `issues.opened`, or `issues.*`.
+    pub kind: String,
+    /// For people.
+    pub description: String,
+}
+
+/// What makes two deliveries the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Dedupe {
+    /// The value of this header, in lower case.
+    Header(String),
+    /// The value at this place of the JSON body (RFC 6901).
+    JsonPointer(String),
+    /// The body's digest.
+    BodyHash,
+}
+
+/// A named operation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Action {
+    /// Its name in code.
+    pub name: String,
+    /// For people.
+    pub title: String,
+    /// For people.
+    pub description: String,
+    /// JSON Schema of what it takes.
+    pub input: Value,
+    /// JSON Schema of what it gives.
+    pub output: Value,
+    /// Whether doing it twice is doing it once.
+    pub idempotent: bool,
+}
+
+/// How fast a host may be asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RateHint {
+    /// The host.
+    pub host: HostPattern,
+    /// Requests per second, on average.
+    pub per_second: f64,
+    /// Requests at once after a pause.
+    pub burst: u32,
+    /// Requests under way at once.
+    pub concurrency: u32,
+}
+
+/// Why a text is not a manifest, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}, column {column}: `{path}`: {message}")]
+pub struct ManifestError {
+    /// From 1.
+    pub line: u32,
+    /// From 1, in characters.
+    pub column: u32,
+    /// `capabilities.egress[1].host`; empty for the whole text.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl ManifestError {
+    /// Every code that [`ManifestError::code`] can give.
+    pub const CODES: &[&str] = &["manifest.invalid"];
+
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        "manifest.invalid"
+    }
+}
+
+impl Manifest {
+    /// Reads `connector.toml`.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong, with its place.
+    pub fn parse(_text: &str) -> Result<Self, ManifestError> {
+        Err(ManifestError {
+            line: 1,
+            column: 1,
+            path: String::new(),
+            message: "is not read yet".into(),
+        })
+    }
+
+    /// `sha256:` and 64 hex digits over the exact text: what an approval is bound to.
+    #[must_use]
+    pub fn digest(text: &str) -> String {
+        let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+        format!("sha256:{}", data_encoding::HEXLOWER.encode(digest.as_ref()))
+    }
+
+    /// The stream of this name.
+    #[must_use]
+    pub fn stream(&self, name: &str) -> Option<&Stream> {
+        self.streams.iter().find(|stream| stream.name == name)
+    }
+
+    /// The webhook of this name.
+    #[must_use]
+    pub fn webhook(&self, name: &str) -> Option<&Webhook> {
+        self.webhooks.iter().find(|webhook| webhook.name == name)
+    }
+
+    /// The action of this name.
+    #[must_use]
+    pub fn action(&self, name: &str) -> Option<&Action> {
+        self.actions.iter().find(|action| action.name == name)
+    }
+
+    /// The auth scheme of this name.
+    #[must_use]
+    pub fn auth(&self, name: &str) -> Option<&AuthScheme> {
+        self.auth.iter().find(|scheme| scheme.name == name)
+    }
+}

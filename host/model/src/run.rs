@@ -27,7 +27,10 @@ impl RunState {
     /// Whether the run is over.
     #[must_use]
     pub const fn ended(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Partial | Self::Failed | Self::Cancelled)
+        matches!(
+            self,
+            Self::Succeeded | Self::Partial | Self::Failed | Self::Cancelled
+        )
     }
 
     /// Whether `next` may follow.
@@ -36,7 +39,10 @@ impl RunState {
         use RunState::{Cancelled, Failed, Partial, Queued, RetryWait, Running, Succeeded, WaitingRate};
         match self {
             Queued | WaitingRate | RetryWait => matches!(next, Running | Cancelled | Failed),
-            Running => matches!(next, Running | WaitingRate | RetryWait | Succeeded | Partial | Failed | Cancelled),
+            Running => matches!(
+                next,
+                Running | WaitingRate | RetryWait | Succeeded | Partial | Failed | Cancelled
+            ),
             Succeeded | Partial | Failed | Cancelled => false,
         }
     }

@@ -1,0 +1,1 @@
+//! The signature header taken apart.
