@@ -1,1 +1,51 @@
+//! The store: everything Sluice keeps, behind one door that is concrete, async and narrow.
+//!
+//! Who is involved: the service calls [`Store`]; one writer thread owns every change; readers look at the last commit.
+//!
+//! What must always hold:
+//! - An operation is answered only after the commit that holds it has returned (acknowledged means synced).
+//! - One operation is one transaction's worth: all of it is there or none of it. A cursor is never durable without its
+//!   records; a receipt is never `handled` without its events and changes.
+//! - Every key of an organization's data begins with the organization, and every operation is asked for by it.
+//! - A commit that returned an error has an unknown outcome: the store fails once and for all (`store.failed`), and the
+//!   process stops; the next start looks at what is there.
+//! - Secrets are on disk only sealed, under the key of their organization.
+//!
+//! **Cancel-safety**, for all of [`Store`]: dropping the future of a write before it is answered does not undo it; it
+//! may or may not be committed. Reads have no effect.
+//!
+//! Deliberately absent: tables, transactions and iterators (no type of the database leaves this crate, so that
+//! another one can stand behind the same door), network, guest code, waiting inside a transaction, and a guard
+//! against a disk that is nearly full (the standard library cannot ask; a full disk is a failed commit).
 
+mod error;
+mod page;
+mod store;
+
+pub mod api_key;
+pub mod org;
+
+pub mod connection;
+pub mod credential;
+pub mod hook;
+pub mod install;
+
+pub mod checkpoint;
+pub mod event;
+pub mod receipt;
+pub mod record;
+pub mod run;
+pub mod storage;
+pub mod trace;
+
+pub mod due;
+pub mod sweep;
+
+mod key;
+mod row;
+mod table;
+mod writer;
+
+pub use error::{Error, OpenError};
+pub use page::{Listing, Page};
+pub use store::{Disk, Options, Store};
