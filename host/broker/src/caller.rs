@@ -1,0 +1,113 @@
+//! On whose behalf a request is made, and what that call may still use.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sluice_model::grant::Rights;
+use sluice_model::id::{ConnectionId, OrgId};
+use sluice_model::limits::Limits;
+pub use sluice_model::manifest::RateHint;
+use tokio::sync::Semaphore;
+
+use crate::credential::Vault;
+use crate::placeholder::Placeholders;
+use crate::trace::Trace;
+
+/// One call of a guest, or one job of the host, as the broker sees it. Clones share trace and budget.
+#[derive(Clone)]
+pub struct Caller {
+    pub org: OrgId,
+    /// None before there is one: rate, breaker and pool then go by `connector`.
+    pub connection: Option<ConnectionId>,
+    pub connector: String,
+    pub rights: Arc<Rights>,
+    pub vault: Arc<dyn Vault>,
+    pub trace: Trace,
+    pub budget: Budget,
+    /// What the manifest says about the vendor's pace.
+    pub rates: Vec<RateHint>,
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Caller")
+            .field("org", &self.org)
+            .field("connection", &self.connection)
+            .field("connector", &self.connector)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whose rates, breakers and connections are used: tenants never share any.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Owner {
+    pub(crate) org: OrgId,
+    who: Who,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Who {
+    Connection(ConnectionId),
+    Connector(String),
+}
+
+impl Caller {
+    pub(crate) fn owner(&self) -> Owner {
+        let who = match self.connection {
+            Some(connection) => Who::Connection(connection),
+            None => Who::Connector(self.connector.clone()),
+        };
+        Owner { org: self.org, who }
+    }
+}
+
+/// What one call may still use. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Budget(Arc<Left>);
+
+#[derive(Debug)]
+struct Left {
+    requests: AtomicU32,
+    slots: Arc<Semaphore>,
+    placeholders: Placeholders,
+}
+
+impl Budget {
+    /// The budget of a call under these limits.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        let slots = usize::try_from(limits.http_concurrency)
+            .unwrap_or(usize::MAX)
+            .min(Semaphore::MAX_PERMITS);
+        Self(Arc::new(Left {
+            requests: AtomicU32::new(limits.http_requests),
+            slots: Arc::new(Semaphore::new(slots)),
+            placeholders: Placeholders::default(),
+        }))
+    }
+
+    /// Requests that may still be made.
+    #[must_use]
+    pub fn requests_left(&self) -> u32 {
+        self.0.requests.load(Ordering::Relaxed)
+    }
+
+    /// The placeholders of the call.
+    #[must_use]
+    pub fn placeholders(&self) -> &Placeholders {
+        &self.0.placeholders
+    }
+
+    /// Takes one request off; false when there is none left.
+    pub(crate) fn take_request(&self) -> bool {
+        self.0
+            .requests
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
+            .is_ok()
+    }
+
+    pub(crate) fn slots(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.0.slots)
+    }
+}
