@@ -1,0 +1,25 @@
+# The same recipes as `cargo xtask`, for those who have just.
+
+# List the recipes.
+default:
+    @just --list
+
+# Build, start a stand-in for GitHub and a server, and do the main job.
+demo *flags:
+    cargo xtask demo {{ flags }}
+
+# Everything CI runs.
+test *flags:
+    cargo xtask test {{ flags }}
+
+# The connectors of plugins/ into target/connectors/.
+build:
+    cargo xtask build
+
+# The hostile guests of fixtures/guests/.
+guests:
+    cargo xtask guests
+
+# Measure what bench/README.md says.
+bench *flags:
+    cargo xtask bench {{ flags }}

@@ -1,0 +1,122 @@
+//! Components: what is compiled for another target than the machine's, and put where the tests and the demo look for it.
+//!
+//! `plugins/*` become `target/connectors/<id>.wasm` with their `connector.toml` inside; `fixtures/guests` become
+//! `target/guests/<name>.wasm`. The bytes are written under a temporary name and renamed, so a reader never sees half of one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::place::{self, shown, toml_text};
+use crate::{embed, step, tool};
+
+/// Builds every connector of `plugins/`; gives the files, in the order of their directories.
+pub(crate) fn connectors() -> Result<Vec<PathBuf>> {
+    tool::wasm_target()?;
+    let mut written = Vec::new();
+    for package in place::packages("plugins")? {
+        let manifest = read_text(&package.join("connector.toml"))?;
+        let id = toml_text(&manifest, "", "id").with_context(|| {
+            format!(
+                "{}: no `id` before the first table",
+                shown(&package.join("connector.toml"))
+            )
+        })?;
+        let release = compile(&package, &[])?;
+        let component = release.join(format!("{}.wasm", library_name(&package)?));
+        let code = fs::read(&component).with_context(|| format!("read {}", component.display()))?;
+        let path = place::target().join("connectors").join(format!("{id}.wasm"));
+        let bytes = embed::embed_manifest(&code, &manifest);
+        place_file(&path, &bytes)?;
+        println!("   {} ({} KiB)", path.display(), bytes.len() / 1024);
+        written.push(path);
+    }
+    if written.is_empty() {
+        bail!("plugins/ holds no connector");
+    }
+    Ok(written)
+}
+
+/// Builds the hostile guests. What stands in `target/guests` and is no longer a guest goes away.
+pub(crate) fn guests() -> Result<()> {
+    let package = place::root().join("fixtures/guests");
+    if !package.join("Cargo.toml").is_file() {
+        println!("   fixtures/guests is not there yet");
+        return Ok(());
+    }
+    tool::wasm_target()?;
+    let examples = compile(&package, &["--examples"])?.join("examples");
+    let mut names: Vec<String> = Vec::new();
+    for entry in fs::read_dir(package.join("examples")).context("read fixtures/guests/examples")? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == "rs") {
+            names.extend(path.file_stem().map(|s| s.to_string_lossy().into_owned()));
+        }
+    }
+    let out = place::target().join("guests");
+    fs::create_dir_all(&out)?;
+    for entry in fs::read_dir(&out)? {
+        let path = entry?.path();
+        let stem = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if path.extension().is_some_and(|e| e == "wasm") && !names.contains(&stem) {
+            fs::remove_file(&path)?;
+        }
+    }
+    for name in &names {
+        let component = examples.join(format!("{name}.wasm"));
+        let code = fs::read(&component)
+            .with_context(|| format!("read {}: does Cargo.toml list it?", component.display()))?;
+        place_file(&out.join(format!("{name}.wasm")), &code)?;
+    }
+    println!("   {} guests in {}", names.len(), out.display());
+    Ok(())
+}
+
+/// Compiles the package for wasm; gives the directory that cargo put the results in.
+fn compile(package: &Path, more: &[&str]) -> Result<PathBuf> {
+    let dir = place::target().join("wasm");
+    step::run(
+        step::cargo()
+            .args([
+                "build",
+                "--quiet",
+                "--release",
+                "--target",
+                tool::WASM,
+                "--manifest-path",
+            ])
+            .arg(package.join("Cargo.toml"))
+            .args(more)
+            .arg("--target-dir")
+            .arg(&dir),
+    )?;
+    Ok(dir.join(tool::WASM).join("release"))
+}
+
+/// The name cargo gives the package's library file.
+fn library_name(package: &Path) -> Result<String> {
+    let path = package.join("Cargo.toml");
+    let text = read_text(&path)?;
+    let name = toml_text(&text, "lib", "name").or_else(|| toml_text(&text, "package", "name"));
+    Ok(name
+        .with_context(|| format!("{}: no package name", shown(&path)))?
+        .replace('-', "_"))
+}
+
+fn place_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    let partial = path.with_extension("partial");
+    fs::write(&partial, bytes).with_context(|| format!("write {}", partial.display()))?;
+    fs::rename(&partial, path).with_context(|| format!("write {}", path.display()))
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("read {}", shown(path)))
+}

@@ -1,0 +1,108 @@
+//! Tools that a step needs beside cargo: found, or installed by the ordinary package manager, or named in the error.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::place;
+use crate::step;
+
+/// The target that connectors and guests are compiled to.
+pub(crate) const WASM: &str = "wasm32-wasip2";
+
+/// The version that deny.toml is written for.
+const DENY: &str = "0.20.2";
+
+/// Adds the wasm target through rustup when the toolchain lacks it.
+pub(crate) fn wasm_target() -> Result<()> {
+    let sysroot = step::ask(
+        Command::new("rustc")
+            .current_dir(place::root())
+            .args(["--print", "sysroot"]),
+    );
+    let installed = sysroot.is_some_and(|dir| {
+        PathBuf::from(dir)
+            .join("lib/rustlib")
+            .join(WASM)
+            .join("lib")
+            .is_dir()
+    });
+    if installed {
+        return Ok(());
+    }
+    if step::ask(Command::new("rustup").arg("--version")).is_none() {
+        bail!(
+            "the target {WASM} is missing and rustup is not there to add it: install Rust from https://rustup.rs"
+        );
+    }
+    step::run(
+        Command::new("rustup")
+            .current_dir(place::root())
+            .args(["target", "add", WASM]),
+    )
+}
+
+/// The pinned cargo-deny, built from its source on first use into the target directory. Without optimization, because building
+/// it takes most of the time and checking takes two seconds either way.
+pub(crate) fn deny() -> Result<PathBuf> {
+    let tools = place::target().join("tools");
+    let path = tools
+        .join("bin")
+        .join(format!("cargo-deny{}", std::env::consts::EXE_SUFFIX));
+    let there = step::ask(Command::new(&path).arg("--version")).is_some_and(|says| says.ends_with(DENY));
+    if !there {
+        step::run(
+            step::cargo()
+                .env("CARGO_PROFILE_DEV_DEBUG", "0")
+                .args([
+                    "install",
+                    "--quiet",
+                    "--debug",
+                    "--locked",
+                    "--no-default-features",
+                    "cargo-deny",
+                    "--version",
+                    DENY,
+                ])
+                .arg("--root")
+                .arg(&tools)
+                .arg("--target-dir")
+                .arg(tools.join("build")),
+        )?;
+        // Half a gigabyte of intermediate files for a tool that is built once.
+        std::fs::remove_dir_all(tools.join("build"))?;
+    }
+    Ok(path)
+}
+
+/// Node's package manager, for the counterparts.
+pub(crate) fn npm() -> Result<Command> {
+    let node = step::ask(Command::new("node").arg("--version"));
+    let major = node
+        .as_deref()
+        .and_then(|v| v.trim_start_matches('v').split('.').next()?.parse::<u32>().ok());
+    match (major, node.as_deref()) {
+        (Some(20..), _) => {}
+        (_, Some(version)) => {
+            bail!("node {version} is too old for tests/counterparts: Node.js 20 or newer is needed")
+        }
+        (_, None) => bail!(
+            "node is not installed; tests/counterparts needs it: `apt-get install nodejs npm` (Node.js 20 or newer)"
+        ),
+    }
+    if step::ask(Command::new("npm").arg("--version")).is_none() {
+        bail!("npm is not installed; tests/counterparts needs it: `apt-get install npm`");
+    }
+    Ok(Command::new("npm"))
+}
+
+/// Python, for the peers that bench/ measures against.
+pub(crate) fn python() -> Result<Command> {
+    if step::ask(Command::new("python3").args(["-c", "import venv, ensurepip"])).is_none() {
+        bail!(
+            "python3 with venv is not there; bench/peers.sh needs it: `apt-get install python3 python3-venv`"
+        );
+    }
+    Ok(Command::new("python3"))
+}
