@@ -1,0 +1,53 @@
+//! Secrets as handles. A connector can put one on the wire and derive from it; it can't read it.
+//!
+//! There are no secrets outside the sandbox: on targets that are not wasm, [`open`] finds none.
+
+/// The keyed hashes the host offers, and how it writes them down.
+pub use crate::wit::sluice::connector::secrets::{Algorithm, Encoding};
+
+/// A handle on a secret of this connection, bound to the origins that the manifest gives it.
+#[derive(Debug)]
+pub struct Secret(crate::wit::sluice::connector::secrets::Secret);
+
+/// The secret that the manifest names, if this connection has it. The answer for somebody else's is the same: none.
+#[must_use]
+pub fn open(name: &str) -> Option<Secret> {
+    #[cfg(target_family = "wasm")]
+    return crate::wit::sluice::connector::secrets::open(name).map(Secret);
+    #[cfg(not(target_family = "wasm"))]
+    {
+        let _ = name;
+        None
+    }
+}
+
+impl Secret {
+    /// A text that stands for the value in a header, the query or the body of a request of this same call.
+    #[must_use]
+    pub fn placeholder(&self) -> String {
+        self.0.placeholder()
+    }
+
+    /// The keyed hash of `message`, as a new secret bound to the same origins.
+    #[must_use]
+    pub fn hmac(&self, algorithm: Algorithm, message: &[u8], encoding: Encoding) -> Self {
+        Self(self.0.hmac(algorithm, message, encoding))
+    }
+
+    /// A compact JWS over `header` and `claims` (JSON texts) signed with this secret, as a new secret.
+    ///
+    /// # Errors
+    /// `internal` with the reason: `alg` is neither HS256 nor RS256, or does not fit the key.
+    pub fn sign_jwt(&self, header: &str, claims: &str) -> Result<Self, crate::Error> {
+        self.0
+            .sign_jwt(header, claims)
+            .map(Self)
+            .map_err(crate::Error::internal)
+    }
+
+    /// Whether `signature` is the keyed hash of `message`; compared in constant time.
+    #[must_use]
+    pub fn verify_hmac(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+        self.0.verify_hmac(algorithm, message, signature)
+    }
+}

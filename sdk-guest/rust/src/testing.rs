@@ -1,0 +1,191 @@
+//! The sandbox played on an ordinary target, so that a connector's tests need no wasm: requests are answered by a
+//! function of the test, storage is a map, log lines are kept. Per thread, so tests do not meet.
+//!
+//! ```
+//! use sluice_sdk::{http, testing};
+//!
+//! testing::serve(|request| match request.url() {
+//!     "https://api.vendor.example/ok" => testing::answer(200, &[("etag", "\"1\"")], "{}"),
+//!     _ => testing::answer(404, &[], "{}"),
+//! });
+//! assert_eq!(http::get("https://api.vendor.example/ok").send()?.etag(), Some("\"1\""));
+//! assert!(http::get("https://api.vendor.example/other").send()?.ok().is_err());
+//! assert_eq!(testing::requests().len(), 2);
+//! # Ok::<(), sluice_sdk::Error>(())
+//! ```
+
+use std::cell::RefCell;
+
+use crate::http::{Error, Request, Response};
+use crate::log::Level;
+use crate::{Connection, ReadRequest, Receipt};
+
+type Vendor = Box<dyn FnMut(&Request) -> Result<Response, Error>>;
+
+thread_local! {
+    static VENDOR: RefCell<Option<Vendor>> = const { RefCell::new(None) };
+    static REQUESTS: RefCell<Vec<Request>> = const { RefCell::new(Vec::new()) };
+    static LINES: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lets `vendor` answer this thread's requests from now on, and forgets the earlier ones. Without it every request is
+/// [`Error::Denied`].
+pub fn serve(vendor: impl FnMut(&Request) -> Result<Response, Error> + 'static) {
+    VENDOR.with(|slot| *slot.borrow_mut() = Some(Box::new(vendor)));
+    REQUESTS.with(|requests| requests.borrow_mut().clear());
+}
+
+/// An answer for [`serve`].
+///
+/// # Errors
+/// Never: it is the type that a vendor function returns.
+pub fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Result<Response, Error> {
+    let headers = headers
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    Ok(Response {
+        status,
+        headers,
+        body: body.as_bytes().to_vec(),
+    })
+}
+
+/// The requests since [`serve`], in order.
+#[must_use]
+pub fn requests() -> Vec<Request> {
+    REQUESTS.with(|requests| requests.borrow().clone())
+}
+
+/// The log lines of this thread.
+#[must_use]
+pub fn lines() -> Vec<(Level, String)> {
+    LINES.with(|lines| lines.borrow().clone())
+}
+
+/// A connection with this configuration.
+#[must_use]
+pub fn connection(config: &str) -> Connection {
+    Connection {
+        id: "cnn_test".to_owned(),
+        config: config.to_owned(),
+        account: None,
+    }
+}
+
+/// A request for the first page of a stream, or for the one after `cursor`.
+#[must_use]
+pub fn read_request(stream: &str, cursor: Option<String>) -> ReadRequest {
+    ReadRequest {
+        stream_name: stream.to_owned(),
+        partition: None,
+        cursor,
+        window: None,
+        page_hint: 100,
+    }
+}
+
+/// A webhook as it arrives.
+#[must_use]
+pub fn receipt(headers: &[(&str, &str)], body: &str) -> Receipt {
+    Receipt {
+        id: "rcp_test".to_owned(),
+        received: 1_795_000_000_000,
+        method: "POST".to_owned(),
+        query: Vec::new(),
+        headers: headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+        body: body.as_bytes().to_vec(),
+    }
+}
+
+pub(crate) fn send(request: &Request) -> Result<Response, Error> {
+    REQUESTS.with(|requests| requests.borrow_mut().push(request.clone()));
+    VENDOR.with(|slot| match slot.borrow_mut().as_mut() {
+        Some(vendor) => vendor(request),
+        None => Err(Error::Denied(format!("{} {}", request.method(), request.url()))),
+    })
+}
+
+pub(crate) fn logged(level: Level, message: &str, _fields: Option<&str>) {
+    LINES.with(|lines| lines.borrow_mut().push((level, message.to_owned())));
+}
+
+pub(crate) mod storage {
+    //! The connection's storage as a map of this thread; without a quota.
+
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
+
+    use crate::storage::{Entry, Error};
+
+    thread_local! {
+        static MAP: RefCell<BTreeMap<String, Entry>> = const { RefCell::new(BTreeMap::new()) };
+    }
+
+    pub(crate) fn get(key: &str) -> Option<Entry> {
+        MAP.with(|map| map.borrow().get(key).cloned())
+    }
+
+    pub(crate) fn set(key: &str, value: &[u8], expect: Option<u64>) -> Result<(), Error> {
+        if !is_key(key) {
+            return Err(Error::InvalidKey);
+        }
+        MAP.with(|map| {
+            let mut map = map.borrow_mut();
+            let version = map.get(key).map_or(0, |entry| entry.version);
+            if expect.is_some_and(|expected| expected != version) {
+                return Err(Error::Conflict);
+            }
+            map.insert(
+                key.to_owned(),
+                Entry {
+                    value: value.to_vec(),
+                    version: version + 1,
+                },
+            );
+            Ok(())
+        })
+    }
+
+    pub(crate) fn delete(key: &str) -> Result<(), Error> {
+        if !is_key(key) {
+            return Err(Error::InvalidKey);
+        }
+        MAP.with(|map| map.borrow_mut().remove(key));
+        Ok(())
+    }
+
+    pub(crate) fn list_keys(prefix: &str, after: Option<&str>, limit: u32) -> Vec<String> {
+        MAP.with(|map| {
+            let map = map.borrow();
+            let matching = map.keys().filter(|key| key.starts_with(prefix));
+            let later = matching.filter(|key| after.is_none_or(|after| key.as_str() > after));
+            later.take(limit.min(1_000) as usize).cloned().collect()
+        })
+    }
+
+    fn is_key(key: &str) -> bool {
+        (1..=256).contains(&key.len()) && !key.chars().any(char::is_control)
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_version_counts_the_writes() {
+            assert_eq!(set("a", b"1", Some(0)), Ok(()));
+            assert_eq!(set("a", b"2", Some(0)), Err(Error::Conflict));
+            assert_eq!(set("a", b"2", Some(1)), Ok(()));
+            assert_eq!(get("a").map(|entry| entry.version), Some(2));
+            assert_eq!(set("", b"", None), Err(Error::InvalidKey));
+            assert_eq!(set("ab", b"", None), Ok(()));
+            assert_eq!(list_keys("a", Some("a"), 10), ["ab"]);
+            assert_eq!(delete("a"), Ok(()));
+            assert_eq!(get("a"), None);
+        }
+    }
+}
