@@ -162,3 +162,6 @@ impl fmt::Display for EgressRule {
         fmt::Display::fmt(&self.path, f)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,431 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// Made by the vendors' own libraries or taken from their documentation; every secret in it is made up.
+const VECTORS: &str = include_str!("../../tests/signatures.json");
+
+fn values(header: &str, prefix: &str, separator: Option<char>, encoding: Encoding) -> Hmac {
+    Hmac {
+        algorithm: Algorithm::HmacSha256,
+        encoding,
+        header: header.into(),
+        form: Form::Values {
+            prefix: prefix.into(),
+            separator,
+        },
+        signed: Template::body(),
+        timestamp: None,
+        tolerance: Duration::from_secs(300),
+        secret: SecretForm::default(),
+    }
+}
+
+fn timed(recipe: Hmac, signed: &str, place: TimestampPlace) -> Recipe {
+    let timestamp = Some(TimestampSource {
+        place,
+        unit: TimestampUnit::Seconds,
+    });
+    Recipe::Hmac(Hmac {
+        signed: Template::parse(signed).unwrap(),
+        timestamp,
+        ..recipe
+    })
+}
+
+fn svix(name: &str) -> Recipe {
+    let recipe = Hmac {
+        secret: SecretForm {
+            prefix: Some("whsec_".into()),
+            encoding: Some(Encoding::Base64),
+        },
+        ..values(&format!("{name}-signature"), "v1,", Some(' '), Encoding::Base64)
+    };
+    let signed = format!("{{header:{name}-id}}.{{timestamp}}.{{body}}");
+    timed(
+        recipe,
+        &signed,
+        TimestampPlace::Header(format!("{name}-timestamp")),
+    )
+}
+
+fn recipe(provider: &str) -> Recipe {
+    match provider {
+        "github" => Recipe::Hmac(values("x-hub-signature-256", "sha256=", None, Encoding::Hex)),
+        "stripe" => {
+            let form = Form::Fields {
+                separator: ',',
+                signature: "v1".into(),
+            };
+            let recipe = Hmac {
+                form,
+                ..values("stripe-signature", "", None, Encoding::Hex)
+            };
+            timed(recipe, "{timestamp}.{body}", TimestampPlace::Field("t".into()))
+        }
+        "svix" => svix("svix"),
+        "standardwebhooks" => svix("webhook"),
+        "slack" => timed(
+            values("x-slack-signature", "v0=", None, Encoding::Hex),
+            "v0:{timestamp}:{body}",
+            TimestampPlace::Header("x-slack-request-timestamp".into()),
+        ),
+        "zoom" => timed(
+            values("x-zm-signature", "v0=", None, Encoding::Hex),
+            "v0:{timestamp}:{body}",
+            TimestampPlace::Header("x-zm-request-timestamp".into()),
+        ),
+        "shopify" => Recipe::Hmac(values("x-shopify-hmac-sha256", "", None, Encoding::Base64)),
+        "sha1" => Recipe::Hmac(Hmac {
+            algorithm: Algorithm::HmacSha1,
+            ..values("x-signature", "", None, Encoding::Hex)
+        }),
+        "sha512" => Recipe::Hmac(Hmac {
+            algorithm: Algorithm::HmacSha512,
+            ..values("x-signature", "", None, Encoding::Base64)
+        }),
+        _ => panic!("{provider}"),
+    }
+}
+
+const PROVIDERS: [&str; 9] = [
+    "github",
+    "stripe",
+    "svix",
+    "standardwebhooks",
+    "slack",
+    "zoom",
+    "shopify",
+    "sha1",
+    "sha512",
+];
+
+fn secret(text: &str) -> Secret {
+    Secret::new(text.as_bytes().to_vec())
+}
+
+fn secs(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(seconds * 1000)
+}
+
+const NOW: u64 = 1_795_000_000;
+const KEY: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
+
+fn header(name: &str, value: &str) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+#[test]
+fn every_vector_verifies_and_none_with_a_flipped_byte() {
+    let vectors: Vec<serde_json::Value> = serde_json::from_str(VECTORS).unwrap();
+    assert_eq!(vectors.len(), 8);
+    for vector in vectors {
+        let text = |name: &str| vector[name].as_str().unwrap().to_owned();
+        let recipe = recipe(&text("provider"));
+        let headers: Vec<_> = vector["headers"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(n, v)| header(n, v.as_str().unwrap()))
+            .collect();
+        let (body, now) = (
+            text("body").into_bytes(),
+            secs(vector["now_unix"].as_u64().unwrap()),
+        );
+        let secrets = [secret("whsec_b2xk"), secret(&text("secret"))];
+        assert_eq!(recipe.verify(&headers, &body, &secrets, now), Ok(()), "{vector}");
+        assert!(
+            recipe.verify(&headers, &body, &secrets[..1], now).is_err(),
+            "{vector}"
+        );
+        for place in 0..body.len() {
+            let mut other = body.clone();
+            other[place] ^= 1;
+            assert_eq!(
+                recipe.verify(&headers, &other, &secrets, now),
+                Err(SignatureError::Mismatch)
+            );
+        }
+        for place in 0..headers.len() {
+            let mut without = headers.clone();
+            without.remove(place);
+            assert!(
+                recipe.verify(&without, &body, &secrets, now).is_err(),
+                "{vector} without {place}"
+            );
+            let mut twice = headers.clone();
+            twice.push(headers[place].clone());
+            assert!(
+                recipe.verify(&twice, &body, &secrets, now).is_err(),
+                "{vector} with {place} twice"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_signed_verifies() {
+    for provider in PROVIDERS {
+        let (recipe, secrets) = (recipe(provider), [secret(KEY)]);
+        let headers = recipe.sign(b"body", &secrets[0], secs(NOW));
+        assert!(!headers.is_empty(), "{provider}");
+        assert_eq!(
+            recipe.verify(&headers, b"body", &secrets, secs(NOW)),
+            Ok(()),
+            "{provider}"
+        );
+        assert_eq!(
+            recipe.verify(&headers, b"Body", &secrets, secs(NOW)),
+            Err(SignatureError::Mismatch)
+        );
+        let others = recipe.verify(&headers, b"body", &[secret("whsec_b3RoZXI=")], secs(NOW));
+        assert_eq!(others, Err(SignatureError::Mismatch), "{provider}");
+        assert_eq!(
+            recipe.verify(&[], b"body", &secrets, secs(NOW)),
+            Err(SignatureError::Missing),
+            "{provider}"
+        );
+    }
+}
+
+#[test]
+fn a_timestamp_that_is_none_is_refused() {
+    for provider in ["stripe", "svix", "slack"] {
+        let recipe = recipe(provider);
+        let Recipe::Hmac(hmac) = &recipe else {
+            panic!("{provider}")
+        };
+        let key = secret(KEY);
+        for stamp in [
+            "",
+            "-1795000000",
+            "9223372036854775808",
+            "18446744073709551616",
+            "1795000000.5",
+            "1795000000000",
+            "1.795e9",
+            "+1795000000",
+            "0x6b0",
+            "now",
+            "1795000301",
+            "1794999699",
+            "0",
+        ] {
+            let genuine = hmac.sign(b"body", &key, secs(NOW)).unwrap();
+            let now = NOW.to_string();
+            let headers: Vec<_> = genuine
+                .iter()
+                .map(|(n, v)| header(n, &v.replace(&now, stamp)))
+                .collect();
+            let refused = recipe.verify(&headers, b"body", std::slice::from_ref(&key), secs(NOW));
+            assert_eq!(refused, Err(SignatureError::Timestamp), "{provider} {stamp}");
+        }
+        let genuine = hmac.sign(b"body", &key, secs(NOW)).unwrap();
+        for (shift, fits) in [(0, true), (299, true), (300, true), (301, false), (600, false)] {
+            for now in [NOW + shift, NOW - shift] {
+                let verdict = recipe.verify(&genuine, b"body", std::slice::from_ref(&key), secs(now));
+                let expected = if fits {
+                    Ok(())
+                } else {
+                    Err(SignatureError::Timestamp)
+                };
+                assert_eq!(verdict, expected, "{provider} {shift}");
+            }
+        }
+    }
+    let headers = [header("stripe-signature", "v1=00")];
+    let refused = recipe("stripe").verify(&headers, b"", &[secret(KEY)], secs(NOW));
+    assert_eq!(refused, Err(SignatureError::Timestamp));
+}
+
+#[test]
+fn lists_are_read_and_bounded() {
+    let key = secret(KEY);
+    let find = |headers: &[(String, String)], name: &str| {
+        headers
+            .iter()
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| value.clone())
+            .unwrap()
+    };
+    let svix = recipe("svix");
+    let signed = svix.sign(b"body", &key, secs(NOW));
+    let good = find(&signed, "svix-signature");
+    let list = |text: String| -> Vec<_> {
+        signed
+            .iter()
+            .map(|(n, v)| header(n, if n == "svix-signature" { &text } else { v }))
+            .collect()
+    };
+    let verify = |text: String| {
+        svix.verify(
+            &list(text),
+            b"body",
+            &[secret("whsec_b2xk"), key.clone()],
+            secs(NOW),
+        )
+    };
+    assert_eq!(verify(format!("v1,AAAA v1a,xyz {good}")), Ok(()));
+    assert_eq!(verify(format!("{good} v2,AAAA")), Ok(()));
+    assert_eq!(verify(format!("{}{good}", "v1,AAAA ".repeat(15))), Ok(()));
+    assert_eq!(
+        verify(format!("{}{good}", "v1,AAAA ".repeat(16))),
+        Err(SignatureError::Mismatch)
+    );
+    assert_eq!(
+        verify(format!("{good} {}", "v1,AAAA ".repeat(1000))),
+        Err(SignatureError::Mismatch)
+    );
+    assert_eq!(verify(good.replace("v1,", "v1a,")), Err(SignatureError::Missing));
+    assert_eq!(verify("v1,".to_owned()), Err(SignatureError::Missing));
+    assert_eq!(
+        verify(good.trim_end_matches('=').to_owned()),
+        Err(SignatureError::Mismatch)
+    );
+    assert_eq!(verify("v1,====".to_owned()), Err(SignatureError::Mismatch));
+
+    let stripe = recipe("stripe");
+    let signed = find(&stripe.sign(b"body", &key, secs(NOW)), "stripe-signature");
+    let verify = |text: String| {
+        stripe.verify(
+            &[header("stripe-signature", &text)],
+            b"body",
+            std::slice::from_ref(&key),
+            secs(NOW),
+        )
+    };
+    assert_eq!(verify(signed.replace(",v1", ",v1=00,v0=11,v1")), Ok(()));
+    assert_eq!(
+        verify(format!("{signed},t={NOW}")),
+        Err(SignatureError::Timestamp)
+    );
+    assert_eq!(
+        verify(format!("{signed},{}", "v1=00,".repeat(40))),
+        Err(SignatureError::Mismatch)
+    );
+    assert_eq!(verify(format!("t={NOW}")), Err(SignatureError::Missing));
+}
+
+#[test]
+fn nothing_verifies_without_a_usable_secret() {
+    let github = recipe("github");
+    let headers = [header(
+        "x-hub-signature-256",
+        &format!("sha256={}", "0".repeat(64)),
+    )];
+    for secrets in [&[][..], &[secret("")]] {
+        assert_eq!(
+            github.verify(&headers, b"x", secrets, secs(NOW)),
+            Err(SignatureError::Secret)
+        );
+    }
+    // HMAC with an empty key is well defined; nobody may sign with it.
+    let empty = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, b""), b"x");
+    let headers = [header(
+        "x-hub-signature-256",
+        &format!("sha256={}", HEXLOWER.encode(empty.as_ref())),
+    )];
+    assert_eq!(
+        github.verify(&headers, b"x", &[secret("")], secs(NOW)),
+        Err(SignatureError::Secret)
+    );
+    for text in ["", "whsec_", "whsec_*", "whsec_abc"] {
+        let headers = recipe("svix").sign(b"x", &secret(KEY), secs(NOW));
+        assert_eq!(
+            recipe("svix").verify(&headers, b"x", &[secret(text)], secs(NOW)),
+            Err(SignatureError::Secret)
+        );
+    }
+    assert!(
+        recipe("svix")
+            .sign(b"x", &secret("whsec_*"), secs(NOW))
+            .is_empty()
+    );
+}
+
+#[test]
+fn only_the_first_secrets_count() {
+    let github = recipe("github");
+    let good = secret("good");
+    let headers = github.sign(b"x", &good, secs(NOW));
+    let mut secrets: Vec<_> = (0..3).map(|n| secret(&format!("old{n}"))).collect();
+    secrets.push(good);
+    assert_eq!(github.verify(&headers, b"x", &secrets, secs(NOW)), Ok(()));
+    secrets.insert(0, secret("old4"));
+    assert_eq!(
+        github.verify(&headers, b"x", &secrets, secs(NOW)),
+        Err(SignatureError::Mismatch)
+    );
+}
+
+#[test]
+fn a_signature_of_another_hash_or_length_is_refused() {
+    let github = recipe("github");
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, b"k"), b"x");
+    let hex = HEXLOWER.encode(tag.as_ref());
+    let sha1 = HEXLOWER
+        .encode(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, b"k"), b"x").as_ref());
+    let verify = |text: String| {
+        github.verify(
+            &[header("x-hub-signature-256", &text)],
+            b"x",
+            &[secret("k")],
+            secs(NOW),
+        )
+    };
+    assert_eq!(verify(format!("sha256={hex}")), Ok(()));
+    assert_eq!(verify(format!("sha256={}", hex.to_uppercase())), Ok(()));
+    for text in [
+        format!("sha256={sha1}"),
+        format!("sha256={}", &hex[..62]),
+        format!("sha256={hex}00"),
+    ] {
+        assert_eq!(verify(text), Err(SignatureError::Mismatch));
+    }
+    assert_eq!(verify(format!("sha1={hex}")), Err(SignatureError::Missing));
+    assert_eq!(verify(hex), Err(SignatureError::Missing));
+    assert_eq!(verify(String::new()), Err(SignatureError::Missing));
+}
+
+#[test]
+fn what_is_unsigned_verifies_and_says_so() {
+    let recipe = Recipe::Unsigned {
+        reason: "the vendor has none".into(),
+    };
+    assert!(!recipe.is_signed());
+    assert_eq!(recipe.verify(&[], b"", &[], secs(NOW)), Ok(()));
+    assert!(recipe.sign(b"", &secret("k"), secs(NOW)).is_empty());
+}
+
+#[test]
+fn codes_are_listed() {
+    use SignatureError::{Mismatch, Missing, Secret, Timestamp};
+    for error in [Missing, Timestamp, Mismatch, Secret] {
+        assert!(SignatureError::CODES.contains(&error.code()));
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_signed_verifies_for_every_body(
+        place in 0..PROVIDERS.len(),
+        body in prop::collection::vec(any::<u8>(), 0..200),
+        now in 1_000_000_000u64..9_999_999_999,
+    ) {
+        let recipe = recipe(PROVIDERS[place]);
+        let headers = recipe.sign(&body, &secret(KEY), secs(now));
+        prop_assert_eq!(recipe.verify(&headers, &body, &[secret(KEY)], secs(now)), Ok(()));
+    }
+
+    #[test]
+    fn reading_a_header_never_panics_and_never_verifies(place in 0..PROVIDERS.len(), text in ".{0,80}") {
+        let recipe = recipe(PROVIDERS[place]);
+        let mut headers = recipe.sign(b"x", &secret(KEY), secs(NOW));
+        for (name, value) in &mut headers {
+            if name.contains("signature") || name.contains("hmac") {
+                value.clone_from(&text);
+            }
+        }
+        prop_assert!(recipe.verify(&headers, b"x", &[secret(KEY)], secs(NOW)).is_err());
+    }
+}
