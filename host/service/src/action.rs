@@ -1,0 +1,107 @@
+//! Actions: a named operation of the vendor, with its input and output held to their schemas.
+
+use serde_json::Value;
+use sluice_model::fault::Fault;
+use sluice_model::id::{ConnectionId, OrgId};
+use sluice_runtime::CallError;
+use tokio_util::sync::CancellationToken;
+
+use crate::call::{self, Callee};
+use crate::schema::Violation;
+use crate::{Service, connection};
+
+/// Why an action gave no result.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the connector has no action `{wanted}`; it has {offered}")]
+    Unknown { wanted: String, offered: String },
+    #[error("the input breaks its schema: {0}")]
+    Input(Violation),
+    #[error("the connector's answer breaks its schema: {0}")]
+    Output(Violation),
+    #[error("{0}")]
+    Fault(Fault),
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error(transparent)]
+    Prepare(#[from] call::Error),
+    #[error(transparent)]
+    Connection(#[from] connection::Error),
+    #[error("the action was performed, but its storage writes were not kept: {0}")]
+    Store(#[from] sluice_store::Error),
+}
+
+impl Error {
+    /// The codes of this enum itself; the wrapped errors have their own.
+    pub const CODES: &[&str] = &["action.unknown", "action.input", "action.output"];
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown { .. } => "action.unknown",
+            Self::Input(_) => "action.input",
+            Self::Output(_) => "action.output",
+            Self::Fault(fault) => fault.kind.code(),
+            Self::Call(error) => error.code(),
+            Self::Prepare(error) => error.code(),
+            Self::Connection(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    /// The next step.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Input(_) => Some("`sluice connector info` shows the action's input".to_owned()),
+            Self::Call(error) => error.hint(),
+            Self::Prepare(error) => error.hint(),
+            Self::Connection(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Unknown { .. } | Self::Output(_) | Self::Fault(_) => None,
+        }
+    }
+}
+
+/// Performs an action. The same `idempotency_key` does not act twice at a vendor that can tell.
+///
+/// Not cancel-safe: dropped early, the vendor may or may not have acted.
+///
+/// # Errors
+///
+/// If the action is unknown, its input or output breaks its schema, or the connector or the vendor refuses.
+pub async fn run(
+    service: &Service,
+    org: OrgId,
+    id: ConnectionId,
+    name: &str,
+    input: &Value,
+    idempotency_key: &str,
+) -> Result<Value, Error> {
+    let callee = Callee::read(service, org, id).await?;
+    let Some(schemas) = callee.known.action(name) else {
+        let offered: Vec<_> = callee.known.manifest.actions.iter().map(|action| action.name.as_str()).collect();
+        return Err(Error::Unknown { wanted: name.to_owned(), offered: offered.join(", ") });
+    };
+    schemas.input.check(input).map_err(Error::Input)?;
+    let call = callee.call(service, CancellationToken::new()).await?;
+    let mut outcome = service.runtime().act(call, name, &input.to_string(), idempotency_key).await;
+    call::observe(service, "act", &callee, &outcome);
+    service.metrics().actions_run.add(1);
+    let writes = callee.writes(&mut outcome.effects);
+    let output = match outcome.result? {
+        Ok(output) => output,
+        Err(fault) => {
+            connection::degrade(service, org, id, &fault).await?;
+            return Err(Error::Fault(fault));
+        }
+    };
+    let not_json = |error: serde_json::Error| Violation { pointer: String::new(), reason: format!("not JSON: {error}") };
+    let output: Value = serde_json::from_str(&output).map_err(|error| Error::Output(not_json(error)))?;
+    schemas.output.check(&output).map_err(Error::Output)?;
+    if !writes.writes.is_empty() {
+        service.store().commit_storage(org, id, writes).await?;
+    }
+    Ok(output)
+}

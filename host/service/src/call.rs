@@ -1,0 +1,177 @@
+//! Puts a guest call together: whose it is, what it may do, what it sees; and turns its effects into what the store
+//! commits.
+
+use std::sync::Arc;
+
+use sluice_broker::{Budget, Caller, Trace};
+use sluice_model::id::{ConnectionId, OrgId};
+use sluice_model::limits::Limits;
+use sluice_runtime::{Call, CallError, ConnectionView, Effects, Outcome, Snapshot};
+use sluice_store::storage::{StorageView, StorageWrite, StorageWrites};
+use sluice_store::trace::LogLine;
+use tokio_util::sync::CancellationToken;
+
+use crate::catalogue::{self, Known};
+use crate::connection::Connection;
+use crate::vault::ConnectionVault;
+use crate::{Service, connection};
+
+/// A connection with everything that calls for it need, read once and used for many calls.
+pub(crate) struct Callee {
+    pub(crate) org: OrgId,
+    pub(crate) connection: Connection,
+    pub(crate) known: Arc<Known>,
+    rights: Arc<sluice_model::grant::Rights>,
+    limits: Limits,
+    config: String,
+}
+
+/// Why no call could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Connection(#[from] connection::Error),
+    #[error(transparent)]
+    Catalogue(#[from] catalogue::Error),
+    #[error("its configuration does not fill the grant's patterns: {0}")]
+    Expand(String),
+}
+
+impl Error {
+    pub(crate) const CODES: &[&str] = &["connection.config"];
+
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Connection(error) => error.code(),
+            Self::Catalogue(error) => error.code(),
+            Self::Expand(_) => "connection.config",
+        }
+    }
+
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Connection(error) => error.hint(),
+            Self::Catalogue(_) => None,
+            Self::Expand(_) => Some("correct the connection's configuration".to_owned()),
+        }
+    }
+}
+
+impl Callee {
+    /// Reads the connection and its install as they are now.
+    pub(crate) async fn read(service: &Service, org: OrgId, id: ConnectionId) -> Result<Self, Error> {
+        let connection = connection::get(service, org, &id.to_string()).await?;
+        Self::of(service, org, connection).await
+    }
+
+    pub(crate) async fn of(service: &Service, org: OrgId, connection: Connection) -> Result<Self, Error> {
+        let known = catalogue::known(service, org, connection.install).await?;
+        let rights = known.rights.expand(&connection.config).map_err(|error| Error::Expand(error.to_string()))?;
+        let limits = rights.limits().clone();
+        let config = connection.config.to_string();
+        Ok(Self { org, connection, known, rights: Arc::new(rights), limits, config })
+    }
+
+    /// The longest that one call may take.
+    pub(crate) fn call_time(&self) -> std::time::Duration {
+        self.limits.call_time
+    }
+
+    /// One call. Its exchanges are collected in a trace of its own.
+    pub(crate) async fn call(&self, service: &Service, cancel: CancellationToken) -> Result<Call, Error> {
+        let connector = self.known.code(service, self.org).await?.clone();
+        let vault = ConnectionVault {
+            service: service.clone(),
+            org: self.org,
+            connection: self.connection.id,
+            own: self.connection.auth.clone(),
+            manifest: Arc::clone(&self.known.manifest),
+        };
+        let caller = Caller {
+            org: self.org,
+            connection: Some(self.connection.id),
+            connector: self.known.manifest.id.clone(),
+            rights: Arc::clone(&self.rights),
+            vault: Arc::new(vault),
+            trace: Trace::default(),
+            budget: Budget::new(&self.limits),
+            rates: self.known.manifest.rate.clone(),
+        };
+        Ok(Call {
+            connector,
+            connection: ConnectionView {
+                id: self.connection.id.to_string(),
+                config: self.config.clone(),
+                account: self.connection.account.as_ref().map(|account| account.id.clone()),
+            },
+            caller,
+            storage: Arc::new(View(service.store().storage_snapshot(self.org, self.connection.id))),
+            limits: self.limits.clone(),
+            cancel,
+        })
+    }
+
+    /// What the store commits of a call's staged writes.
+    pub(crate) fn writes(&self, effects: &mut Effects) -> StorageWrites {
+        let writes = std::mem::take(&mut effects.storage);
+        let writes = writes
+            .into_iter()
+            .map(|write| StorageWrite { key: write.key, value: write.value, expect: write.expect })
+            .collect();
+        StorageWrites { writes, quota: self.rights.storage_bytes() }
+    }
+}
+
+/// Counts a call and logs how it ended if it ended badly.
+pub(crate) fn observe<T>(service: &Service, what: &'static str, callee: &Callee, outcome: &Outcome<T>) {
+    service.metrics().guest_calls.add(1);
+    let Err(error) = &outcome.result else { return };
+    if !matches!(error, CallError::Saturated | CallError::Cancelled) {
+        service.metrics().guest_traps.add(1);
+    }
+    let connector = &callee.known.manifest.id;
+    tracing::warn!(connector, connection = %callee.connection.id, what, code = error.code(), %error, "a call failed");
+}
+
+/// The log lines of a call, as the store keeps them.
+pub(crate) fn logs(service: &Service, effects: &mut Effects) -> Vec<LogLine> {
+    let at = service.now();
+    let lines = std::mem::take(&mut effects.logs);
+    lines
+        .into_iter()
+        .map(|line| LogLine {
+            at,
+            level: format!("{:?}", line.level).to_lowercase(),
+            message: line.message,
+            fields: std::iter::once(("source".to_owned(), format!("{:?}", line.source).to_lowercase()))
+                .chain(line.fields.map(|fields| ("fields".to_owned(), fields)))
+                .collect(),
+        })
+        .collect()
+}
+
+/// The store's view of a connection's storage, as the runtime asks for it. A read that fails poisons the store, which
+/// stops the process; until then the guest sees nothing.
+struct View(StorageView);
+
+impl Snapshot for View {
+    fn get(&self, key: &str) -> Option<(Vec<u8>, u64)> {
+        self.0.get(key).unwrap_or_else(|error| {
+            tracing::error!(code = error.code(), %error, "connector storage can't be read");
+            None
+        })
+    }
+
+    fn keys(&self, prefix: &str, after: Option<&str>, limit: u32) -> Vec<String> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        self.0.keys(prefix, after, limit).unwrap_or_else(|error| {
+            tracing::error!(code = error.code(), %error, "connector storage can't be listed");
+            Vec::new()
+        })
+    }
+
+    fn used_bytes(&self) -> u64 {
+        // Unknown use counts as full, so that the quota holds.
+        self.0.used_bytes().unwrap_or(u64::MAX)
+    }
+}

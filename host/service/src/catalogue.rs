@@ -1,0 +1,196 @@
+//! The connectors this process knows: each install's manifest, schemas and compiled code, made once and shared.
+//!
+//! An install never changes: another version or grant is another install. So nothing here is ever stale, and an entry
+//! leaves only when its install does.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sluice_model::grant::{Grant, Rights};
+use sluice_model::id::{InstallId, OrgId};
+use sluice_model::manifest::{Manifest, ManifestError};
+use sluice_runtime::{Connector, LoadError};
+use tokio::sync::OnceCell;
+
+use crate::Service;
+use crate::schema::{Schema, SchemaError};
+
+/// One install, ready to be called.
+pub struct Known {
+    pub install: sluice_store::install::Install,
+    pub manifest: Arc<Manifest>,
+    /// Request ∩ ceiling ∩ grant, with `${config.…}` still in it.
+    pub(crate) rights: Rights,
+    pub(crate) config: Schema,
+    streams: HashMap<String, Schema>,
+    actions: HashMap<String, ActionSchemas>,
+    code: OnceCell<Connector>,
+}
+
+/// What an action takes and gives.
+pub(crate) struct ActionSchemas {
+    pub(crate) input: Schema,
+    pub(crate) output: Schema,
+}
+
+/// All installs that were asked for since the start.
+#[derive(Default)]
+pub(crate) struct Catalogue {
+    known: Mutex<HashMap<InstallId, Arc<OnceCell<Arc<Known>>>>>,
+}
+
+/// Why an install can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("there is no such install")]
+    Missing,
+    #[error("its manifest no longer reads: {0}")]
+    Manifest(#[from] ManifestError),
+    #[error("its approved grant no longer reads: {0}")]
+    Grant(String),
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    #[error("its component is not in the database")]
+    Component,
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Store(#[from] sluice_store::Error),
+}
+
+impl Error {
+    /// The codes of this enum itself; the wrapped errors have their own.
+    pub const CODES: &[&str] = &["install.not_found", "install.unreadable"];
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Missing => "install.not_found",
+            Self::Grant(_) | Self::Component => "install.unreadable",
+            Self::Schema(error) => error.code(),
+            Self::Manifest(error) => error.code(),
+            Self::Load(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
+    }
+}
+
+impl Known {
+    /// Reads what the store has and compiles the schemas; the code waits until it is called.
+    pub(crate) fn read(service: &Service, install: sluice_store::install::Install) -> Result<Self, Error> {
+        let manifest = Manifest::parse(&install.manifest)?;
+        let grant: Grant = serde_json::from_str(&install.grant).map_err(|error| Error::Grant(error.to_string()))?;
+        Self::new(service, install, manifest, &grant)
+    }
+
+    fn new(
+        service: &Service,
+        install: sluice_store::install::Install,
+        manifest: Manifest,
+        grant: &Grant,
+    ) -> Result<Self, Error> {
+        let Schemas { config, streams, actions } = Schemas::compile(&manifest)?;
+        let rights = Rights::new(&manifest.capabilities, &service.settings().ceiling, grant);
+        Ok(Self { install, manifest: Arc::new(manifest), rights, config, streams, actions, code: OnceCell::new() })
+    }
+
+    /// The schema of a stream's records.
+    pub(crate) fn stream(&self, name: &str) -> Option<&Schema> {
+        self.streams.get(name)
+    }
+
+    pub(crate) fn action(&self, name: &str) -> Option<&ActionSchemas> {
+        self.actions.get(name)
+    }
+
+    /// The compiled code: from the authenticated cache, or compiled now, once for all callers.
+    pub(crate) async fn code(&self, service: &Service, org: OrgId) -> Result<&Connector, Error> {
+        self.code
+            .get_or_try_init(|| async {
+                let digest = self.install.component_digest;
+                let component = service.store().component(org, digest).await?.ok_or(Error::Component)?;
+                Ok(service.runtime().load(&component, digest).await?)
+            })
+            .await
+    }
+}
+
+/// Every schema of a manifest, compiled.
+pub(crate) struct Schemas {
+    config: Schema,
+    streams: HashMap<String, Schema>,
+    actions: HashMap<String, ActionSchemas>,
+}
+
+impl Schemas {
+    pub(crate) fn compile(manifest: &Manifest) -> Result<Self, SchemaError> {
+        let config = Schema::compile("config", &manifest.config_schema)?;
+        let mut streams = HashMap::new();
+        for stream in &manifest.streams {
+            let place = format!("stream `{}`", stream.name);
+            streams.insert(stream.name.clone(), Schema::compile(&place, &stream.schema)?);
+        }
+        let mut actions = HashMap::new();
+        for action in &manifest.actions {
+            let input = Schema::compile(&format!("the input of action `{}`", action.name), &action.input)?;
+            let output = Schema::compile(&format!("the output of action `{}`", action.name), &action.output)?;
+            actions.insert(action.name.clone(), ActionSchemas { input, output });
+        }
+        Ok(Self { config, streams, actions })
+    }
+}
+
+/// The install, read at most once however many ask for it.
+///
+/// # Errors
+///
+/// If there is none, or what the store has can't be used.
+pub async fn known(service: &Service, org: OrgId, id: InstallId) -> Result<Arc<Known>, Error> {
+    let cell = service.catalogue().cell(id);
+    let known = cell
+        .get_or_try_init(|| async {
+            let install = service.store().get_install(org, id).await?.ok_or(Error::Missing)?;
+            Ok::<_, Error>(Arc::new(Known::read(service, install)?))
+        })
+        .await
+        .cloned();
+    if known.is_err() {
+        service.catalogue().forget(id);
+    }
+    known
+}
+
+/// Loads every install's code, so that the first call of each is a warm one. Failures are logged; the call that needs
+/// the code will say what is wrong.
+pub async fn warm(service: &Service) {
+    let installs = match service.store().all_installs().await {
+        Ok(installs) => installs,
+        Err(error) => return tracing::warn!(%error, "the installs can't be listed"),
+    };
+    for (org, install) in installs {
+        let name = format!("{} {}", install.connector, install.version);
+        let loaded = async { known(service, org, install.id).await?.code(service, org).await.map(drop) };
+        if let Err(error) = loaded.await {
+            tracing::warn!(connector = name, code = error.code(), %error, "the connector does not load");
+        }
+    }
+}
+
+impl Catalogue {
+    fn cell(&self, id: InstallId) -> Arc<OnceCell<Arc<Known>>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(known.entry(id).or_default())
+    }
+
+    pub(crate) fn forget(&self, id: InstallId) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+}
+
+impl fmt::Debug for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Known").field("install", &self.install.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,260 @@
+//! The way of a receipt from the disk to what it means: the connector is asked, its answer is checked as a whole, and
+//! events, record changes, storage writes and the receipt's new state are one commit.
+
+use sluice_model::event::NewEvent;
+use sluice_model::fault::Fault;
+use sluice_model::id::ReceiptId;
+use sluice_model::manifest::Webhook;
+use sluice_model::run::Mode;
+use sluice_runtime::{CallError, Effects, Handled, Receipt};
+use sluice_store::receipt::{ReceiptFailure, ReceiptOutcome};
+use tokio_util::sync::CancellationToken;
+
+use super::LeasedReceipt;
+use crate::call::{self, Callee};
+use crate::problem::Problem;
+use crate::{Service, connection, sync};
+
+/// Codes that handling itself can set a receipt aside with; a guest's and a call's are theirs.
+pub const CODES: &[&str] = &["webhook.undeclared_event", "webhook.bad_event", "webhook.bad_change", "webhook.unhandled"];
+
+/// Why handling gave nothing to commit.
+struct Failure {
+    problem: Problem,
+    /// Whether the same receipt may be handled later without anybody acting.
+    passes: bool,
+    /// How long the vendor asked to be left alone.
+    after: Option<std::time::Duration>,
+}
+
+/// Handles a leased receipt and writes down what came of it. An error is the store's; a lost lease ends the work
+/// quietly, for somebody else has it.
+pub(crate) async fn drive(
+    service: &Service,
+    leased: LeasedReceipt,
+    shutdown: &CancellationToken,
+) -> Result<(), sluice_store::Error> {
+    let (org, id, fencing) = (leased.org, leased.receipt.id, leased.fencing);
+    let mut effects = Effects::default();
+    let written = match handle(service, &leased, &mut effects, shutdown).await {
+        Ok((outcome, resync)) => match service.store().finish_receipt(org, id, fencing, outcome).await {
+            Ok(_) => {
+                service.metrics().receipts_handled.add(1);
+                queue_resync(service, &leased, &resync).await;
+                return Ok(());
+            }
+            Err(sluice_store::Error::Fenced { .. }) => Ok(()),
+            Err(error @ (sluice_store::Error::Quota { .. } | sluice_store::Error::TooLarge { .. })) => {
+                let problem = Problem::new(error.code(), error);
+                fail(service, &leased, Failure { problem, passes: false, after: None }, effects).await
+            }
+            // Somebody wrote the same key meanwhile; the next try reads it.
+            Err(error @ sluice_store::Error::StorageVersion { .. }) => {
+                let problem = Problem::new(error.code(), error);
+                fail(service, &leased, Failure { problem, passes: true, after: None }, effects).await
+            }
+            Err(error) => Err(error),
+        },
+        Err(failure) => fail(service, &leased, failure, effects).await,
+    };
+    match written {
+        Err(sluice_store::Error::Fenced { .. }) => Ok(()),
+        other => other,
+    }
+}
+
+async fn handle(
+    service: &Service,
+    leased: &LeasedReceipt,
+    effects: &mut Effects,
+    shutdown: &CancellationToken,
+) -> Result<(ReceiptOutcome, Vec<String>), Failure> {
+    let callee = Callee::read(service, leased.org, leased.receipt.connection).await.map_err(|error| Failure {
+        passes: false,
+        problem: Problem::new(error.code(), error),
+        after: None,
+    })?;
+    if !callee.connection.state.serves() {
+        let problem = Problem::new("webhook.unhandled", format!("the connection is {:?}", callee.connection.state));
+        return Err(Failure { problem, passes: true, after: Some(UNTIL_ACTIVE) });
+    }
+    let prepared = callee.call(service, shutdown.child_token()).await;
+    let call = prepared.map_err(|error| Failure {
+        passes: false,
+        problem: Problem::new(error.code(), error),
+        after: None,
+    })?;
+    let outcome = service.runtime().handle(call, guest_receipt(leased)).await;
+    call::observe(service, "handle", &callee, &outcome);
+    *effects = outcome.effects;
+    let handled = match outcome.result {
+        Ok(Ok(handled)) => handled,
+        Ok(Err(fault)) => return Err(of_fault(service, leased, &fault).await),
+        Err(error) => return Err(of_call(&error)),
+    };
+    let Some(webhook) = webhook_of(service, leased, &callee).await else {
+        let problem = Problem::new("webhook.unhandled", "the connector no longer declares this webhook");
+        return Err(Failure { problem, passes: false, after: None });
+    };
+    check(&callee, webhook, &handled).map_err(|problem| Failure { problem, passes: false, after: None })?;
+    let connector = &callee.known.manifest.id;
+    let events = handled
+        .events
+        .into_iter()
+        .map(|event| NewEvent {
+            id: service.new_id(),
+            kind: format!("{connector}.{}", event.kind),
+            subject: leased.receipt.connection.to_string(),
+            source_id: Some(event.id),
+            occurred: event.occurred,
+            data: event.data,
+        })
+        .collect();
+    let outcome = ReceiptOutcome {
+        events,
+        changes: handled.changes,
+        storage: callee.writes(effects),
+        logs: call::logs(service, effects),
+        exchanges: std::mem::take(&mut effects.exchanges),
+        now: service.now(),
+    };
+    Ok((outcome, handled.resync))
+}
+
+/// How long a receipt of a connection that is paused or broken waits before it is looked at again.
+const UNTIL_ACTIVE: std::time::Duration = std::time::Duration::from_secs(300);
+
+fn guest_receipt(leased: &LeasedReceipt) -> Receipt {
+    let query = url_pairs(&leased.request.query);
+    Receipt {
+        id: leased.receipt.id.to_string(),
+        received: leased.receipt.received,
+        method: leased.request.method.clone(),
+        query,
+        headers: leased.request.headers.clone(),
+        body: leased.request.body.clone(),
+    }
+}
+
+/// A query as names and values, percent-decoding undone (WHATWG URL, application/x-www-form-urlencoded).
+fn url_pairs(query: &str) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}
+
+async fn webhook_of<'a>(service: &Service, leased: &LeasedReceipt, callee: &'a Callee) -> Option<&'a Webhook> {
+    let hook = service.store().get_hook(leased.org, leased.receipt.hook).await.ok().flatten();
+    let webhooks = &callee.known.manifest.webhooks;
+    // A removed hook's receipts are still handled; with a single webhook there is no doubt which it was.
+    match hook {
+        Some(hook) => webhooks.iter().find(|webhook| webhook.name == hook.webhook),
+        None => webhooks.first().filter(|_| webhooks.len() == 1),
+    }
+}
+
+/// Whether all of an answer may be committed: a receipt has one effect, so one bad part refuses the whole.
+fn check(callee: &Callee, webhook: &Webhook, handled: &Handled) -> Result<(), Problem> {
+    for event in &handled.events {
+        if !webhook.events.iter().any(|declared| declares(&declared.kind, &event.kind)) {
+            let text = format!("the manifest does not declare events of kind `{}`", event.kind);
+            return Err(Problem::new("webhook.undeclared_event", text));
+        }
+        if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&event.data) {
+            return Err(Problem::new("webhook.bad_event", format!("event `{}` is not JSON: {error}", event.id)));
+        }
+    }
+    for (stream, change) in &handled.changes {
+        let Some(schema) = callee.known.stream(stream) else {
+            return Err(Problem::new("webhook.bad_change", format!("there is no stream `{stream}`")));
+        };
+        let checked = sync::page::check(Some(schema), vec![change.clone()]);
+        if let Some(refused) = checked.refused.first() {
+            let text = format!("{stream} `{}`: {}", refused.id, refused.reason);
+            return Err(Problem::new("webhook.bad_change", text));
+        }
+    }
+    Ok(())
+}
+
+/// `issues.*` declares `issues` and everything below it.
+fn declares(pattern: &str, kind: &str) -> bool {
+    match pattern.strip_suffix(".*") {
+        Some(head) => kind.strip_prefix(head).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
+        None => pattern == kind,
+    }
+}
+
+async fn of_fault(service: &Service, leased: &LeasedReceipt, fault: &Fault) -> Failure {
+    if let Err(error) = connection::degrade(service, leased.org, leased.receipt.connection, fault).await {
+        tracing::warn!(receipt = %leased.receipt.id, code = error.code(), %error, "its connection was not changed");
+    }
+    let needs_a_person = connection::state_after(fault).is_some();
+    Failure {
+        problem: Problem::new(fault.kind.code(), fault),
+        // What a person mends at the connection makes the receipt good again.
+        passes: fault.kind.passes() || needs_a_person,
+        after: fault.retry_after,
+    }
+}
+
+fn of_call(error: &CallError) -> Failure {
+    Failure { problem: Problem::new(error.code(), error), passes: error.passes(), after: None }
+}
+
+async fn fail(
+    service: &Service,
+    leased: &LeasedReceipt,
+    failure: Failure,
+    mut effects: Effects,
+) -> Result<(), sluice_store::Error> {
+    let now = service.now();
+    let schedule = &service.settings().receipt_retry;
+    let wait = match failure.passes {
+        true => schedule.wait(leased.failures + 1, service.jitter(), failure.after),
+        false => None,
+    };
+    let metrics = service.metrics();
+    let counter = if wait.is_some() { &metrics.receipts_failed } else { &metrics.receipts_dead };
+    counter.add(1);
+    let id: ReceiptId = leased.receipt.id;
+    let Problem { code, message } = failure.problem;
+    tracing::warn!(receipt = %id, code, message, dead = wait.is_none(), "a receipt was not handled");
+    let failure = ReceiptFailure {
+        next: wait.map(|wait| now.after(wait)),
+        code,
+        message,
+        logs: call::logs(service, &mut effects),
+        exchanges: effects.exchanges,
+    };
+    service.store().fail_receipt(leased.org, id, leased.fencing, failure).await.map(drop)
+}
+
+/// Streams that the connector wants read because the receipt tells less than the API. A stream that is syncing reads
+/// the news anyway.
+async fn queue_resync(service: &Service, leased: &LeasedReceipt, streams: &[String]) {
+    for stream in streams {
+        let one = std::slice::from_ref(stream);
+        let started = sync::start(service, leased.org, leased.receipt.connection, one, Mode::Incremental).await;
+        match started {
+            Ok(_) | Err(sync::Error::Active { .. }) => {}
+            Err(error) => {
+                tracing::warn!(receipt = %leased.receipt.id, stream, code = error.code(), %error, "not synced again");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_declared_family_has_its_members_and_no_others() {
+        let check = |pattern, kind, expected| assert_eq!(declares(pattern, kind), expected, "{pattern} {kind}");
+        check("issues.*", "issues.opened", true);
+        check("issues.*", "issues", true);
+        check("issues.*", "issues_x.opened", false);
+        check("issues", "issues", true);
+        check("issues", "issues.opened", false);
+        check("ping", "pong", false);
+    }
+}

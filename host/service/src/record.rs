@@ -1,0 +1,69 @@
+//! Reading the data back: records as they are now, the change feed, and what was set aside.
+
+use sluice_model::id::{ConnectionId, OrgId};
+pub use sluice_store::record::{ChangeRow, Op, Quarantined, Record, StreamCount};
+
+use crate::Service;
+use crate::page::{Listed, Page};
+
+/// A stream's records in the order of their ids.
+///
+/// # Errors
+///
+/// If the database does not answer.
+pub async fn list(
+    service: &Service,
+    org: OrgId,
+    connection: ConnectionId,
+    stream: &str,
+    page: &Page,
+) -> Result<Listed<Record>, sluice_store::Error> {
+    let wanted = sluice_store::Page { after: page.after.clone(), limit: page.bounded() };
+    let found = service.store().list_records(org, connection, stream, wanted).await?;
+    Ok(Listed { items: found.items, next: found.next })
+}
+
+/// One record.
+///
+/// # Errors
+///
+/// If the database does not answer.
+pub async fn get(
+    service: &Service,
+    org: OrgId,
+    connection: ConnectionId,
+    stream: &str,
+    id: &str,
+) -> Result<Option<Record>, sluice_store::Error> {
+    service.store().get_record(org, connection, stream, id).await
+}
+
+/// The change feed of a connection after number `after`, at most `limit`; with `stream` only that stream's.
+///
+/// # Errors
+///
+/// If the database does not answer.
+pub async fn changes(
+    service: &Service,
+    org: OrgId,
+    connection: ConnectionId,
+    stream: Option<&str>,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<ChangeRow>, sluice_store::Error> {
+    let limit = Page { after: None, limit }.bounded();
+    service.store().changes(org, connection, stream, after, limit).await
+}
+
+/// How many records each stream has.
+///
+/// # Errors
+///
+/// If the database does not answer.
+pub async fn counts(
+    service: &Service,
+    org: OrgId,
+    connection: ConnectionId,
+) -> Result<Vec<StreamCount>, sluice_store::Error> {
+    service.store().counts(org, connection).await
+}

@@ -1,0 +1,51 @@
+//! What an operator can set about the work, already parsed.
+
+use std::time::Duration;
+
+use sluice_model::grant::Ceiling;
+use sluice_model::schedule::Schedule;
+
+/// Settings of the work. Times are durations, sizes are bytes.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What no install may exceed, whatever was approved.
+    pub ceiling: Ceiling,
+    /// How many records a page should have; a hint to connectors.
+    pub page_hint: u32,
+    /// Runs under way at once.
+    pub sync_workers: usize,
+    /// Receipts handled at once.
+    pub hook_workers: usize,
+    /// The largest body of an inbound webhook.
+    pub hook_body_bytes: u64,
+    /// The largest component that can be installed.
+    pub component_bytes: u64,
+    /// How long a worker may hold a row before another may take it.
+    pub lease: Duration,
+    /// Waits between the tries of a run that moved nothing.
+    pub run_retry: Schedule,
+    /// Waits between the tries of a receipt.
+    pub receipt_retry: Schedule,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            ceiling: Ceiling::default(),
+            page_hint: 100,
+            sync_workers: 4,
+            hook_workers: 4,
+            // GitHub caps its payloads at 25 MB; so do most vendors, or lower.
+            hook_body_bytes: 25 << 20,
+            component_bytes: 32 << 20,
+            lease: Duration::from_secs(120),
+            run_retry: Schedule { first: Duration::from_secs(2), factor: 2.0, max: Duration::from_secs(600), tries: 8 },
+            receipt_retry: Schedule {
+                first: Duration::from_secs(5),
+                factor: 3.0,
+                max: Duration::from_secs(3600),
+                tries: 12,
+            },
+        }
+    }
+}

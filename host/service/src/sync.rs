@@ -1,0 +1,282 @@
+//! Syncs: runs are queued here, one for each stream, and moved page by page by the workers.
+
+pub mod page;
+pub(crate) mod run;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use sluice_model::Timestamp;
+use sluice_model::exchange::Exchange;
+use sluice_model::id::{ConnectionId, OrgId, RunId};
+use sluice_model::record::Counts;
+use sluice_model::run::{Mode, RunState};
+use sluice_store::run::NewRun;
+pub use sluice_store::trace::LogLine;
+use sluice_store::trace::TraceOwner;
+use tokio_util::sync::CancellationToken;
+
+use crate::page::{Listed, Page};
+use crate::problem::Problem;
+use crate::{Service, catalogue, connection};
+
+/// One execution of a sync of one stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    pub id: RunId,
+    pub connection: ConnectionId,
+    pub stream: String,
+    pub mode: Mode,
+    pub state: RunState,
+    pub counts: Counts,
+    /// Pages committed.
+    pub pages: u64,
+    /// How many records the vendor says there are, while the run is under way in this process.
+    pub total_hint: Option<u64>,
+    pub created: Timestamp,
+    pub started: Option<Timestamp>,
+    pub ended: Option<Timestamp>,
+    /// When it goes on by itself.
+    pub next_attempt: Option<Timestamp>,
+    /// Tries in a row that moved nothing.
+    pub failures: u32,
+    pub error: Option<Problem>,
+}
+
+/// Why a sync can't be started, read or cancelled.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the connection is {state:?}: only an active one syncs")]
+    NotActive { state: sluice_model::connection::ConnectionState },
+    #[error("the connector has no stream `{wanted}`; it has {offered}")]
+    Stream { wanted: String, offered: String },
+    #[error("stream `{stream}` can't be read in mode {mode:?}")]
+    Mode { stream: String, mode: Mode },
+    #[error("{run} is syncing this stream already")]
+    Active { run: RunId },
+    #[error("there is no run {0}")]
+    Missing(RunId),
+    #[error(transparent)]
+    Connection(#[from] connection::Error),
+    #[error(transparent)]
+    Catalogue(#[from] catalogue::Error),
+    #[error(transparent)]
+    Store(#[from] sluice_store::Error),
+}
+
+impl Error {
+    /// The codes of this enum itself; the wrapped errors have their own.
+    pub const CODES: &[&str] = &["sync.not_active", "sync.stream", "sync.mode", "sync.active", "run.not_found"];
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotActive { .. } => "sync.not_active",
+            Self::Stream { .. } => "sync.stream",
+            Self::Mode { .. } => "sync.mode",
+            Self::Active { .. } => "sync.active",
+            Self::Missing(_) => "run.not_found",
+            Self::Connection(error) => error.code(),
+            Self::Catalogue(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    /// The next step.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotActive { .. } => Some("test the connection; a good answer makes it active".to_owned()),
+            Self::Active { run } => Some(format!("wait for it, or `sluice run cancel {run}`")),
+            Self::Connection(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Stream { .. } | Self::Mode { .. } | Self::Missing(_) | Self::Catalogue(_) => None,
+        }
+    }
+}
+
+/// Runs under way in this process: how to stop them, and what the vendor said of their length.
+#[derive(Debug, Default)]
+pub(crate) struct Active {
+    runs: Mutex<HashMap<RunId, Underway>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Underway {
+    cancel: CancellationToken,
+    total: Option<u64>,
+}
+
+impl Active {
+    /// The token that [`cancel`] triggers; dropping the guard ends the entry.
+    pub(crate) fn enter(&self, run: RunId) -> Entered<'_> {
+        let underway = Underway::default();
+        let cancel = underway.cancel.clone();
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner).insert(run, underway);
+        Entered { active: self, run, cancel }
+    }
+
+    fn stop(&self, run: RunId) {
+        if let Some(underway) = self.runs.lock().unwrap_or_else(PoisonError::into_inner).get(&run) {
+            underway.cancel.cancel();
+        }
+    }
+
+    fn total(&self, run: RunId) -> Option<u64> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner).get(&run)?.total
+    }
+}
+
+/// A run being moved by this process.
+pub(crate) struct Entered<'a> {
+    active: &'a Active,
+    run: RunId,
+    pub(crate) cancel: CancellationToken,
+}
+
+impl Entered<'_> {
+    pub(crate) fn expect_total(&self, total: u64) {
+        if let Some(underway) = self.active.runs.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&self.run) {
+            underway.total = Some(total);
+        }
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.active.runs.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.run);
+    }
+}
+
+/// Queues a run for each of `streams`; none named: for every stream that can be read in this mode. All names are
+/// checked before the first is queued. A stream with a run under way is an error if it was named, else left alone.
+///
+/// # Errors
+///
+/// If the connection is not active, or a stream is unknown, can't be read so, or is being synced.
+pub async fn start(
+    service: &Service,
+    org: OrgId,
+    id: ConnectionId,
+    streams: &[String],
+    mode: Mode,
+) -> Result<Vec<Run>, Error> {
+    let connection = connection::get(service, org, &id.to_string()).await?;
+    if !connection.state.serves() {
+        return Err(Error::NotActive { state: connection.state });
+    }
+    let known = catalogue::known(service, org, connection.install).await?;
+    let declared = &known.manifest.streams;
+    let mut wanted = Vec::new();
+    for name in streams {
+        let Some(stream) = known.manifest.stream(name) else {
+            let offered: Vec<_> = declared.iter().map(|stream| stream.name.as_str()).collect();
+            return Err(Error::Stream { wanted: name.clone(), offered: offered.join(", ") });
+        };
+        if !stream.modes.contains(&mode) {
+            return Err(Error::Mode { stream: name.clone(), mode });
+        }
+        wanted.push(name.clone());
+    }
+    let named = !wanted.is_empty();
+    if !named {
+        let readable = declared.iter().filter(|stream| stream.modes.contains(&mode));
+        wanted.extend(readable.map(|stream| stream.name.clone()));
+    }
+    let mut runs = Vec::with_capacity(wanted.len());
+    for stream in wanted {
+        let new = NewRun { id: service.new_id(), connection: id, stream, mode, at: service.now() };
+        match service.store().create_run(org, new).await {
+            Ok(run) => runs.push(view(service, run)),
+            Err(sluice_store::Error::ActiveRun { run }) if named => return Err(Error::Active { run }),
+            Err(sluice_store::Error::ActiveRun { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(runs)
+}
+
+/// One run.
+///
+/// # Errors
+///
+/// [`Error::Missing`].
+pub async fn get(service: &Service, org: OrgId, id: RunId) -> Result<Run, Error> {
+    let run = service.store().get_run(org, id).await?;
+    run.map(|run| view(service, run)).ok_or(Error::Missing(id))
+}
+
+/// The runs of a connection, newest first.
+///
+/// # Errors
+///
+/// If the database does not answer.
+pub async fn list(service: &Service, org: OrgId, id: ConnectionId, page: &Page) -> Result<Listed<Run>, Error> {
+    let after = page.after.as_deref().and_then(|after| after.parse().ok());
+    let wanted = sluice_store::Page { after, limit: page.bounded() };
+    let found = service.store().list_runs(org, id, wanted).await?;
+    let items = found.items.into_iter().map(|run| view(service, run)).collect();
+    Ok(Listed { items, next: found.next.map(|id| id.to_string()) })
+}
+
+/// Ends a run: at once if it waits, else as soon as the connector's call has been stopped. What was committed stays.
+///
+/// # Errors
+///
+/// [`Error::Missing`]; `store.state` if it has ended.
+pub async fn cancel(service: &Service, org: OrgId, id: RunId) -> Result<Run, Error> {
+    let run = service.store().request_cancel(org, id, service.now()).await.map_err(|error| match error {
+        sluice_store::Error::Missing { .. } => Error::Missing(id),
+        other => other.into(),
+    })?;
+    service.active().stop(id);
+    Ok(view(service, run))
+}
+
+/// The run's brokered requests in their order.
+///
+/// # Errors
+///
+/// [`Error::Missing`].
+pub async fn trace(service: &Service, org: OrgId, id: RunId, page: &Page) -> Result<Listed<Exchange>, Error> {
+    get(service, org, id).await?;
+    let after = page.after.as_deref().and_then(|after| after.parse().ok());
+    let wanted = sluice_store::Page { after, limit: page.bounded() };
+    let found = service.store().exchanges(org, TraceOwner::Run(id), wanted).await?;
+    let items = found.items.into_iter().map(|(_, exchange)| exchange).collect();
+    Ok(Listed { items, next: found.next.map(|next| next.to_string()) })
+}
+
+/// The run's log in its order.
+///
+/// # Errors
+///
+/// [`Error::Missing`].
+pub async fn logs(service: &Service, org: OrgId, id: RunId, page: &Page) -> Result<Listed<LogLine>, Error> {
+    get(service, org, id).await?;
+    let after = page.after.as_deref().and_then(|after| after.parse().ok());
+    let wanted = sluice_store::Page { after, limit: page.bounded() };
+    let found = service.store().logs(org, TraceOwner::Run(id), wanted).await?;
+    let items = found.items.into_iter().map(|(_, line)| line).collect();
+    Ok(Listed { items, next: found.next.map(|next| next.to_string()) })
+}
+
+fn view(service: &Service, run: sluice_store::run::Run) -> Run {
+    Run {
+        id: run.id,
+        connection: run.connection,
+        stream: run.stream,
+        mode: run.mode,
+        state: run.state,
+        counts: run.counts,
+        pages: run.pages,
+        total_hint: service.active().total(run.id),
+        created: run.created,
+        started: run.started,
+        ended: run.ended,
+        next_attempt: run.due.filter(|_| matches!(run.state, RunState::WaitingRate | RunState::RetryWait)),
+        failures: run.failures,
+        error: run.error.map(|error| Problem { code: error.code, message: error.message }),
+    }
+}

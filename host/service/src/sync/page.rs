@@ -1,0 +1,99 @@
+//! What a guest's page becomes before it may be committed: every change checked on its own, the bad ones set aside with
+//! the reason, the rest kept in order. Conservation holds: changes in = changes out + quarantined.
+
+use sluice_model::record::{Change, MAX_ID_BYTES};
+
+use crate::schema::Schema;
+
+/// A change that was refused, with the reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) id: String,
+    /// The record as it came, where there is one.
+    pub(crate) data: String,
+    /// One of [`CODES`].
+    pub(crate) code: &'static str,
+    pub(crate) reason: String,
+    /// RFC 6901, into the record.
+    pub(crate) pointer: Option<String>,
+}
+
+/// Checked changes of one stream.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Checked {
+    pub(crate) changes: Vec<Change>,
+    pub(crate) refused: Vec<Refused>,
+}
+
+/// Stable codes of the reasons.
+pub const CODES: &[&str] = &["record.no_id", "record.id_too_long", "record.schema"];
+
+/// Checks the changes of one stream against its schema. Several changes of one record in a page stay in their order, as
+/// if they had come in pages of their own.
+pub(crate) fn check(schema: Option<&Schema>, changes: Vec<Change>) -> Checked {
+    let mut checked = Checked { changes: Vec::with_capacity(changes.len()), refused: Vec::new() };
+    for change in changes {
+        match fault_of(schema, &change) {
+            None => checked.changes.push(change),
+            Some((code, reason, pointer)) => {
+                let (id, data) = match change {
+                    Change::Upsert(item) => (item.id, item.data),
+                    Change::Delete(id) => (id, String::new()),
+                };
+                let id = id.chars().take(MAX_ID_BYTES / 4).collect();
+                checked.refused.push(Refused { id, data, code, reason, pointer });
+            }
+        }
+    }
+    checked
+}
+
+type Found = (&'static str, String, Option<String>);
+
+fn fault_of(schema: Option<&Schema>, change: &Change) -> Option<Found> {
+    let id = change.id();
+    if id.is_empty() {
+        return Some(("record.no_id", "the record has no id".to_owned(), None));
+    }
+    if id.len() > MAX_ID_BYTES {
+        let reason = format!("the id has {} bytes; {MAX_ID_BYTES} are allowed", id.len());
+        return Some(("record.id_too_long", reason, None));
+    }
+    let Change::Upsert(item) = change else { return None };
+    let schema = schema?;
+    let violation = schema.check_text(&item.data).err()?;
+    Some(("record.schema", violation.reason, Some(violation.pointer)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use sluice_model::record::Item;
+
+    use super::*;
+
+    fn upsert(id: &str, data: &str) -> Change {
+        Change::Upsert(Item { id: id.to_owned(), data: data.to_owned(), modified: None })
+    }
+
+    #[test]
+    fn the_bad_are_set_aside_and_the_counts_add_up() {
+        let schema = Schema::compile("streams[0]", &json!({"type": "object", "required": ["id"]})).unwrap();
+        let long = "x".repeat(MAX_ID_BYTES + 1);
+        let changes = vec![
+            upsert("1", r#"{"id":1}"#),
+            upsert("", r#"{"id":1}"#),
+            upsert("2", "{}"),
+            Change::Delete("3".to_owned()),
+            Change::Delete(String::new()),
+            upsert(&long, r#"{"id":1}"#),
+            upsert("4", "not json"),
+        ];
+        let received = changes.len();
+        let checked = check(Some(&schema), changes);
+        assert_eq!(checked.changes.len() + checked.refused.len(), received);
+        let codes: Vec<_> = checked.refused.iter().map(|refused| refused.code).collect();
+        assert_eq!(codes, ["record.no_id", "record.schema", "record.no_id", "record.id_too_long", "record.schema"]);
+        assert!(codes.iter().all(|code| CODES.contains(code)));
+    }
+}
