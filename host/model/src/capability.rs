@@ -17,8 +17,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use host::{HostPattern, PatternError};
+pub(crate) use host::{split_port, write_authority};
 pub use method::MethodSet;
 pub use path::PathPattern;
+pub(crate) use path::is_plain;
 
 /// A scheme that may be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -87,7 +89,7 @@ pub struct Target<'a> {
 impl fmt::Display for Target<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}://", self.method, self.scheme)?;
-        host::write_authority(f, self.host, self.port, self.scheme)?;
+        write_authority(f, self.host, self.port, self.scheme)?;
         f.write_str(self.path)
     }
 }
@@ -118,11 +120,16 @@ impl EgressRule {
     /// Whether the request is one of those that this rule means. Allocates nothing.
     #[must_use]
     pub fn permits(&self, target: &Target<'_>) -> bool {
+        is_plain(target.path) && self.permits_plain(target)
+    }
+
+    /// [`permits`](Self::permits) for a target whose path [`is_plain`]: a set of rules reads the path once.
+    pub(crate) fn permits_plain(&self, target: &Target<'_>) -> bool {
         self.scheme == target.scheme
             && self.port == target.port
             && self.methods.contains(target.method)
             && self.host.matches(target.host)
-            && self.path.matches(target.path)
+            && self.path.matches_plain(target.path)
     }
 
     /// Whether everything that `other` permits is permitted by this rule as well. Sound, and complete for the patterns
@@ -144,13 +151,12 @@ impl EgressRule {
     ///
     /// When the key is missing, not a text, or not a host: the configuration is wrong.
     pub fn expand(&self, config: &serde_json::Value) -> Result<Self, PatternError> {
-        let mut rule = self.clone();
-        if let HostPattern::Config(key) = &self.host {
-            let (host, port) = host::from_config(key, config)?;
-            rule.host = host;
-            rule.port = port.unwrap_or(self.port);
-        }
-        Ok(rule)
+        let (host, port) = self.host.expand(config)?;
+        Ok(Self {
+            host,
+            port: port.unwrap_or(self.port),
+            ..self.clone()
+        })
     }
 }
 
@@ -158,7 +164,7 @@ impl EgressRule {
 impl fmt::Display for EgressRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}://", self.methods, self.scheme)?;
-        host::write_authority(f, &self.host, self.port, self.scheme)?;
+        write_authority(f, &self.host, self.port, self.scheme)?;
         fmt::Display::fmt(&self.path, f)
     }
 }

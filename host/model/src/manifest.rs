@@ -4,12 +4,23 @@
 //! must always hold: a text is either a whole manifest or an error with its line and column; no key is ignored; every
 //! list, text and schema is bounded; what it says about itself (names, reasons) is text to show, never markup.
 
+mod auth;
+mod capabilities;
+mod origin;
+mod read;
+mod schema;
+mod source;
+mod webhook;
+pub(crate) mod words;
+
 use serde_json::Value;
 
-use crate::capability::{HostPattern, Scheme};
+use crate::capability::HostPattern;
 use crate::grant::Grant;
 use crate::run::Mode;
 use crate::signature::Recipe;
+
+pub use origin::OriginPattern;
 
 /// A manifest that has been read and checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,17 +105,6 @@ pub enum Apply {
         /// The fixed user whose password the secret is; without one the secret is `user:password`.
         username: Option<String>,
     },
-}
-
-/// The origins that a credential is bound to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OriginPattern {
-    /// Exact.
-    pub scheme: Scheme,
-    /// The hosts.
-    pub host: HostPattern,
-    /// Exact.
-    pub port: u16,
 }
 
 /// A named sequence of records.
@@ -208,7 +208,7 @@ pub struct RateHint {
 
 /// Why a text is not a manifest, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}, column {column}: `{path}`: {message}")]
+#[error("line {line}, column {column}: {}{message}", if path.is_empty() { String::new() } else { format!("`{path}`: ") })]
 pub struct ManifestError {
     /// From 1.
     pub line: u32,
@@ -229,6 +229,15 @@ impl ManifestError {
     pub const fn code(&self) -> &'static str {
         "manifest.invalid"
     }
+
+    /// Who has to do what.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(format!(
+            "correct line {} of connector.toml and package the connector again",
+            self.line
+        ))
+    }
 }
 
 impl Manifest {
@@ -237,13 +246,8 @@ impl Manifest {
     /// # Errors
     ///
     /// The first thing that is wrong, with its place.
-    pub fn parse(_text: &str) -> Result<Self, ManifestError> {
-        Err(ManifestError {
-            line: 1,
-            column: 1,
-            path: String::new(),
-            message: "is not read yet".into(),
-        })
+    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        read::manifest(text)
     }
 
     /// `sha256:` and 64 hex digits over the exact text: what an approval is bound to.
@@ -277,3 +281,6 @@ impl Manifest {
         self.auth.iter().find(|scheme| scheme.name == name)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 
+pub(crate) use template::is_header_name;
 pub use template::{Part, Template, TemplateError};
 
 /// How a webhook is verified.

@@ -121,6 +121,30 @@ impl HostPattern {
             _ => false,
         }
     }
+
+    /// The pattern with its placeholder filled in from a configuration, and the port that stands there with it. Other
+    /// patterns stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration does not have the key, or it is not a plain host name, an address, or one with a port.
+    pub fn expand(&self, config: &serde_json::Value) -> Result<(Self, Option<u16>), PatternError> {
+        let Self::Config(key) = self else {
+            return Ok((self.clone(), None));
+        };
+        let error = |reason: &str| PatternError::new(&self.to_string(), reason);
+        let value = config
+            .get(key)
+            .ok_or_else(|| error("is missing from the configuration"))?;
+        let text = value
+            .as_str()
+            .ok_or_else(|| error("is not a text in the configuration"))?;
+        let (host, port) = split_port(text)?;
+        match Self::parse(host)? {
+            Self::Exact(name) => Ok((Self::Exact(name), port)),
+            _ => Err(PatternError::new(text, "is not a plain host name")),
+        }
+    }
 }
 
 /// Whether `host` is a name with labels before `domain`.
@@ -189,27 +213,8 @@ fn looks_numeric(label: &str) -> bool {
     hex || label.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The host and port that a configuration names under `key`.
-pub(super) fn from_config(
-    key: &str,
-    config: &serde_json::Value,
-) -> Result<(HostPattern, Option<u16>), PatternError> {
-    let placeholder = format!("${{config.{key}}}");
-    let value = config
-        .get(key)
-        .ok_or_else(|| PatternError::new(&placeholder, "is missing from the configuration"))?;
-    let text = value
-        .as_str()
-        .ok_or_else(|| PatternError::new(&placeholder, "is not a text in the configuration"))?;
-    let (host, port) = split_port(text)?;
-    match HostPattern::parse(host)? {
-        HostPattern::Exact(name) => Ok((HostPattern::Exact(name), port)),
-        _ => Err(PatternError::new(text, "is not a plain host name")),
-    }
-}
-
 /// Takes `host:port` apart; an IPv6 address has a port only after brackets.
-fn split_port(text: &str) -> Result<(&str, Option<u16>), PatternError> {
+pub(crate) fn split_port(text: &str) -> Result<(&str, Option<u16>), PatternError> {
     let Some((host, port)) = text.rsplit_once(':') else {
         return Ok((text, None));
     };
@@ -225,7 +230,7 @@ fn split_port(text: &str) -> Result<(&str, Option<u16>), PatternError> {
 }
 
 /// Writes host and port as a URL has them: brackets around IPv6, no port where it is the scheme's own.
-pub(super) fn write_authority(
+pub(crate) fn write_authority(
     f: &mut fmt::Formatter<'_>,
     host: impl fmt::Display + AsHost,
     port: u16,
@@ -244,7 +249,7 @@ pub(super) fn write_authority(
 }
 
 /// What may stand before a port.
-pub(super) trait AsHost {
+pub(crate) trait AsHost {
     fn is_v6(&self) -> bool;
 }
 impl AsHost for &str {

@@ -75,10 +75,13 @@ impl PathPattern {
     /// with one `**`, and never more than segments times segments.
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {
-        is_plain(path)
-            && path
-                .strip_prefix('/')
-                .is_some_and(|rest| matches(&self.segments, rest.split('/')))
+        is_plain(path) && self.matches_plain(path)
+    }
+
+    /// [`matches`](Self::matches) for a path that [`is_plain`]: whoever asks many patterns about one path reads it once.
+    pub(crate) fn matches_plain(&self, path: &str) -> bool {
+        path.strip_prefix('/')
+            .is_some_and(|rest| matches(&self.segments, rest.split('/')))
     }
 
     /// Whether every path of `other` is one of this pattern's.

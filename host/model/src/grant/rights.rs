@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::{Ceiling, Grant};
-use crate::capability::{EgressRule, PatternError, Target};
+use crate::capability::{EgressRule, PatternError, Target, is_plain};
 use crate::limits::Limits;
 
 /// Request ∩ ceiling ∩ grant. All three are kept: a request is permitted when each of them permits it.
@@ -41,7 +41,8 @@ impl Rights {
     ///
     /// When it may not: which of the three does not have it.
     pub fn permits(&self, target: &Target<'_>) -> Result<(), Denial> {
-        let any = |rules: &[EgressRule]| rules.iter().any(|rule| rule.permits(target));
+        let plain = is_plain(target.path);
+        let any = |rules: &[EgressRule]| plain && rules.iter().any(|rule| rule.permits_plain(target));
         let by = if !any(&self.request) {
             DeniedBy::Request
         } else if self.ceiling.as_deref().is_some_and(|rules| !any(rules)) {

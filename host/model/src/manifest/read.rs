@@ -1,0 +1,284 @@
+//! The manifest from its table.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use super::source::{Node, Source, Table};
+use super::{Action, AuthScheme, CursorKind, Links, Manifest, ManifestError, RateHint, Stream, Webhook};
+use super::{auth, capabilities, schema, webhook, words};
+use crate::grant::Grant;
+use crate::run::Mode;
+
+/// The longest manifest.
+const MAX_BYTES: usize = 1 << 20;
+const MAX_STREAMS: usize = 200;
+const MAX_ACTIONS: usize = 200;
+const MAX_WEBHOOKS: usize = 50;
+const MAX_AUTH: usize = 20;
+const MAX_RATES: usize = 50;
+/// The most parts of a record's key.
+const MAX_KEY_PARTS: usize = 8;
+
+pub(super) fn manifest(text: &str) -> Result<Manifest, ManifestError> {
+    let source = Source(text);
+    if text.len() > MAX_BYTES {
+        return Err(source.error(0, "", "the manifest is longer than 1 MiB"));
+    }
+    let table = toml::de::DeTable::parse(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        source.error(at, "", format!("is not TOML: {}", words::shown(error.message())))
+    })?;
+    let keys = [
+        "manifest",
+        "id",
+        "version",
+        "contract",
+        "name",
+        "description",
+        "category",
+        "licence",
+        "links",
+        "capabilities",
+        "config",
+        "auth",
+        "streams",
+        "webhooks",
+        "actions",
+        "rate",
+    ];
+    let root = Table::root(text, table.get_ref(), &keys)?;
+    let format = root.need("manifest")?;
+    if format.whole(0..u64::from(u32::MAX))? != 1 {
+        return Err(format.error("is a format that this version does not read; it reads `manifest = 1`"));
+    }
+    let config_schema = root
+        .get("config")
+        .map_or_else(|| Ok(schema::empty()), |node| schema::object(&node))?;
+    let grant = capabilities::read(&root, &config_schema)?;
+    Ok(Manifest {
+        id: matching(
+            &root,
+            "id",
+            words::is_id,
+            "2 to 63 lower-case letters, digits and `-`, beginning with a letter",
+        )?,
+        version: matching(
+            &root,
+            "version",
+            words::is_version,
+            "a semantic version such as `1.0.0`",
+        )?,
+        contract: matching(
+            &root,
+            "contract",
+            words::is_contract,
+            "a version of the contract such as `0.1`",
+        )?,
+        name: root.need("name")?.line(100)?,
+        description: root.need("description")?.prose(2000)?,
+        category: root.need("category")?.name()?,
+        licence: matching(
+            &root,
+            "licence",
+            is_licence,
+            "an SPDX expression such as `Apache-2.0`",
+        )?,
+        links: links(&root)?,
+        auth: all(
+            &root,
+            "auth",
+            MAX_AUTH,
+            |scheme: &AuthScheme| &scheme.name,
+            |node| auth::read(node, &config_schema, &grant),
+        )?,
+        streams: all(
+            &root,
+            "streams",
+            MAX_STREAMS,
+            |stream: &Stream| &stream.name,
+            stream,
+        )?,
+        webhooks: all(
+            &root,
+            "webhooks",
+            MAX_WEBHOOKS,
+            |webhook: &Webhook| &webhook.name,
+            webhook::read,
+        )?,
+        actions: all(
+            &root,
+            "actions",
+            MAX_ACTIONS,
+            |action: &Action| &action.name,
+            action,
+        )?,
+        rate: root
+            .each("rate", MAX_RATES)?
+            .iter()
+            .map(|node| rate(node, &config_schema, &grant))
+            .collect::<Result<_, _>>()?,
+        capabilities: grant,
+        config_schema,
+    })
+}
+
+/// Every entry of a list of named tables; no name twice.
+fn all<T>(
+    root: &Table<'_>,
+    key: &str,
+    max: usize,
+    name: impl Fn(&T) -> &String,
+    read: impl Fn(&Node<'_>) -> Result<T, ManifestError>,
+) -> Result<Vec<T>, ManifestError> {
+    let mut names = HashSet::new();
+    let mut entries = Vec::new();
+    for node in root.each(key, max)? {
+        let entry = read(&node)?;
+        if !names.insert(name(&entry).clone()) {
+            return Err(node.error(format!("is the second with the name `{}`", name(&entry))));
+        }
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+fn matching(
+    table: &Table<'_>,
+    key: &str,
+    rule: impl Fn(&str) -> bool,
+    what: &str,
+) -> Result<String, ManifestError> {
+    let node = table.need(key)?;
+    let text = node.raw(1024)?;
+    if rule(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(node.error(format!("is `{}`, not {what}", words::shown(text))))
+    }
+}
+
+fn is_licence(text: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || b".-+() ".contains(&byte);
+    (1..=100).contains(&text.trim().len()) && text.bytes().all(word)
+}
+
+fn links(root: &Table<'_>) -> Result<Links, ManifestError> {
+    let Some(node) = root.get("links") else {
+        return Ok(Links::default());
+    };
+    let table = node.table(&["website", "documentation", "source"])?;
+    let link = |key: &str| {
+        table.get(key).map(|node| {
+            let text = node.raw(500)?;
+            let rest = text.strip_prefix("https://");
+            let plain =
+                rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic()));
+            if plain && !text.contains(['"', '<', '>', '\\', '`', '@']) {
+                Ok(text.to_owned())
+            } else {
+                Err(node.error("is not an `https://` address"))
+            }
+        })
+    };
+    Ok(Links {
+        website: link("website").transpose()?,
+        documentation: link("documentation").transpose()?,
+        source: link("source").transpose()?,
+    })
+}
+
+fn stream(node: &Node<'_>) -> Result<Stream, ManifestError> {
+    let table = node.table(&[
+        "name",
+        "title",
+        "description",
+        "primary_key",
+        "cursor",
+        "cursor_version",
+        "modes",
+        "schema",
+    ])?;
+    let schema = schema::object(&table.need("schema")?)?;
+    let kinds = [
+        ("none", CursorKind::None),
+        ("timestamp", CursorKind::Timestamp),
+        ("opaque", CursorKind::Opaque),
+    ];
+    let cursor = table
+        .get("cursor")
+        .map_or(Ok(CursorKind::None), |node| node.choice(&kinds))?;
+    let mut modes = Vec::new();
+    for node in table.need("modes")?.some(2)? {
+        let mode = node.choice(&[("full", Mode::Full), ("incremental", Mode::Incremental)])?;
+        if mode == Mode::Incremental && cursor == CursorKind::None {
+            return Err(node.error("needs a `cursor`: without one there is nothing to go on from"));
+        }
+        if modes.contains(&mode) {
+            return Err(node.error("is there twice"));
+        }
+        modes.push(mode);
+    }
+    let mut primary_key = Vec::new();
+    for node in table.need("primary_key")?.some(MAX_KEY_PARTS)? {
+        let part = node.line(128)?;
+        if schema.get("properties").is_some() && schema::property(&schema, &part).is_none() {
+            return Err(node.error(format!(
+                "is `{part}`, which is no property of the stream's schema"
+            )));
+        }
+        primary_key.push(part);
+    }
+    Ok(Stream {
+        name: table.need("name")?.name()?,
+        title: table.need("title")?.line(200)?,
+        description: table
+            .get("description")
+            .map(|node| node.prose(2000))
+            .transpose()?,
+        primary_key,
+        cursor,
+        cursor_version: small(table.whole_or("cursor_version", 1, 1..1_000_000)?),
+        modes,
+        schema,
+    })
+}
+
+fn action(node: &Node<'_>) -> Result<Action, ManifestError> {
+    let table = node.table(&["name", "title", "description", "input", "output", "idempotent"])?;
+    let schema = |key: &str| {
+        table
+            .get(key)
+            .map_or_else(|| Ok(schema::empty()), |node| schema::object(&node))
+    };
+    Ok(Action {
+        name: table.need("name")?.name()?,
+        title: table.need("title")?.line(200)?,
+        description: table
+            .get("description")
+            .map_or(Ok(String::new()), |node| node.prose(2000))?,
+        input: schema("input")?,
+        output: schema("output")?,
+        idempotent: table.flag_or("idempotent", false)?,
+    })
+}
+
+fn rate(node: &Node<'_>, config: &Value, grant: &Grant) -> Result<RateHint, ManifestError> {
+    let table = node.table(&["host", "per_second", "burst", "concurrency"])?;
+    let at = table.need("host")?;
+    let host = capabilities::host(&at, config)?;
+    if !grant.egress.iter().any(|rule| rule.host.covers(&host)) {
+        return Err(at.error("is not within the hosts of capabilities.egress"));
+    }
+    Ok(RateHint {
+        host,
+        per_second: table.need("per_second")?.positive(10_000.0)?,
+        burst: small(table.whole_or("burst", 1, 1..10_000)?),
+        concurrency: small(table.whole_or("concurrency", 8, 1..64)?),
+    })
+}
+
+/// A number that was read within bounds far below `u32`'s.
+fn small(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
