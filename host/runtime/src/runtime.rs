@@ -1,0 +1,174 @@
+//! The runtime: one engine for the process, and everything that calls share.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use sluice_broker::Broker;
+use tokio::sync::Semaphore;
+use wasmtime::Engine;
+use wasmtime::component::Linker;
+
+use crate::cache::Cache;
+use crate::compile;
+use crate::config::Config;
+use crate::engine;
+use crate::error::{LoadError, StartError};
+use crate::host;
+use crate::inspect::{self, Inspection};
+use crate::load::{self, Connector, Loaded};
+use crate::slots::Slots;
+use crate::state::State;
+use crate::ticker::Ticker;
+use crate::wasi;
+
+/// The engine of the process. Clones are the same runtime; with the last one the ticker stops, so calls need it alive.
+#[derive(Clone)]
+pub struct Runtime(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    /// The only road out.
+    pub(crate) broker: Broker,
+    pub(crate) slots: Slots,
+    engine: Engine,
+    linker: Linker<State>,
+    cache: Option<Cache>,
+    compiling: Semaphore,
+    /// What is loaded now, by digest: many installs of one connector share one.
+    loaded: Mutex<HashMap<[u8; 32], Weak<Loaded>>>,
+    _ticker: Ticker,
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("config", &self.0.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Runtime {
+    /// Makes the engine and starts its ticker; guests reach the network through `broker`. Once per process: the pools reserve address space for `config.slots`.
+    ///
+    /// # Errors
+    /// [`StartError`], when this machine cannot serve with these settings.
+    pub fn new(config: Config, broker: Broker) -> Result<Self, StartError> {
+        let engine = engine::serving(&config)?;
+        let mut linker = Linker::new(&engine);
+        let unlinked = |error: wasmtime::Error| StartError::Link {
+            reason: format!("{error:#}"),
+        };
+        host::link(&mut linker).map_err(unlinked)?;
+        wasi::link(&mut linker).map_err(unlinked)?;
+        let cache = match &config.cache_dir {
+            Some(dir) => {
+                let made_for = engine::compatibility(&engine);
+                Some(
+                    Cache::open(dir.clone(), &config.cache_key, made_for, config.cache_bytes)
+                        .map_err(StartError::Cache)?,
+                )
+            }
+            None => None,
+        };
+        let ticker = Ticker::start(&engine).map_err(StartError::Ticker)?;
+        Ok(Self(Arc::new(Inner {
+            slots: Slots::new(config.slots, config.slot_queue, config.slot_wait),
+            compiling: Semaphore::new(usize::try_from(config.compile.at_once.max(1)).unwrap_or(1)),
+            loaded: Mutex::new(HashMap::new()),
+            config,
+            broker,
+            engine,
+            linker,
+            cache,
+            _ticker: ticker,
+        })))
+    }
+
+    /// Reads what a component says about itself, without compiling it. Takes time in proportion to its size.
+    ///
+    /// # Errors
+    /// [`LoadError`] when it is too large, a core module, or not wasm. That it imports or exports the wrong things is
+    /// not an error here; [`Inspection::check`] says it.
+    pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection, LoadError> {
+        inspect::inspect(bytes, self.0.config.max_component_bytes)
+    }
+
+    /// Compiles a component into the cache, so that loading it later is quick. Does nothing where it is there already.
+    /// Cancel-safe: a compilation that is given up is killed and leaves nothing.
+    ///
+    /// # Errors
+    /// [`LoadError`], as for [`load`](Self::load) except for what only linking finds.
+    pub async fn compile(&self, bytes: &[u8]) -> Result<(), LoadError> {
+        self.artifact(bytes, &load::sha256(bytes)).await.map(|_| ())
+    }
+
+    /// Makes a connector of a component: from the cache if it is there and authentic, else compiled and put there.
+    /// `digest` is `sha256:` and 64 hexadecimal digits, and must be that of `bytes`. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`LoadError`]: the component is not one, not for this host, or cannot be compiled.
+    pub async fn load(&self, bytes: &[u8], digest: &str) -> Result<Connector, LoadError> {
+        let source = load::sha256(bytes);
+        let found = load::digest_text(&source);
+        if found != digest {
+            return Err(LoadError::Digest {
+                expected: digest.chars().take(128).collect(),
+                found,
+            });
+        }
+        if let Some(connector) = self.loaded(&source) {
+            return Ok(connector);
+        }
+        let component = self.component(bytes, &source).await?;
+        let loaded = Arc::new(load::link(&self.0.linker, &component, found)?);
+        let mut all = self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, loaded| loaded.strong_count() > 0);
+        all.insert(source, Arc::downgrade(&loaded));
+        Ok(Connector(loaded))
+    }
+
+    /// The digest that [`load`](Self::load) asks for.
+    #[must_use]
+    pub fn digest(bytes: &[u8]) -> String {
+        load::digest_text(&load::sha256(bytes))
+    }
+
+    fn loaded(&self, source: &[u8; 32]) -> Option<Connector> {
+        let all = self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(source).and_then(Weak::upgrade).map(Connector)
+    }
+
+    async fn component(
+        &self,
+        bytes: &[u8],
+        source: &[u8; 32],
+    ) -> Result<wasmtime::component::Component, LoadError> {
+        let artifact = self.artifact(bytes, source).await?;
+        load::deserialize(&self.0.engine, &artifact).map_err(|error| LoadError::CompileFailed {
+            reason: crate::journal::clean(&format!("{error:#}"), 512),
+        })
+    }
+
+    /// Machine code for `bytes`. What is cached was inspected before it was compiled.
+    async fn artifact(&self, bytes: &[u8], source: &[u8; 32]) -> Result<Vec<u8>, LoadError> {
+        let inner = &self.0;
+        let limit = inner.config.compile.artifact_bytes;
+        let cached = || inner.cache.as_ref().and_then(|cache| cache.get(source, limit));
+        if let Some(artifact) = cached() {
+            return Ok(artifact);
+        }
+        self.inspect(bytes)?.check()?;
+        // The semaphore is never closed; if it were, compiling without a turn is the lesser evil.
+        let _turn = inner.compiling.acquire().await.ok();
+        // Somebody may have compiled the same while we waited.
+        if let Some(artifact) = cached() {
+            return Ok(artifact);
+        }
+        let artifact = compile::compile(&inner.config.compiler, &inner.config.compile, bytes).await?;
+        if let Some(cache) = &inner.cache {
+            cache.put(source, &artifact);
+        }
+        Ok(artifact)
+    }
+}
