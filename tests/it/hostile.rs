@@ -1,0 +1,136 @@
+//! Hostile guests and hostile components: every one of `fixtures/guests`, through the real runtime and the real broker,
+//! against what `expected.toml` says and what THREATS says holds for all of them.
+//!
+//! One test for each family of the data, so that a failure names the guests that got away with something.
+
+mod bombs;
+mod canary;
+mod expected;
+mod vendor;
+mod verdict;
+mod yard;
+
+use expected::File;
+use yard::Yard;
+
+/// The families that the tests below run.
+const FAMILIES: &[&str] = &[
+    "stop", "take", "values", "crash", "logs", "learn", "secrets", "egress", "storage", "load",
+];
+
+async fn family(name: &str) -> Yard {
+    let file = File::read();
+    let yard = Yard::open().await;
+    let mut wrong = Vec::new();
+    for (guest, expected) in file.family(name) {
+        wrong.extend(verdict::judge(&yard, &file, guest, expected).await);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    yard
+}
+
+#[test]
+fn every_guest_is_expected_and_every_expectation_has_a_guest() {
+    let file = File::read();
+    let expected: std::collections::BTreeSet<String> = file.guest.keys().cloned().collect();
+    assert_eq!(expected, crate::guests::names());
+    for (name, entry) in &file.guest {
+        assert!(
+            FAMILIES.contains(&entry.family.as_str()),
+            "{name}: no test runs the family `{}`",
+            entry.family
+        );
+        assert_ne!(
+            entry.load.is_some(),
+            entry.expect.is_some(),
+            "{name}: either `load` or `expect`"
+        );
+        file.limits(entry);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_never_stops_is_stopped() {
+    family("stop").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_takes_too_much_is_refused() {
+    family("take").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn values_are_bounded_and_checked() {
+    family("values").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_crashes_takes_nothing_along() {
+    family("crash").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logs_are_bounded_and_clean() {
+    family("logs").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn there_is_nothing_to_learn() {
+    let yard = family("learn").await;
+    assert_eq!(
+        yard.names.asked(),
+        Vec::<String>::new(),
+        "no name is looked up for a socket"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn secrets_stay_with_the_host() {
+    let yard = family("secrets").await;
+    let vendor = yard.vendor.take();
+    let applied = vendor
+        .iter()
+        .filter(|request| canary::found(request).is_some())
+        .count();
+    assert!(
+        applied > 0,
+        "the credential does reach the vendor that it is bound to"
+    );
+    assert_eq!(
+        yard.other
+            .take()
+            .iter()
+            .filter_map(|request| canary::found(request))
+            .next(),
+        None
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_is_granted_is_reached() {
+    let yard = family("egress").await;
+    assert_eq!(
+        yard.other
+            .take()
+            .iter()
+            .filter_map(|request| canary::found(request))
+            .next(),
+        None
+    );
+    let asked = yard.names.asked();
+    let not_granted: Vec<_> = asked.iter().filter(|name| name.contains("evil")).collect();
+    assert!(
+        not_granted.is_empty(),
+        "looked up without a grant: {not_granted:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn storage_keeps_its_quota_and_its_versions() {
+    family("storage").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_connector_is_not_loaded() {
+    family("load").await;
+}
