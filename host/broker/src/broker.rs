@@ -1,31 +1,38 @@
-//! The road out.
+//! The road out: one value, built once, shared by everything that sends.
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
 
 use sluice_model::capability::Target;
 use sluice_model::clock::Clock;
 use sluice_model::grant::{Denial, Rights};
 
-use crate::caller::Caller;
+use crate::breaker::Breakers;
 use crate::config::Config;
-use crate::error::{ConfigError, Error};
-use crate::place::Place;
-use crate::request::Request;
+use crate::dial::Dialer;
+use crate::error::ConfigError;
+use crate::exchange::Exchanger;
+use crate::permit::Permits;
+use crate::pool::Pool;
+use crate::rate::Rates;
 use crate::resolve::Resolve;
-use crate::response::Response;
+use crate::tls::Tls;
 
 /// The only road out of the process. Clones share everything.
 #[derive(Clone)]
 pub struct Broker {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
-struct Shared {
-    _config: Config,
-    _resolver: Arc<dyn Resolve>,
-    _clock: Arc<dyn Clock>,
+pub(crate) struct Shared {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) permits: Permits,
+    pub(crate) rates: Rates,
+    pub(crate) breakers: Breakers,
+    pub(crate) exchanger: Exchanger,
+    pub(crate) reflections: Arc<AtomicU64>,
 }
 
 impl fmt::Debug for Broker {
@@ -35,7 +42,7 @@ impl fmt::Debug for Broker {
 }
 
 impl Broker {
-    /// Builds it; opens nothing.
+    /// Builds it; opens no connection.
     ///
     /// # Errors
     /// When a certificate authority or TLS itself is unusable.
@@ -44,21 +51,35 @@ impl Broker {
         resolver: Arc<dyn Resolve>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConfigError> {
+        let tls = Tls::new(&config.extra_ca_pem)?;
+        let pool = Pool::new(config.idle_connections, config.idle_timeout, config.max_age);
+        let permits = Permits::new(config.concurrency, config.org_concurrency);
+        let rates = Rates::new(config.connection_pace);
+        let own = RwLock::new(config.own.clone().into());
+        let dialer = Arc::new(Dialer {
+            config,
+            resolver,
+            own,
+        });
+        let shared = Shared {
+            clock,
+            permits,
+            rates,
+            breakers: Breakers::new(),
+            exchanger: Exchanger { dialer, tls, pool },
+            reflections: Arc::default(),
+        };
         Ok(Self {
-            shared: Arc::new(Shared {
-                _config: config,
-                _resolver: resolver,
-                _clock: clock,
-            }),
+            shared: Arc::new(shared),
         })
     }
 
-    /// Says which listeners are ours, once they are bound.
+    /// Says which listeners are ours, once they are bound; takes the place of what the configuration said.
     pub fn set_own(&self, own: Vec<SocketAddr>) {
-        let _ = (own, &self.shared);
+        self.shared.exchanger.dialer.set_own(own);
     }
 
-    /// Whether `rights` permit `target`: the whole of policy, without allocation when it does.
+    /// Whether `rights` permit `target`: the whole of policy but the address, without allocation when it does.
     ///
     /// # Errors
     /// The missing grant.
@@ -66,20 +87,9 @@ impl Broker {
         rights.permits(target)
     }
 
-    /// Sends one request and returns when the head of the response is there.
-    ///
-    /// # Errors
-    /// One variant for everything that can happen, see [`Error`].
-    pub async fn send(&self, caller: &Caller, request: Request) -> Result<Response, Error> {
-        let place = Place::parse(&request.url).map_err(|error| Error::BadRequest {
-            reason: error.to_string(),
-        })?;
-        Self::check(&caller.rights, &place.target(&request.method)).map_err(|denial| Error::Denied {
-            missing: denial.to_string(),
-        })?;
-        Err(Error::Unreachable {
-            host: place.host().to_owned(),
-            reason: "not connected yet".into(),
-        })
+    /// Responses since the start in which a known secret was found and redacted.
+    #[must_use]
+    pub fn reflections(&self) -> u64 {
+        self.shared.reflections.load(Ordering::Relaxed)
     }
 }

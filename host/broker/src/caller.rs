@@ -111,3 +111,43 @@ impl Budget {
         Arc::clone(&self.0.slots)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use sluice_model::grant::{Ceiling, Grant};
+
+    use super::*;
+    use crate::credential::EmptyVault;
+
+    /// The owner that is made from one number.
+    pub(crate) fn owner(of: u8) -> Owner {
+        caller(of, &[]).owner()
+    }
+
+    /// A caller without rights.
+    pub(crate) fn caller(of: u8, rates: &[RateHint]) -> Caller {
+        let none = Grant::default();
+        Caller {
+            org: OrgId::from_bytes([of; 16]),
+            connection: Some(ConnectionId::from_bytes([of; 16])),
+            connector: "test".into(),
+            rights: Arc::new(Rights::new(&none, &Ceiling::default(), &none)),
+            vault: Arc::new(EmptyVault),
+            trace: Trace::default(),
+            budget: Budget::new(&Limits::default()),
+            rates: rates.to_vec(),
+        }
+    }
+
+    #[test]
+    fn budgets_run_out() {
+        let budget = Budget::new(&Limits {
+            http_requests: 2,
+            ..Limits::default()
+        });
+        assert!(budget.take_request());
+        assert!(budget.clone().take_request());
+        assert!(!budget.take_request());
+        assert_eq!(budget.requests_left(), 0);
+    }
+}

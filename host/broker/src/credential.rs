@@ -95,14 +95,20 @@ impl Credential {
         Ok(())
     }
 
-    /// Every text that stands for the secret on the wire beside the secret itself.
-    pub(crate) fn derived(&self) -> Option<Zeroizing<Vec<u8>>> {
-        match &self.apply {
-            Apply::Basic { username } => Some(Zeroizing::new(
-                BASE64.encode(&self.pair(username.as_deref())).into_bytes(),
-            )),
-            Apply::Bearer | Apply::Header { .. } | Apply::Query { .. } => None,
+    /// The texts beside the secret itself that give it away: the encoded pair, and the password within a pair.
+    pub(crate) fn derived(&self) -> Vec<Zeroizing<Vec<u8>>> {
+        let Apply::Basic { username } = &self.apply else {
+            return Vec::new();
+        };
+        let encoded = BASE64.encode(&self.pair(username.as_deref())).into_bytes();
+        let mut all = vec![Zeroizing::new(encoded)];
+        if username.is_none()
+            && let Some(at) = self.secret.expose().iter().position(|byte| *byte == b':')
+        {
+            let password = self.secret.expose().get(at + 1..).unwrap_or_default();
+            all.push(Zeroizing::new(password.to_vec()));
         }
+        all
     }
 
     fn pair(&self, username: Option<&str>) -> Zeroizing<Vec<u8>> {
