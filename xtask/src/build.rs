@@ -1,7 +1,7 @@
 //! Components: what is compiled for another target than the machine's, and put where the tests and the demo look for it.
 //!
-//! `plugins/*` become `target/connectors/<id>.wasm` with their `connector.toml` inside; `fixtures/guests` become
-//! `target/guests/<name>.wasm`. The bytes are written under a temporary name and renamed, so a reader never sees half of one.
+//! `plugins/*` become `target/connectors/<id>.wasm` with their `connector.toml` inside; the bytes are written under a temporary
+//! name and renamed, so a reader never sees half of one. `fixtures/guests` are built into `target/guests`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ pub(crate) fn connectors() -> Result<Vec<PathBuf>> {
                 shown(&package.join("connector.toml"))
             )
         })?;
-        let release = compile(&package, &[])?;
+        let release = compile(&package, "wasm", &[])?;
         let component = release.join(format!("{}.wasm", library_name(&package)?));
         let code = fs::read(&component).with_context(|| format!("read {}", component.display()))?;
         let path = place::target().join("connectors").join(format!("{id}.wasm"));
@@ -38,53 +38,23 @@ pub(crate) fn connectors() -> Result<Vec<PathBuf>> {
     Ok(written)
 }
 
-/// Builds the hostile guests. What stands in `target/guests` and is no longer a guest goes away.
+/// Builds the hostile guests where `tests/it/guests.rs` looks for them; it would build them itself, without a word.
 pub(crate) fn guests() -> Result<()> {
-    let package = place::root().join("fixtures/guests");
-    if !package.join("Cargo.toml").is_file() {
-        println!("   fixtures/guests is not there yet");
-        return Ok(());
-    }
     tool::wasm_target()?;
-    let examples = compile(&package, &["--examples"])?.join("examples");
-    let mut names: Vec<String> = Vec::new();
-    for entry in fs::read_dir(package.join("examples")).context("read fixtures/guests/examples")? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|e| e == "rs") {
-            names.extend(path.file_stem().map(|s| s.to_string_lossy().into_owned()));
-        }
-    }
-    let out = place::target().join("guests");
-    fs::create_dir_all(&out)?;
-    for entry in fs::read_dir(&out)? {
-        let path = entry?.path();
-        let stem = path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        if path.extension().is_some_and(|e| e == "wasm") && !names.contains(&stem) {
-            fs::remove_file(&path)?;
-        }
-    }
-    for name in &names {
-        let component = examples.join(format!("{name}.wasm"));
-        let code = fs::read(&component)
-            .with_context(|| format!("read {}: does Cargo.toml list it?", component.display()))?;
-        place_file(&out.join(format!("{name}.wasm")), &code)?;
-    }
-    println!("   {} guests in {}", names.len(), out.display());
+    let built = compile(&place::root().join("fixtures/guests"), "guests", &["--examples"])?;
+    println!("   {}", built.join("examples").display());
     Ok(())
 }
 
-/// Compiles the package for wasm; gives the directory that cargo put the results in.
-fn compile(package: &Path, more: &[&str]) -> Result<PathBuf> {
-    let dir = place::target().join("wasm");
+/// Compiles the package for wasm into `place` of the target directory; gives the directory that cargo put the results in.
+fn compile(package: &Path, place: &str, more: &[&str]) -> Result<PathBuf> {
+    let dir = place::target().join(place);
     step::run(
         step::cargo()
             .args([
                 "build",
                 "--quiet",
+                "--locked",
                 "--release",
                 "--target",
                 tool::WASM,
@@ -93,7 +63,11 @@ fn compile(package: &Path, more: &[&str]) -> Result<PathBuf> {
             .arg(package.join("Cargo.toml"))
             .args(more)
             .arg("--target-dir")
-            .arg(&dir),
+            .arg(&dir)
+            // What the outer build was told does not fit another target.
+            .env_remove("RUSTFLAGS")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .env_remove("CARGO_BUILD_TARGET"),
     )?;
     Ok(dir.join(tool::WASM).join("release"))
 }

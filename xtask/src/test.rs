@@ -47,15 +47,14 @@ pub(crate) fn run(fast: bool) -> Result<()> {
     })?;
     steps.run("lints of what runs inside", || {
         tool::wasm_target()?;
-        outside.iter().try_for_each(|package| {
-            step::run(outside_cargo(&["clippy", "--quiet", "--locked"], package).args([
-                "--target",
-                tool::WASM,
-                "--",
-                "-D",
-                "warnings",
-            ]))
-        })
+        let wasm = ["--target", tool::WASM, "--lib", "--examples"];
+        outside
+            .iter()
+            .try_for_each(|package| lint_outside(package, &wasm))?;
+        // Their own tests run on this machine.
+        tested_outside()?
+            .iter()
+            .try_for_each(|package| lint_outside(package, &["--all-targets"]))
     })?;
     if !fast {
         steps.run("documentation", || {
@@ -133,6 +132,11 @@ fn tested_outside() -> Result<Vec<PathBuf>> {
     let mut packages = place::packages("sdk-guest")?;
     packages.extend(place::packages("plugins")?);
     Ok(packages)
+}
+
+fn lint_outside(package: &Path, targets: &[&str]) -> Result<()> {
+    let mut command = outside_cargo(&["clippy", "--quiet", "--locked"], package);
+    step::run(command.args(targets).args(["--", "-D", "warnings"]))
 }
 
 /// `cargo WORDS` for a package outside the workspace, with results that the other such packages share.
