@@ -85,6 +85,15 @@ pub struct Target<'a> {
     pub path: &'a str,
 }
 
+impl Target<'_> {
+    /// Whether every server reads the path as policy does. A path with dot or empty segments, backslashes, control
+    /// characters, or encoded slashes or dots is never permitted, whatever the patterns.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        is_plain(self.path)
+    }
+}
+
 /// Prints it as a person would write it: `GET https://api.github.com/user`.
 impl fmt::Display for Target<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -35,3 +35,37 @@ impl ConnectionState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ConnectionState::{Active, Draft, Misconfigured, NeedsReauth, Paused};
+
+    const ALL: [ConnectionState; 5] = [Draft, Active, NeedsReauth, Misconfigured, Paused];
+
+    #[test]
+    fn exactly_these_moves_are_legal() {
+        let legal = [
+            (Draft, &[Draft, Active, NeedsReauth, Misconfigured][..]),
+            (Active, &[Active, NeedsReauth, Misconfigured, Paused]),
+            (NeedsReauth, &[Active, NeedsReauth, Misconfigured, Paused]),
+            (Misconfigured, &[Active, NeedsReauth, Misconfigured, Paused]),
+            (Paused, &[Paused, Active, NeedsReauth, Misconfigured]),
+        ];
+        assert_eq!(legal.len(), ALL.len());
+        for (from, moves) in legal {
+            for to in ALL {
+                assert_eq!(from.may_become(to), moves.contains(&to), "{from:?} to {to:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_is_active_serves_and_nothing_becomes_a_draft_again() {
+        for state in ALL {
+            assert_eq!(state.serves(), state == Active);
+            assert!(state.may_become(Active), "{state:?}");
+            assert_eq!(state.may_become(Draft), state == Draft);
+        }
+    }
+}

@@ -57,3 +57,65 @@ pub enum Mode {
     /// Everything again; the cursor starts from nothing.
     Full,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use RunState::{Cancelled, Failed, Partial, Queued, RetryWait, Running, Succeeded, WaitingRate};
+
+    const ALL: [RunState; 8] = [
+        Queued,
+        Running,
+        WaitingRate,
+        RetryWait,
+        Succeeded,
+        Partial,
+        Failed,
+        Cancelled,
+    ];
+
+    #[test]
+    fn exactly_these_moves_are_legal() {
+        let legal = [
+            (Queued, &[Running, Cancelled, Failed][..]),
+            (WaitingRate, &[Running, Cancelled, Failed]),
+            (RetryWait, &[Running, Cancelled, Failed]),
+            (
+                Running,
+                &[
+                    Running,
+                    WaitingRate,
+                    RetryWait,
+                    Succeeded,
+                    Partial,
+                    Failed,
+                    Cancelled,
+                ],
+            ),
+            (Succeeded, &[]),
+            (Partial, &[]),
+            (Failed, &[]),
+            (Cancelled, &[]),
+        ];
+        assert_eq!(legal.len(), ALL.len());
+        for (from, moves) in legal {
+            for to in ALL {
+                assert_eq!(from.may_become(to), moves.contains(&to), "{from:?} to {to:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_ended_stays_and_what_has_not_can_end() {
+        for state in ALL {
+            let moves = ALL.iter().filter(|next| state.may_become(**next)).count();
+            assert_eq!(state.ended(), moves == 0, "{state:?}");
+            assert!(
+                state.ended() || state.may_become(Cancelled) && state.may_become(Failed),
+                "{state:?}"
+            );
+            let text = serde_json::to_string(&state).unwrap();
+            assert_eq!(serde_json::from_str::<RunState>(&text).unwrap(), state);
+        }
+    }
+}

@@ -1,35 +1,278 @@
-//! The permission page: what a person reads before he approves an install.
+//! The permission page: what a person reads before approving an install.
+//!
+//! What must always hold: everything the grant permits is on it; what the publisher claims is marked as a claim; nothing
+//! the publisher wrote can look like a line of the page (the manifest refuses control and direction characters).
 
 use std::fmt;
 
 use serde::Serialize;
 
-use super::Grant;
-use crate::manifest::Manifest;
+use super::{Grant, units};
+use crate::capability::EgressRule;
+use crate::manifest::{Apply, AuthScheme, Manifest};
+use crate::signature::Recipe;
 
-/// The page, as data; `Display` renders it as text.
+/// The page, as data; `Display` renders it as text. The publisher's words stand in quotes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PermissionPage {
-    /// Lines of what it may do.
-    pub may: Vec<String>,
-    /// Lines of what it cannot do.
+    /// The connector's id.
+    pub id: String,
+    /// Its name, in the publisher's words.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Requests it may make.
+    pub requests: Vec<RequestLine>,
+    /// Requests it asks for that are off, and can be switched on.
+    pub optional: Vec<RequestLine>,
+    /// Credentials that are added to its requests and that its code never sees.
+    pub credentials: Vec<CredentialLine>,
+    /// What vendors may send to it.
+    pub hooks: Vec<HookLine>,
+    /// What it may keep and use: `memory of one call: 64 MiB`.
+    pub limits: Vec<String>,
+    /// What it cannot do, whatever its code tries.
     pub cannot: Vec<String>,
 }
 
-/// Makes the page for a connector with this grant.
+/// A kind of request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RequestLine {
+    /// `GET, POST https://api.github.com/repos/**`.
+    pub rule: String,
+    /// Why, as the publisher claims.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claim: Option<String>,
+}
+
+/// A credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CredentialLine {
+    /// Its name in the manifest.
+    pub name: String,
+    /// For people.
+    pub title: String,
+    /// `as a bearer token`.
+    pub applied: String,
+    /// The only places it is sent to.
+    pub origins: Vec<String>,
+}
+
+/// A webhook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HookLine {
+    /// Its name in the manifest.
+    pub name: String,
+    /// The kinds of events.
+    pub events: Vec<String>,
+    /// Whether the host verifies who sent it.
+    pub verified: bool,
+    /// Why nothing is verified, as the publisher claims.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claim: Option<String>,
+}
+
+/// Makes the page for a connector with this grant: what the grant has is what it may do; optional requests of the
+/// manifest that the grant does not cover are shown as off.
 #[must_use]
-pub fn permission_page(_manifest: &Manifest, _grant: &Grant) -> PermissionPage {
+pub fn permission_page(manifest: &Manifest, grant: &Grant) -> PermissionPage {
+    let line = |rule: &EgressRule| RequestLine {
+        rule: rule.to_string(),
+        claim: rule.reason.clone(),
+    };
+    let granted = |rule: &EgressRule| grant.egress.iter().any(|own| own.covers(rule));
+    let off = manifest
+        .capabilities
+        .egress
+        .iter()
+        .filter(|rule| rule.optional && !granted(rule));
     PermissionPage {
-        may: Vec::new(),
-        cannot: Vec::new(),
+        id: manifest.id.clone(),
+        name: manifest.name.clone(),
+        version: manifest.version.clone(),
+        requests: grant.egress.iter().map(line).collect(),
+        optional: off.map(line).collect(),
+        credentials: manifest.auth.iter().map(credential).collect(),
+        hooks: manifest.webhooks.iter().map(hook).collect(),
+        limits: limits(grant),
+        cannot: cannot(grant),
     }
+}
+
+fn credential(scheme: &AuthScheme) -> CredentialLine {
+    let applied = match &scheme.apply {
+        Apply::Bearer => "as a bearer token".to_owned(),
+        Apply::Header { name, .. } => format!("in the header `{name}`"),
+        Apply::Query { name } => format!("in the query parameter `{name}`"),
+        Apply::Basic { .. } => "as user and password (basic authentication)".to_owned(),
+    };
+    CredentialLine {
+        name: scheme.name.clone(),
+        title: scheme.title.clone(),
+        applied,
+        origins: scheme.origins.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn hook(webhook: &crate::manifest::Webhook) -> HookLine {
+    HookLine {
+        name: webhook.name.clone(),
+        events: webhook.events.iter().map(|event| event.kind.clone()).collect(),
+        verified: webhook.recipe.is_signed(),
+        claim: match &webhook.recipe {
+            Recipe::Unsigned { reason } => Some(reason.clone()),
+            Recipe::Hmac(_) => None,
+        },
+    }
+}
+
+fn limits(grant: &Grant) -> Vec<String> {
+    let sizes = [
+        ("storage", grant.storage_bytes),
+        ("scratch files", grant.scratch_bytes),
+    ];
+    let all = sizes.into_iter().chain(grant.limits.named());
+    all.map(|(name, number)| format!("{}: {}", units::label(name), units::amount(name, number)))
+        .collect()
+}
+
+fn cannot(grant: &Grant) -> Vec<String> {
+    let elsewhere = if grant.egress.is_empty() {
+        "reach any host".to_owned()
+    } else {
+        "reach any other host, method or path than those above".to_owned()
+    };
+    vec![
+        "see a credential: the host adds it after the request has left the connector's code".to_owned(),
+        elsewhere,
+        "reach private, loopback, link-local or metadata addresses, or this server itself, unless the operator opened them"
+            .to_owned(),
+        if grant.scratch_bytes == 0 {
+            "read or write files, or see the environment or the machine's processes".to_owned()
+        } else {
+            "read or write files other than its own scratch files, or see the environment or the machine's processes"
+                .to_owned()
+        },
+        "see the data of other connections, connectors or organizations".to_owned(),
+    ]
 }
 
 impl fmt::Display for PermissionPage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for line in &self.may {
-            writeln!(f, "{line}")?;
+        writeln!(f, "{} ({} {})", self.name, self.id, self.version)?;
+        writeln!(f, "\nMAY")?;
+        if self.requests.is_empty() {
+            writeln!(f, "  send no requests at all")?;
+        }
+        for line in &self.requests {
+            writeln!(f, "  send     {line}")?;
+        }
+        for CredentialLine {
+            title,
+            applied,
+            origins,
+            ..
+        } in &self.credentials
+        {
+            writeln!(
+                f,
+                "  use      \"{title}\", added {applied} and never seen by its code, only to {}",
+                origins.join(", ")
+            )?;
+        }
+        for HookLine {
+            name,
+            events,
+            verified,
+            claim,
+        } in &self.hooks
+        {
+            let how = if *verified {
+                "signature verified by the host"
+            } else {
+                "NOT VERIFIED: anybody can send it"
+            };
+            write!(f, "  receive  webhook `{name}` ({}), {how}", events.join(", "))?;
+            match claim {
+                Some(claim) => writeln!(f, " (the publisher says: \"{claim}\")")?,
+                None => writeln!(f)?,
+            }
+        }
+        for line in &self.limits {
+            writeln!(f, "  use up   {line}")?;
+        }
+        if !self.optional.is_empty() {
+            writeln!(f, "\nOPTIONAL, off until you switch it on")?;
+            for line in &self.optional {
+                writeln!(f, "  send     {line}")?;
+            }
+        }
+        writeln!(f, "\nCANNOT")?;
+        for line in &self.cannot {
+            writeln!(f, "  {line}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for RequestLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.rule)?;
+        match &self.claim {
+            Some(claim) => write!(f, " (the publisher says: \"{claim}\")"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(grant: impl Fn(&Manifest) -> Grant) -> PermissionPage {
+        let manifest = Manifest::parse(include_str!("../../tests/connector.toml")).unwrap();
+        permission_page(&manifest, &grant(&manifest))
+    }
+
+    #[test]
+    fn the_page_says_what_is_permitted_and_what_is_not() {
+        let page = page(|manifest| manifest.capabilities.without_optional()).to_string();
+        for line in [
+            "Acme (acme 1.2.0)\n",
+            "\nMAY\n  send     GET https://api.acme.example/user (the publisher says: \"reads repositories\")\n",
+            "  send     GET https://${config.host}/**\n",
+            "  use      \"Personal access token\", added as a bearer token and never seen by its code, only to https://api.acme.example\n",
+            "  receive  webhook `events` (issues.*), signature verified by the host\n",
+            "  receive  webhook `open` (ping), NOT VERIFIED: anybody can send it (the publisher says: \"the vendor signs nothing\")\n",
+            "  use up   storage for each connection: 1 MiB\n",
+            "  use up   memory of one call: 32 MiB\n",
+            "\nOPTIONAL, off until you switch it on\n  send     DELETE https://api.acme.example/repos/* (the publisher says: \"deletes what you delete\")\n",
+            "\nCANNOT\n  see a credential",
+            "  see the data of other connections",
+        ] {
+            assert!(page.contains(line), "{line:?} is missing in:\n{page}");
+        }
+        assert!(!page.split("OPTIONAL").next().unwrap().contains("DELETE"));
+    }
+
+    #[test]
+    fn what_was_switched_on_is_not_off() {
+        let page = page(|manifest| manifest.capabilities.clone());
+        assert_eq!((page.requests.len(), page.optional.len()), (4, 0));
+    }
+
+    #[test]
+    fn nothing_granted_is_said_too() {
+        let page = page(|_| Grant::default());
+        assert!(page.to_string().contains("send no requests at all"));
+        assert!(page.cannot.contains(&"reach any host".to_owned()));
+    }
+
+    #[test]
+    fn the_page_is_data() {
+        let json = serde_json::to_value(page(|manifest| manifest.capabilities.clone())).unwrap();
+        assert_eq!(json["requests"][0]["rule"], "GET https://api.acme.example/user");
+        assert_eq!(json["credentials"][0]["origins"][0], "https://api.acme.example");
+        assert_eq!(json["hooks"][3]["verified"], false);
     }
 }

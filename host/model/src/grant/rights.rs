@@ -43,7 +43,9 @@ impl Rights {
     pub fn permits(&self, target: &Target<'_>) -> Result<(), Denial> {
         let plain = is_plain(target.path);
         let any = |rules: &[EgressRule]| plain && rules.iter().any(|rule| rule.permits_plain(target));
-        let by = if !any(&self.request) {
+        let by = if !plain {
+            DeniedBy::Path
+        } else if !any(&self.request) {
             DeniedBy::Request
         } else if self.ceiling.as_deref().is_some_and(|rules| !any(rules)) {
             DeniedBy::Ceiling
@@ -96,6 +98,7 @@ impl Rights {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DeniedBy {
+    Path,
     Request,
     Ceiling,
     Grant,
@@ -138,6 +141,7 @@ impl Denial {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self.by {
+            DeniedBy::Path => "send a path without `..`, empty segments, backslashes and encoded slashes or dots",
             DeniedBy::Request => "the connector's manifest does not ask for it: its author has to add it to capabilities.egress",
             DeniedBy::Ceiling => "the operator's ceiling excludes it: widen the ceiling in the server's configuration",
             DeniedBy::Grant => "the install was not given it: approve the permission for this install",
@@ -148,6 +152,13 @@ impl Denial {
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let by = match self.by {
+            DeniedBy::Path => {
+                return write!(
+                    f,
+                    "no grant can permit `{}`: servers read such a path in several ways",
+                    self.missing
+                );
+            }
             DeniedBy::Request => "the connector's manifest does not ask for it",
             DeniedBy::Ceiling => "the operator's ceiling excludes it",
             DeniedBy::Grant => "the install's grant does not have it",
@@ -157,3 +168,154 @@ impl fmt::Display for Denial {
 }
 
 impl std::error::Error for Denial {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capability::{HostPattern, MethodSet, PathPattern, Scheme};
+
+    fn rule(host: &str, path: &str) -> EgressRule {
+        EgressRule {
+            scheme: Scheme::Https,
+            host: HostPattern::parse(host).unwrap(),
+            port: 443,
+            methods: MethodSet::of(&["GET"]).unwrap(),
+            path: PathPattern::parse(path).unwrap(),
+            optional: false,
+            reason: None,
+        }
+    }
+
+    fn grant(rules: &[(&str, &str)]) -> Grant {
+        let egress = rules.iter().map(|(host, path)| rule(host, path)).collect();
+        Grant {
+            egress,
+            storage_bytes: 100,
+            scratch_bytes: 100,
+            ..Grant::default()
+        }
+    }
+
+    fn target(path: &str) -> Target<'_> {
+        Target {
+            scheme: Scheme::Https,
+            host: "api.x.com",
+            port: 443,
+            method: "GET",
+            path,
+        }
+    }
+
+    #[test]
+    fn each_of_the_three_has_a_veto() {
+        let all = grant(&[("*.x.com", "/**")]);
+        let none = grant(&[]);
+        let open = Ceiling::default();
+        let shut = Ceiling {
+            egress: Some(Vec::new()),
+            ..Ceiling::default()
+        };
+        let denied = |request: &Grant, ceiling: &Ceiling, grant: &Grant| {
+            Rights::new(request, ceiling, grant)
+                .permits(&target("/a"))
+                .map_err(|denial| denial.to_string())
+        };
+        assert_eq!(denied(&all, &open, &all), Ok(()));
+        let words = "missing grant: `GET https://api.x.com/a`: ";
+        assert_eq!(
+            denied(&none, &shut, &none),
+            Err(format!("{words}the connector's manifest does not ask for it"))
+        );
+        assert_eq!(
+            denied(&all, &shut, &none),
+            Err(format!("{words}the operator's ceiling excludes it"))
+        );
+        assert_eq!(
+            denied(&all, &open, &none),
+            Err(format!("{words}the install's grant does not have it"))
+        );
+    }
+
+    #[test]
+    fn the_sets_are_intersected_exactly() {
+        let rights = Rights::new(
+            &grant(&[("*.x.com", "/a/**"), ("api.x.com", "/b")]),
+            &Ceiling {
+                egress: Some(grant(&[("api.x.com", "/**")]).egress),
+                ..Ceiling::default()
+            },
+            &grant(&[("api.x.com", "/*/c"), ("api.x.com", "/b")]),
+        );
+        for (path, permitted) in [
+            ("/a/c", true),
+            ("/b", true),
+            ("/a/d", false),
+            ("/b/c", false),
+            ("/a/../b", false),
+        ] {
+            assert_eq!(rights.permits(&target(path)).is_ok(), permitted, "{path}");
+        }
+        let denial = rights.permits(&target("/a/../b")).unwrap_err();
+        assert!(denial.to_string().starts_with("no grant can permit"), "{denial}");
+        assert!(denial.hint().is_some());
+        assert!(Denial::CODES.contains(&denial.code()));
+    }
+
+    #[test]
+    fn limits_are_the_least_of_the_three() {
+        let mut request = grant(&[]);
+        request.limits.memory_bytes = 3;
+        let mut given = grant(&[]);
+        given.limits.host_calls = 2;
+        given.storage_bytes = 50;
+        let ceiling = Ceiling {
+            scratch_bytes: Some(1),
+            limits: Limits {
+                http_requests: 1,
+                ..Limits::HARD_MAX
+            },
+            ..Ceiling::default()
+        };
+        let rights = Rights::new(&request, &ceiling, &given);
+        let limits = rights.limits();
+        assert_eq!(
+            (limits.memory_bytes, limits.host_calls, limits.http_requests),
+            (3, 2, 1)
+        );
+        assert_eq!((rights.storage_bytes(), rights.scratch_bytes()), (50, 1));
+    }
+
+    #[test]
+    fn placeholders_are_filled_in_everywhere() {
+        let all = grant(&[("${config.host}", "/**")]);
+        let ceiling = Ceiling {
+            egress: Some(grant(&[("*.x.com", "/**")]).egress),
+            ..Ceiling::default()
+        };
+        let rights = Rights::new(&all, &ceiling, &all);
+        assert!(rights.permits(&target("/a")).is_err());
+        let expand = |host: &str| rights.expand(&serde_json::json!({ "host": host }));
+        assert!(expand("api.x.com").unwrap().permits(&target("/a")).is_ok());
+        // The ceiling still holds for what the configuration names.
+        assert!(
+            expand("evil.net")
+                .unwrap()
+                .permits(&Target {
+                    host: "evil.net",
+                    ..target("/a")
+                })
+                .is_err()
+        );
+        assert!(rights.expand(&serde_json::json!({})).is_err());
+    }
+
+    #[test]
+    fn a_denial_shows_no_control_characters() {
+        let nothing = Rights::new(&Grant::default(), &Ceiling::default(), &Grant::default());
+        let denial = nothing.permits(&target("/a\u{1b}[31m\u{202e}\n")).unwrap_err();
+        assert!(
+            !denial.to_string().chars().any(crate::manifest::words::is_hidden),
+            "{denial}"
+        );
+    }
+}
