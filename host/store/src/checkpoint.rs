@@ -3,12 +3,17 @@
 use sluice_model::Timestamp;
 use sluice_model::exchange::Exchange;
 use sluice_model::id::{ConnectionId, OrgId, RunId};
-use sluice_model::record::{Change, Counts};
+use sluice_model::record::{Change, Counts, MAX_CURSOR_BYTES};
 
+use crate::connection::require_connection;
+use crate::key::Key;
 use crate::record::Quarantined;
-use crate::storage::StorageWrites;
-use crate::trace::LogLine;
-use crate::{Error, Store};
+use crate::row::{cap, cap_name};
+use crate::storage::{self, StorageWrites};
+use crate::stream::{self, Batch};
+use crate::table::{Rows, Table};
+use crate::trace::{LogLine, TraceOwner, TraceRows, Traced};
+use crate::{Error, Store, run};
 
 /// A page that is to be committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +52,67 @@ impl Store {
     /// [`Error::Fenced`] for a stale lease or an ended run; [`Error::Quota`], [`Error::StorageVersion`],
     /// [`Error::TooLarge`], [`Error::Missing`].
     pub async fn commit_page(&self, page: PageCommit) -> Result<PageOutcome, Error> {
-        todo!()
+        let PageCommit {
+            org,
+            run,
+            fencing,
+            connection,
+            stream,
+            changes,
+            quarantined,
+            cursor,
+            storage,
+            exchanges,
+            logs,
+            now,
+        } = page;
+        cap(
+            "a cursor",
+            cursor.as_ref().map_or(0, String::len),
+            MAX_CURSOR_BYTES,
+        )?;
+        let trace = TraceRows::encode(&exchanges, &logs)?;
+        let staged = storage::check(&storage)?;
+        let batch = Batch::prepare(stream, changes, &quarantined)?;
+        let bytes = batch.bytes() + staged + trace.bytes();
+        self.write(bytes, move |rows| {
+            let mut run = run::leased(rows, org, run, fencing)?;
+            if run.connection != connection || run.stream != batch.stream() {
+                return Err(Error::Broken("commit a page of another stream than the run's"));
+            }
+            require_connection(rows, org, connection)?;
+            let plan = storage::plan(rows, org, connection, &storage)?;
+            let mut state = stream::state(rows, org, connection, batch.stream())?;
+            let numbers = Key::org(org).id(connection);
+            let mut last_seq = rows.get_number(Table::FeedNumbers, &numbers)?;
+            // Decided: from here on everything is written.
+            let before = last_seq;
+            let counts = batch.apply(rows, (org, connection), &mut state, &mut last_seq, now)?;
+            if last_seq != before {
+                rows.put_number(Table::FeedNumbers, &numbers, last_seq)?;
+            }
+            state.cursor = cursor.or(state.cursor);
+            stream::save(rows, org, connection, batch.stream(), &state)?;
+            storage::apply(rows, org, connection, &storage, plan)?;
+            let traced = Traced {
+                exchanges: run.traced,
+                logs: run.logged,
+                dropped: run.dropped,
+            };
+            let traced = trace.append(rows, org, TraceOwner::Run(run.id), traced)?;
+            (run.traced, run.logged, run.dropped) = (traced.exchanges, traced.logs, traced.dropped);
+            run.counts.add(&counts);
+            run.pages += 1;
+            run.failures = 0;
+            run.resumed = true;
+            run::save(rows, org, &run)?;
+            Ok(PageOutcome {
+                counts,
+                last_seq,
+                cancel: run.cancel,
+            })
+        })
+        .await
     }
 
     /// Where the stream's next page starts.
@@ -57,7 +122,7 @@ impl Store {
         connection: ConnectionId,
         stream: &str,
     ) -> Result<Option<String>, Error> {
-        todo!()
+        self.read_now(|rows| Ok(stream::state(rows, org, connection, stream)?.cursor))
     }
 
     /// Forgets the cursor; records stay. Done at the start of a full run.
@@ -67,6 +132,16 @@ impl Store {
         connection: ConnectionId,
         stream: &str,
     ) -> Result<(), Error> {
-        todo!()
+        cap_name("a stream's name", stream)?;
+        let stream = stream.to_owned();
+        self.write(64, move |rows| {
+            require_connection(rows, org, connection)?;
+            let mut state = stream::state(rows, org, connection, &stream)?;
+            if state.cursor.take().is_some() {
+                stream::save(rows, org, connection, &stream, &state)?;
+            }
+            Ok(())
+        })
+        .await
     }
 }

@@ -2,9 +2,15 @@
 
 use sluice_model::Timestamp;
 use sluice_model::connection::ConnectionState;
-use sluice_model::id::{ConnectionId, InstallId, OrgId};
+use sluice_model::id::{ConnectionId, InstallId, OrgId, kind};
 
-use crate::{Error, Listing, Page, Store};
+use crate::install::{require_install, use_key};
+use crate::key::{Key, Span};
+use crate::org::require;
+use crate::row::{MAX_VALUE_BYTES, cap, cap_name, from_json};
+use crate::sweep::STEP_ROWS;
+use crate::table::{Rows, Table, Writer};
+use crate::{Error, Listing, Page, Store, hook, receipt, run};
 
 /// A connection that is to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,12 +70,46 @@ impl Store {
     /// Creates a connection in state `draft`, revision 1. [`Error::Conflict`] if (connector, name) is taken,
     /// [`Error::Missing`] if the install is gone, [`Error::TooLarge`].
     pub async fn create_connection(&self, org: OrgId, new: NewConnection) -> Result<Connection, Error> {
-        todo!()
+        check_texts(Some(&new.name), Some(&new.config), None)?;
+        cap_name("a connector's id", &new.connector)?;
+        self.write(new.config.len(), move |rows| {
+            require(rows, org)?;
+            require_install(rows, org, new.install)?;
+            let place = Key::org(org).id(new.id);
+            let by_name = name_key(org, &new.connector, &new.name);
+            if rows.has(Table::ConnectionNames, &by_name)?
+                || rows.has(Table::Connections, &place)?
+                || rows.has(Table::Tombstones, &place)?
+            {
+                return Err(Error::Conflict {
+                    what: "a connection",
+                    name: new.name,
+                });
+            }
+            let connection = Connection {
+                id: new.id,
+                install: new.install,
+                connector: new.connector,
+                name: new.name,
+                config: new.config,
+                state: ConnectionState::Draft,
+                reason: None,
+                settings: "{}".to_owned(),
+                revision: 1,
+                created: new.at,
+                updated: new.at,
+            };
+            rows.put(Table::ConnectionNames, &by_name, &[new.id.as_bytes()])?;
+            rows.put(Table::InstallUses, &use_key(org, new.install, new.id), &[])?;
+            rows.put_json(Table::Connections, &place, &connection)?;
+            Ok(connection)
+        })
+        .await
     }
 
     /// One connection.
     pub async fn get_connection(&self, org: OrgId, id: ConnectionId) -> Result<Option<Connection>, Error> {
-        todo!()
+        self.read_now(|rows| rows.get_json(Table::Connections, &Key::org(org).id(id)))
     }
 
     /// A connection by its unique name.
@@ -79,7 +119,13 @@ impl Store {
         connector: &str,
         name: &str,
     ) -> Result<Option<Connection>, Error> {
-        todo!()
+        let by_name = name_key(org, connector, name);
+        self.read_now(
+            |rows| match rows.get_id::<kind::Connection>(Table::ConnectionNames, &by_name)? {
+                Some(id) => rows.get_json(Table::Connections, &Key::org(org).id(id)),
+                None => Ok(None),
+            },
+        )
     }
 
     /// The organization's connections, oldest first.
@@ -88,7 +134,18 @@ impl Store {
         org: OrgId,
         page: Page<ConnectionId>,
     ) -> Result<Listing<Connection, ConnectionId>, Error> {
-        todo!()
+        self.read(move |rows| {
+            let (of_org, limit) = (Key::org(org), page.limit());
+            let mut span = Span::prefix(&of_org);
+            if let Some(after) = page.after {
+                span = span.after(of_org.id(after));
+            }
+            let found = rows.collect(Table::Connections, &span, false, limit + 1, |_, content| {
+                from_json::<Connection>(Table::Connections, content).map(Some)
+            })?;
+            Ok(Listing::cut(found, limit, |connection| connection.id))
+        })
+        .await
     }
 
     /// Changes a connection if it is still at revision `expected`, and answers it as it is now. [`Error::Revision`],
@@ -101,13 +158,164 @@ impl Store {
         change: ConnectionChange,
         now: Timestamp,
     ) -> Result<Connection, Error> {
-        todo!()
+        check_texts(
+            change.name.as_deref(),
+            change.config.as_deref(),
+            change.settings.as_deref(),
+        )?;
+        let bytes =
+            change.config.as_ref().map_or(0, String::len) + change.settings.as_ref().map_or(0, String::len);
+        self.write(bytes, move |rows| {
+            let old = require_connection(rows, org, id)?;
+            if old.revision != expected {
+                return Err(Error::Revision {
+                    what: "the connection",
+                    expected,
+                    found: old.revision,
+                });
+            }
+            let mut new = old.clone();
+            new.revision += 1;
+            new.updated = now;
+            if let Some((state, reason)) = change.state {
+                if state != old.state && !old.state.may_become(state) {
+                    return Err(Error::State {
+                        what: "change the connection's state",
+                        state: state_name(old.state),
+                    });
+                }
+                (new.state, new.reason) = (state, reason);
+            }
+            new.config = change.config.unwrap_or(new.config);
+            new.settings = change.settings.unwrap_or(new.settings);
+            new.install = change.install.unwrap_or(new.install);
+            new.name = change.name.unwrap_or(new.name);
+            let by_name = name_key(org, &new.connector, &new.name);
+            let renamed = new.name != old.name;
+            if renamed && rows.has(Table::ConnectionNames, &by_name)? {
+                return Err(Error::Conflict {
+                    what: "a connection",
+                    name: new.name,
+                });
+            }
+            if new.install != old.install {
+                require_install(rows, org, new.install)?;
+                rows.delete(Table::InstallUses, &use_key(org, old.install, id))?;
+                rows.put(Table::InstallUses, &use_key(org, new.install, id), &[])?;
+            }
+            if renamed {
+                rows.delete(Table::ConnectionNames, &name_key(org, &old.connector, &old.name))?;
+                rows.put(Table::ConnectionNames, &by_name, &[id.as_bytes()])?;
+            }
+            rows.put_json(Table::Connections, &Key::org(org).id(id), &new)?;
+            Ok(new)
+        })
+        .await
     }
 
     /// Removes a connection: at once for every reader and worker (first commit, leaves a tombstone), then its records,
     /// cursors, credentials, storage, hooks, receipts, runs and their traces in bounded steps. Interrupted,
     /// [`Store::sweep`] goes on with it. [`Error::Missing`].
     pub async fn remove_connection(&self, org: OrgId, id: ConnectionId, now: Timestamp) -> Result<(), Error> {
-        todo!()
+        self.write(64, move |rows| {
+            let connection = require_connection(rows, org, id)?;
+            let place = Key::org(org).id(id);
+            run::cancel_all(rows, org, id, now)?;
+            hook::remove_all(rows, org, id)?;
+            let tombstone = Tombstone {
+                connector: connection.connector,
+                name: connection.name,
+                removed: now,
+            };
+            rows.delete(
+                Table::ConnectionNames,
+                &name_key(org, &tombstone.connector, &tombstone.name),
+            )?;
+            rows.delete(Table::InstallUses, &use_key(org, connection.install, id))?;
+            rows.delete(Table::Connections, &place)?;
+            rows.put_json(Table::Tombstones, &place, &tombstone)?;
+            rows.put(Table::Removals, &place, &[])
+        })
+        .await?;
+        while self.write(64, move |rows| remove_step(rows, org, id)).await? {}
+        Ok(())
+    }
+}
+
+/// What is left of a removed connection: its id is never used again.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Tombstone {
+    connector: String,
+    name: String,
+    removed: Timestamp,
+}
+
+/// Tables whose keys begin with organization and connection and that have nothing else pointing into them.
+const OF_CONNECTION: [Table; 8] = [
+    Table::Records,
+    Table::Feed,
+    Table::FeedNumbers,
+    Table::Streams,
+    Table::Quarantine,
+    Table::Storage,
+    Table::StorageUse,
+    Table::ActiveRuns,
+];
+
+/// The connection, or a refusal.
+pub(crate) fn require_connection(
+    rows: &mut impl Rows,
+    org: OrgId,
+    id: ConnectionId,
+) -> Result<Connection, Error> {
+    rows.get_json(Table::Connections, &Key::org(org).id(id))?
+        .ok_or(Error::Missing {
+            what: "the connection",
+        })
+}
+
+/// Deletes up to about [`STEP_ROWS`] rows of a removed connection. Whether there are more.
+pub(crate) fn remove_step(rows: &mut Writer<'_>, org: OrgId, id: ConnectionId) -> Result<bool, Error> {
+    let mut budget = STEP_ROWS;
+    let of_connection = Key::org(org).id(id);
+    for table in OF_CONNECTION {
+        rows.delete_prefix(table, &of_connection, &mut budget)?;
+    }
+    rows.delete_prefix(Table::Secrets, &Key::org(org).text(&id.to_string()), &mut budget)?;
+    run::remove_rows(rows, org, id, &mut budget)?;
+    receipt::remove_rows(rows, org, id, &mut budget)?;
+    if budget == 0 {
+        return Ok(true);
+    }
+    rows.delete(Table::Removals, &of_connection)?;
+    Ok(false)
+}
+
+fn name_key(org: OrgId, connector: &str, name: &str) -> Key {
+    Key::org(org).text(connector).tail(name)
+}
+
+fn check_texts(name: Option<&str>, config: Option<&str>, settings: Option<&str>) -> Result<(), Error> {
+    name.map_or(Ok(()), |name| {
+        cap("a connection's name", name.len(), MAX_CONNECTION_NAME_BYTES)
+    })?;
+    config.map_or(Ok(()), |config| {
+        cap("a configuration", config.len(), MAX_VALUE_BYTES / 8)
+    })?;
+    settings.map_or(Ok(()), |settings| {
+        cap("a connection's settings", settings.len(), MAX_VALUE_BYTES / 8)
+    })
+}
+
+/// A name is something that people read.
+const MAX_CONNECTION_NAME_BYTES: usize = 256;
+
+const fn state_name(state: ConnectionState) -> &'static str {
+    match state {
+        ConnectionState::Draft => "draft",
+        ConnectionState::Active => "active",
+        ConnectionState::NeedsReauth => "needs-reauth",
+        ConnectionState::Misconfigured => "misconfigured",
+        ConnectionState::Paused => "paused",
     }
 }

@@ -1,12 +1,14 @@
-//! Due work: one index over runs and receipts, by organization and time, so that workers sleep until something is due
-//! and no organization's heap hides another's one row.
+//! Due work: one index per kind of work, by organization and time, so that workers sleep until something is due and no
+//! organization's heap hides another's one row. What is leased stands in it at the end of its lease.
 
-use std::sync::Arc;
+use std::ops::ControlFlow;
 
 use sluice_model::Timestamp;
-use tokio::sync::Notify;
+use sluice_model::id::{Id, OrgId};
 
-use crate::{Error, Store};
+use crate::key::{Key, Parts, Span};
+use crate::table::{Rows, Table, Writer};
+use crate::{Error, MAX_LIMIT, Store};
 
 /// What kind of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,16 +17,132 @@ pub enum Work {
     Receipts,
 }
 
-impl Store {
-    /// When the next run or receipt is due (a moment that has passed means now); `None` if nothing waits.
-    pub async fn next_due(&self, work: Work) -> Result<Option<Timestamp>, Error> {
-        todo!()
-    }
-
-    /// Fires after each commit that made work due or changed when it is. Take the `notified()` future before looking
-    /// for work, so that nothing falls between.
-    #[must_use]
-    pub fn wake(&self) -> Arc<Notify> {
-        todo!()
+impl Work {
+    const fn table(self) -> Table {
+        match self {
+            Self::Runs => Table::DueRuns,
+            Self::Receipts => Table::DueReceipts,
+        }
     }
 }
+
+impl Store {
+    /// When the next run or receipt is due (a moment that has passed means now); `None` if nothing waits. The ends of
+    /// leases count: whoever wakes then finds out whether the worker is still there.
+    pub async fn next_due(&self, work: Work) -> Result<Option<Timestamp>, Error> {
+        self.read_now(|rows| {
+            let mut earliest = None;
+            each_org(rows, work, OrgId::from_bytes([0; 16]), |_, _, time| {
+                earliest = Some(earliest.map_or(time, |earlier: Timestamp| earlier.min(time)));
+                Ok(ControlFlow::Continue(()))
+            })?;
+            Ok(earliest)
+        })
+    }
+
+    /// Whether a lease would find anything; it spares an empty round through the writer.
+    pub(crate) async fn any_due(&self, work: Work, now: Timestamp) -> Result<bool, Error> {
+        Ok(self.next_due(work).await?.is_some_and(|due| due <= now))
+    }
+}
+
+pub(crate) fn add<K>(
+    rows: &mut Writer<'_>,
+    work: Work,
+    org: OrgId,
+    at: Option<Timestamp>,
+    id: Id<K>,
+) -> Result<(), Error> {
+    let Some(at) = at else { return Ok(()) };
+    rows.wake();
+    rows.put(work.table(), &Key::org(org).number(at.as_millis()).id(id), &[])
+}
+
+pub(crate) fn remove<K>(
+    rows: &mut Writer<'_>,
+    work: Work,
+    org: OrgId,
+    at: Option<Timestamp>,
+    id: Id<K>,
+) -> Result<(), Error> {
+    let Some(at) = at else { return Ok(()) };
+    rows.delete(work.table(), &Key::org(org).number(at.as_millis()).id(id))
+}
+
+/// Up to `limit` things that are due: one of each organization, beginning behind the one whose turn it was, then the
+/// second of each, and so on.
+pub(crate) fn take<K>(
+    rows: &mut impl Rows,
+    work: Work,
+    turn: OrgId,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<(OrgId, Id<K>)>, Error> {
+    let limit = limit.clamp(1, MAX_LIMIT);
+    let mut orgs = Vec::new();
+    each_org(rows, work, OrgId::from_bytes([0; 16]), |_, org, time| {
+        if time <= now {
+            orgs.push(org);
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let served = orgs.iter().position(|org| *org > turn).unwrap_or(0);
+    orgs.rotate_left(served);
+    orgs.truncate(limit);
+    let each = limit.div_ceil(orgs.len().max(1));
+    let mut queues = Vec::with_capacity(orgs.len());
+    for org in orgs {
+        let behind = Key::org(org).number(now.as_millis().saturating_add(1));
+        let span = Span::prefix(&Key::org(org)).before(behind);
+        // More than its share is taken where the others have less.
+        let most = if each == limit { limit } else { limit.min(each * 4) };
+        let ids = rows.collect(work.table(), &span, false, most, |key, _| {
+            Ok(Parts::new(key.get(24..).unwrap_or_default()).id::<K>())
+        })?;
+        queues.push((org, ids.into_iter()));
+    }
+    let mut taken = Vec::new();
+    while taken.len() < limit {
+        let before = taken.len();
+        for (org, queue) in &mut queues {
+            if taken.len() < limit {
+                taken.extend(queue.next().map(|id| (*org, id)));
+            }
+        }
+        if taken.len() == before {
+            break;
+        }
+    }
+    Ok(taken)
+}
+
+/// Hands each organization and the time of its first row to `see`.
+fn each_org<R: Rows>(
+    rows: &mut R,
+    work: Work,
+    from: OrgId,
+    mut see: impl FnMut(&mut R, OrgId, Timestamp) -> Result<ControlFlow<()>, Error>,
+) -> Result<(), Error> {
+    let mut span = Span::all().from(Key::org(from));
+    loop {
+        let first = rows.collect(work.table(), &span, false, 1, |key, _| {
+            let mut parts = Parts::new(key);
+            Ok(parts.id().zip(parts.number()))
+        })?;
+        let Some((org, time)) = first.first().copied() else {
+            return Ok(());
+        };
+        if see(rows, org, Timestamp::from_millis(time))?.is_break() {
+            return Ok(());
+        }
+        span = Span::all().from(
+            Key::org(org)
+                .number(u64::MAX)
+                .id(Id::<K0>::from_bytes([255; 16]))
+                .tail([0]),
+        );
+    }
+}
+
+/// Stands for no kind of id in particular.
+type K0 = sluice_model::id::kind::Org;

@@ -19,6 +19,7 @@
 //! against a disk that is nearly full (the standard library cannot ask; a full disk is a failed commit).
 
 mod error;
+mod open;
 mod page;
 mod store;
 
@@ -43,9 +44,11 @@ pub mod sweep;
 
 mod key;
 mod row;
+mod stream;
 mod table;
 mod writer;
 
 pub use error::{Error, OpenError};
-pub use page::{Listing, Page};
-pub use store::{Disk, Options, Store};
+pub use open::{Disk, Options};
+pub use page::{Listing, MAX_LIMIT, Page};
+pub use store::{MAX_COMMIT_BYTES, Store};

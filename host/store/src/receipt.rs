@@ -1,16 +1,27 @@
 //! Receipts: webhooks as they came in; durable before they are acknowledged, handled in the background.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sluice_model::Timestamp;
 use sluice_model::event::NewEvent;
 use sluice_model::exchange::Exchange;
-use sluice_model::id::{ConnectionId, HookId, OrgId, ReceiptId};
+use sluice_model::id::{ConnectionId, HookId, OrgId, ReceiptId, kind};
 use sluice_model::receipt::ReceiptState;
 use sluice_model::record::{Change, Counts};
 
-use crate::storage::StorageWrites;
-use crate::trace::LogLine;
+use crate::connection::require_connection;
+use crate::due::{self, Work};
+use crate::event;
+use crate::hook::{self, require_hook};
+use crate::install::sha256;
+use crate::key::{Key, Parts, Span};
+use crate::row::{MAX_VALUE_BYTES, cap, cap_name, split_head, with_head};
+use crate::run::MAX_ERROR_BYTES;
+use crate::storage::{self, StorageWrites};
+use crate::stream::{self, Batch};
+use crate::table::{Rows, Table, Writer};
+use crate::trace::{LogLine, TraceOwner, TraceRows, Traced};
 use crate::{Error, Listing, Page, Store};
 
 /// A webhook that is to be kept.
@@ -62,8 +73,10 @@ pub struct Receipt {
     pub worker: Option<String>,
     /// How often a person had it handled again.
     pub replays: u32,
+    /// Trace and log rows written, and rows not written because the receipt had reached its cap.
     pub traced: u64,
     pub logged: u64,
+    pub dropped: u64,
 }
 
 /// Why a try failed.
@@ -123,7 +136,54 @@ impl Store {
     /// Keeps a webhook, once per dedupe key and hook, also when the same one comes in on many connections at the same
     /// moment. [`Error::Missing`] if the hook is gone, [`Error::TooLarge`].
     pub async fn accept_receipt(&self, org: OrgId, new: NewReceipt) -> Result<Accepted, Error> {
-        todo!()
+        cap_name("a dedupe key", &new.dedupe_key)?;
+        let head = RequestHead {
+            method: new.method,
+            query: new.query,
+            headers: new.headers,
+        };
+        let head = with_head(&head)?;
+        let bytes = head.len() + new.body.len();
+        cap("a webhook", bytes, MAX_VALUE_BYTES)?;
+        self.write(bytes, move |rows| {
+            let hook = require_hook(rows, org, new.hook)?;
+            let seen = dedupe_key(org, new.hook, &new.dedupe_key);
+            if let Some(first) = rows.get_id(Table::Dedupe, &seen)? {
+                return Ok(Accepted::Duplicate(first));
+            }
+            if rows.has(Table::Receipts, &Key::org(org).id(new.id))? {
+                return Err(Error::Conflict {
+                    what: "a receipt",
+                    name: new.id.to_string(),
+                });
+            }
+            let receipt = Receipt {
+                id: new.id,
+                hook: new.hook,
+                connection: hook.connection,
+                dedupe_key: new.dedupe_key,
+                received: new.received,
+                state: ReceiptState::Accepted,
+                body_bytes: new.body.len() as u64,
+                failures: 0,
+                due: Some(new.received),
+                error: None,
+                handled: None,
+                fencing: 0,
+                worker: None,
+                replays: 0,
+                traced: 0,
+                logged: 0,
+                dropped: 0,
+            };
+            rows.put(Table::Dedupe, &seen, &[new.id.as_bytes()])?;
+            rows.put(Table::Requests, &Key::org(org).id(new.id), &[&head, &new.body])?;
+            rows.put(Table::ReceiptsByHook, &Key::org(org).id(new.hook).id(new.id), &[])?;
+            due::add(rows, Work::Receipts, org, receipt.due, receipt.id)?;
+            save(rows, org, &receipt)?;
+            Ok(Accepted::New(new.id))
+        })
+        .await
     }
 
     /// Leases up to `limit` due receipts, one organization after the other, oldest first within each.
@@ -134,7 +194,47 @@ impl Store {
         lease_for: Duration,
         limit: usize,
     ) -> Result<Vec<LeasedReceipt>, Error> {
-        todo!()
+        cap_name("a worker's name", worker)?;
+        if !self.any_due(Work::Receipts, now).await? {
+            return Ok(Vec::new());
+        }
+        let (worker, turn, until) = (worker.to_owned(), self.turn(Work::Receipts), now.after(lease_for));
+        let leased = self
+            .write(256, move |rows| {
+                let mut leased = Vec::new();
+                let mut bytes = 0;
+                for (org, id) in due::take::<kind::Receipt>(rows, Work::Receipts, turn, now, limit)? {
+                    let mut receipt = load(rows, org, id)?;
+                    bytes += receipt.body_bytes;
+                    if bytes > MAX_LEASED_BYTES && !leased.is_empty() {
+                        break;
+                    }
+                    let request = request(rows, org, id)?.ok_or(Error::Missing {
+                        what: "the webhook's request",
+                    })?;
+                    due::remove(rows, Work::Receipts, org, receipt.due, id)?;
+                    receipt.fencing += 1;
+                    receipt.due = Some(until);
+                    receipt.worker = Some(worker.clone());
+                    due::add(rows, Work::Receipts, org, receipt.due, id)?;
+                    save(rows, org, &receipt)?;
+                    let (fencing, failures) = (receipt.fencing, receipt.failures);
+                    leased.push(LeasedReceipt {
+                        org,
+                        receipt,
+                        request,
+                        fencing,
+                        failures,
+                        until,
+                    });
+                }
+                Ok(leased)
+            })
+            .await?;
+        if let Some(last) = leased.last() {
+            self.set_turn(Work::Receipts, last.org);
+        }
+        Ok(leased)
     }
 
     /// Commits what handling led to, and that it is handled; all or nothing. [`Error::Fenced`], [`Error::Quota`],
@@ -146,7 +246,60 @@ impl Store {
         fencing: u64,
         outcome: ReceiptOutcome,
     ) -> Result<Counts, Error> {
-        todo!()
+        let ReceiptOutcome {
+            events,
+            changes,
+            storage,
+            exchanges,
+            logs,
+            now,
+        } = outcome;
+        let trace = TraceRows::encode(&exchanges, &logs)?;
+        let staged = storage::check(&storage)?;
+        let events = event::Encoded::prepare(events, now)?;
+        let mut streams: BTreeMap<String, Vec<Change>> = BTreeMap::new();
+        for (stream, change) in changes {
+            streams.entry(stream).or_default().push(change);
+        }
+        let batches = streams
+            .into_iter()
+            .map(|(stream, changes)| Batch::prepare(stream, changes, &[]))
+            .collect::<Result<Vec<_>, _>>()?;
+        let bytes = batches.iter().map(Batch::bytes).sum::<usize>() + staged + trace.bytes() + events.bytes();
+        self.write(bytes, move |rows| {
+            let mut receipt = leased(rows, org, receipt, fencing)?;
+            let connection = receipt.connection;
+            require_connection(rows, org, connection)?;
+            let plan = storage::plan(rows, org, connection, &storage)?;
+            let mut states = Vec::with_capacity(batches.len());
+            for batch in &batches {
+                states.push(stream::state(rows, org, connection, batch.stream())?);
+            }
+            let numbers = Key::org(org).id(connection);
+            let mut last = rows.get_number(Table::FeedNumbers, &numbers)?;
+            // Decided: from here on everything is written.
+            let before = last;
+            let mut counts = Counts::default();
+            for (batch, mut state) in batches.iter().zip(states) {
+                counts.add(&batch.apply(rows, (org, connection), &mut state, &mut last, now)?);
+                stream::save(rows, org, connection, batch.stream(), &state)?;
+            }
+            if last != before {
+                rows.put_number(Table::FeedNumbers, &numbers, last)?;
+            }
+            storage::apply(rows, org, connection, &storage, plan)?;
+            events.append(rows, org)?;
+            note_trace(rows, org, &mut receipt, &trace)?;
+            due::remove(rows, Work::Receipts, org, receipt.due, receipt.id)?;
+            receipt.due = None;
+            receipt.worker = None;
+            receipt.state = ReceiptState::Handled;
+            receipt.handled = Some(now);
+            receipt.error = None;
+            save(rows, org, &receipt)?;
+            Ok(counts)
+        })
+        .await
     }
 
     /// Notes a failed try. [`Error::Fenced`].
@@ -157,7 +310,33 @@ impl Store {
         fencing: u64,
         failure: ReceiptFailure,
     ) -> Result<Receipt, Error> {
-        todo!()
+        let ReceiptFailure {
+            next,
+            code,
+            message,
+            exchanges,
+            logs,
+        } = failure;
+        cap("an error's words", code.len() + message.len(), MAX_ERROR_BYTES)?;
+        let trace = TraceRows::encode(&exchanges, &logs)?;
+        self.write(trace.bytes(), move |rows| {
+            let mut receipt = leased(rows, org, receipt, fencing)?;
+            note_trace(rows, org, &mut receipt, &trace)?;
+            due::remove(rows, Work::Receipts, org, receipt.due, receipt.id)?;
+            receipt.due = next;
+            receipt.worker = None;
+            receipt.failures = receipt.failures.saturating_add(1);
+            receipt.state = if next.is_some() {
+                ReceiptState::RetryAt
+            } else {
+                ReceiptState::Dead
+            };
+            receipt.error = Some(ReceiptError { code, message });
+            due::add(rows, Work::Receipts, org, receipt.due, receipt.id)?;
+            save(rows, org, &receipt)?;
+            Ok(receipt)
+        })
+        .await
     }
 
     /// Has a receipt handled again, whatever its state; dedupe is as before. [`Error::Missing`], [`Error::State`] while
@@ -168,7 +347,26 @@ impl Store {
         receipt: ReceiptId,
         now: Timestamp,
     ) -> Result<Receipt, Error> {
-        todo!()
+        self.write(64, move |rows| {
+            let mut receipt = load(rows, org, receipt)?;
+            if receipt.worker.is_some() && receipt.due.is_some_and(|until| until > now) {
+                return Err(Error::State {
+                    what: "replay the receipt",
+                    state: "with a worker",
+                });
+            }
+            due::remove(rows, Work::Receipts, org, receipt.due, receipt.id)?;
+            receipt.due = Some(now);
+            receipt.state = ReceiptState::Accepted;
+            receipt.failures = 0;
+            receipt.replays = receipt.replays.saturating_add(1);
+            receipt.worker = None;
+            receipt.fencing += 1;
+            due::add(rows, Work::Receipts, org, receipt.due, receipt.id)?;
+            save(rows, org, &receipt)?;
+            Ok(receipt)
+        })
+        .await
     }
 
     /// A hook's receipts, newest first.
@@ -178,16 +376,174 @@ impl Store {
         hook: HookId,
         page: Page<ReceiptId>,
     ) -> Result<Listing<Receipt, ReceiptId>, Error> {
-        todo!()
+        self.read(move |rows| {
+            let (of_hook, limit) = (Key::org(org).id(hook), page.limit());
+            let mut span = Span::prefix(&of_hook);
+            if let Some(after) = page.after {
+                span = span.before(of_hook.id(after));
+            }
+            let ids = rows.collect(Table::ReceiptsByHook, &span, true, limit + 1, |key, _| {
+                Ok(Parts::new(key.get(32..).unwrap_or_default()).id::<kind::Receipt>())
+            })?;
+            let mut receipts = Vec::with_capacity(ids.len());
+            for id in ids {
+                receipts.extend(rows.get_json::<Receipt>(Table::Receipts, &Key::org(org).id(id))?);
+            }
+            Ok(Listing::cut(receipts, limit, |receipt| receipt.id))
+        })
+        .await
     }
 
     /// One receipt.
     pub async fn get_receipt(&self, org: OrgId, id: ReceiptId) -> Result<Option<Receipt>, Error> {
-        todo!()
+        self.read_now(|rows| rows.get_json(Table::Receipts, &Key::org(org).id(id)))
     }
 
     /// One receipt's request.
     pub async fn get_receipt_request(&self, org: OrgId, id: ReceiptId) -> Result<Option<Request>, Error> {
-        todo!()
+        self.read(move |rows| request(rows, org, id)).await
     }
+}
+
+/// The bodies that one lease hands out come to at most this, or are one.
+const MAX_LEASED_BYTES: u64 = 32 << 20;
+
+/// What goes before the body in a request's row.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct RequestHead {
+    method: String,
+    query: String,
+    headers: Vec<(String, String)>,
+}
+
+/// Deletes receipts of a removed connection, with their requests, dedupe keys and traces, then its hooks' ids.
+pub(crate) fn remove_rows(
+    rows: &mut Writer<'_>,
+    org: OrgId,
+    connection: ConnectionId,
+    budget: &mut usize,
+) -> Result<(), Error> {
+    for hook in hook::ids(rows, org, connection)? {
+        let of_hook = Key::org(org).id(hook);
+        while *budget > 0 {
+            let first = rows.collect(
+                Table::ReceiptsByHook,
+                &Span::prefix(&of_hook),
+                false,
+                1,
+                |key, _| Ok(Parts::new(key.get(32..).unwrap_or_default()).id::<kind::Receipt>()),
+            )?;
+            let Some(id) = first.first().copied() else { break };
+            crate::trace::remove_rows(rows, org, TraceOwner::Receipt(id), budget)?;
+            if *budget == 0 {
+                return Ok(());
+            }
+            let receipt: Option<Receipt> = rows.get_json(Table::Receipts, &Key::org(org).id(id))?;
+            due::remove(
+                rows,
+                Work::Receipts,
+                org,
+                receipt.and_then(|receipt| receipt.due),
+                id,
+            )?;
+            rows.delete(Table::Receipts, &Key::org(org).id(id))?;
+            rows.delete(Table::Requests, &Key::org(org).id(id))?;
+            rows.delete(Table::ReceiptsByHook, &of_hook.clone().id(id))?;
+            *budget -= 1;
+        }
+        rows.delete_prefix(Table::Dedupe, &of_hook, budget)?;
+        if *budget == 0 {
+            return Ok(());
+        }
+        rows.delete(
+            Table::HooksByConnection,
+            &hook::by_connection(org, connection, hook),
+        )?;
+    }
+    Ok(())
+}
+
+/// Forgets dedupe keys of receipts that came before `before`, up to `limit` of them. Whether there are more.
+pub(crate) fn forget_keys(
+    rows: &mut Writer<'_>,
+    org: OrgId,
+    before: Timestamp,
+    limit: usize,
+) -> Result<bool, Error> {
+    let of_org = Key::org(org);
+    let mut span = Span::prefix(&of_org);
+    if let Some(swept) = rows.get_id::<kind::Receipt>(Table::Swept, &of_org)? {
+        span = span.after(of_org.clone().id(swept));
+    }
+    let old = rows.collect(Table::Receipts, &span, false, limit, |_, content| {
+        crate::row::from_json::<Receipt>(Table::Receipts, content).map(Some)
+    })?;
+    let mut last = None;
+    let mut more = old.len() >= limit;
+    for receipt in old {
+        if receipt.received >= before {
+            more = false;
+            break;
+        }
+        let seen = dedupe_key(org, receipt.hook, &receipt.dedupe_key);
+        if rows.get_id(Table::Dedupe, &seen)? == Some(receipt.id) {
+            rows.delete(Table::Dedupe, &seen)?;
+        }
+        last = Some(receipt.id);
+    }
+    if let Some(last) = last {
+        rows.put(Table::Swept, &of_org, &[last.as_bytes()])?;
+    }
+    Ok(more)
+}
+
+fn note_trace(
+    rows: &mut Writer<'_>,
+    org: OrgId,
+    receipt: &mut Receipt,
+    trace: &TraceRows,
+) -> Result<(), Error> {
+    let traced = Traced {
+        exchanges: receipt.traced,
+        logs: receipt.logged,
+        dropped: receipt.dropped,
+    };
+    let traced = trace.append(rows, org, TraceOwner::Receipt(receipt.id), traced)?;
+    (receipt.traced, receipt.logged, receipt.dropped) = (traced.exchanges, traced.logs, traced.dropped);
+    Ok(())
+}
+
+fn leased(rows: &mut impl Rows, org: OrgId, id: ReceiptId, fencing: u64) -> Result<Receipt, Error> {
+    let receipt: Option<Receipt> = rows.get_json(Table::Receipts, &Key::org(org).id(id))?;
+    receipt
+        .filter(|receipt| receipt.fencing == fencing && receipt.worker.is_some() && receipt.state.due())
+        .ok_or(Error::Fenced {
+            what: "the receipt",
+            given: fencing,
+        })
+}
+
+fn load(rows: &mut impl Rows, org: OrgId, id: ReceiptId) -> Result<Receipt, Error> {
+    rows.get_json(Table::Receipts, &Key::org(org).id(id))?
+        .ok_or(Error::Missing { what: "the receipt" })
+}
+
+fn save(rows: &mut Writer<'_>, org: OrgId, receipt: &Receipt) -> Result<(), Error> {
+    rows.put_json(Table::Receipts, &Key::org(org).id(receipt.id), receipt)
+}
+
+fn request(rows: &mut impl Rows, org: OrgId, id: ReceiptId) -> Result<Option<Request>, Error> {
+    rows.look(Table::Requests, &Key::org(org).id(id), |content| {
+        let (head, body): (RequestHead, _) = split_head(Table::Requests, content)?;
+        Ok(Request {
+            method: head.method,
+            query: head.query,
+            headers: head.headers,
+            body: body.to_vec(),
+        })
+    })
+}
+
+fn dedupe_key(org: OrgId, hook: HookId, key: &str) -> Key {
+    Key::org(org).id(hook).hash(&sha256(key.as_bytes()))
 }

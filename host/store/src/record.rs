@@ -4,10 +4,16 @@
 //! reads it from the last number they saw misses no record's latest state and sees none twice; states in between that
 //! were overwritten before they looked are gone.
 
+use std::ops::ControlFlow;
+
 use sluice_model::Timestamp;
 use sluice_model::id::{ConnectionId, OrgId};
 
-use crate::{Error, Listing, Page, Store};
+use crate::key::{Key, Parts, Span};
+use crate::row::{corrupt, from_json, utf8};
+use crate::stream;
+use crate::table::{Rows, Table};
+use crate::{Error, Listing, MAX_LIMIT, Page, Store};
 
 /// A record as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +78,18 @@ impl Store {
         stream: &str,
         id: &str,
     ) -> Result<Option<Record>, Error> {
-        todo!()
+        let place = stream_key(org, connection, stream).tail(id);
+        self.read_now(|rows| {
+            let found = rows.look(Table::Records, &place, |content| {
+                let (head, data) = Head::read(content)?;
+                if head.deleted {
+                    Ok(None)
+                } else {
+                    record(id, head, data).map(Some)
+                }
+            })?;
+            Ok(found.flatten())
+        })
     }
 
     /// A stream's records, by id.
@@ -83,7 +100,35 @@ impl Store {
         stream: &str,
         page: Page<String>,
     ) -> Result<Listing<Record, String>, Error> {
-        todo!()
+        let of_stream = stream_key(org, connection, stream);
+        self.read(move |rows| {
+            let limit = page.limit();
+            let mut span = Span::prefix(&of_stream);
+            if let Some(after) = page.after {
+                span = span.after(of_stream.clone().tail(after));
+            }
+            let mut bytes = 0;
+            let mut records: Vec<Record> = Vec::new();
+            let mut more = false;
+            rows.scan(Table::Records, &span, false, |key, content| {
+                let (head, data) = Head::read(content)?;
+                if head.deleted {
+                    return Ok(ControlFlow::Continue(()));
+                }
+                if records.len() >= limit || (bytes > 0 && bytes + data.len() > MAX_LIST_BYTES) {
+                    more = true;
+                    return Ok(ControlFlow::Break(()));
+                }
+                let id = Parts::new(key.get(of_stream.bytes().len()..).unwrap_or_default()).tail_text();
+                let id = id.ok_or_else(|| corrupt(Table::Records, "an id is not UTF-8"))?;
+                bytes += data.len();
+                records.push(record(id, head, data)?);
+                Ok(ControlFlow::Continue(()))
+            })?;
+            let next = records.last().filter(|_| more).map(|record| record.id.clone());
+            Ok(Listing { items: records, next })
+        })
+        .await
     }
 
     /// What changed behind number `after`, in order; of one stream or of all.
@@ -95,17 +140,74 @@ impl Store {
         after: u64,
         limit: usize,
     ) -> Result<Vec<ChangeRow>, Error> {
-        todo!()
+        let stream = stream.map(str::to_owned);
+        let limit = limit.clamp(1, MAX_LIMIT);
+        self.read(move |rows| {
+            let streams = match stream {
+                Some(stream) => vec![stream],
+                None => stream::names(rows, org, connection)?,
+            };
+            let mut found = Vec::new();
+            for stream in streams {
+                let of_stream = stream_key(org, connection, &stream);
+                let span = Span::prefix(&of_stream).after(of_stream.clone().number(after));
+                found.extend(rows.collect(Table::Feed, &span, false, limit, |key, content| {
+                    let seq = Parts::new(key.get(of_stream.bytes().len()..).unwrap_or_default()).number();
+                    let seq = seq.ok_or_else(|| corrupt(Table::Feed, "a key is too short"))?;
+                    feed_row(seq, &stream, content).map(Some)
+                })?);
+            }
+            found.sort_unstable_by_key(|row| row.seq);
+            found.truncate(limit);
+            let mut bytes = 0;
+            let mut changes = Vec::with_capacity(found.len());
+            for mut row in found {
+                if row.op != Op::Deleted {
+                    let place = stream_key(org, connection, &row.stream).tail(&row.id);
+                    let data = rows.look(Table::Records, &place, |content| {
+                        let (head, data) = Head::read(content)?;
+                        if head.seq == row.seq {
+                            utf8(Table::Records, data).map(Some)
+                        } else {
+                            Ok(None)
+                        }
+                    })?;
+                    row.data = Some(
+                        data.flatten()
+                            .ok_or_else(|| corrupt(Table::Feed, "a row has no record"))?,
+                    );
+                }
+                bytes += row.data.as_ref().map_or(0, String::len);
+                if bytes > MAX_LIST_BYTES && !changes.is_empty() {
+                    break;
+                }
+                changes.push(row);
+            }
+            Ok(changes)
+        })
+        .await
     }
 
     /// How many records the stream has.
     pub async fn count(&self, org: OrgId, connection: ConnectionId, stream: &str) -> Result<u64, Error> {
-        todo!()
+        self.read_now(|rows| Ok(stream::state(rows, org, connection, stream)?.records))
     }
 
     /// The counts of every stream that was ever written.
     pub async fn counts(&self, org: OrgId, connection: ConnectionId) -> Result<Vec<StreamCount>, Error> {
-        todo!()
+        self.read(move |rows| {
+            let mut counts = Vec::new();
+            for name in stream::names(rows, org, connection)? {
+                let state = stream::state(rows, org, connection, &name)?;
+                counts.push(StreamCount {
+                    stream: name,
+                    records: state.records,
+                    quarantined: state.quarantined,
+                });
+            }
+            Ok(counts)
+        })
+        .await
     }
 
     /// The stream's refused records. The page's key is opaque: pass on what came.
@@ -116,6 +218,140 @@ impl Store {
         stream: &str,
         page: Page<Vec<u8>>,
     ) -> Result<Listing<Quarantined, Vec<u8>>, Error> {
-        todo!()
+        let of_stream = stream_key(org, connection, stream);
+        self.read(move |rows| {
+            let limit = page.limit();
+            let mut span = Span::prefix(&of_stream);
+            if let Some(after) = page.after {
+                span = span.after(of_stream.clone().tail(after));
+            }
+            let found = rows.collect(Table::Quarantine, &span, false, limit + 1, |key, content| {
+                let place = key.get(of_stream.bytes().len()..).unwrap_or_default().to_vec();
+                Ok(Some((
+                    place,
+                    from_json::<Quarantined>(Table::Quarantine, content)?,
+                )))
+            })?;
+            let listing = Listing::cut(found, limit, |(place, _)| place.clone());
+            let items = listing
+                .items
+                .into_iter()
+                .map(|(_, quarantined)| quarantined)
+                .collect();
+            Ok(Listing {
+                items,
+                next: listing.next,
+            })
+        })
+        .await
     }
+}
+
+/// A list of records ends early when it has this many bytes: it bounds the memory of an answer.
+pub const MAX_LIST_BYTES: usize = 16 << 20;
+
+/// What goes before a record's JSON: `flags, number, written, modified, hash`. A deleted record keeps its head, so that
+/// its feed row is found when it comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) deleted: bool,
+    pub(crate) seq: u64,
+    pub(crate) at: Timestamp,
+    pub(crate) modified: Option<Timestamp>,
+    /// SHA-256 of the JSON text and of when it was modified.
+    pub(crate) hash: [u8; 32],
+}
+
+const DELETED: u8 = 1;
+const MODIFIED: u8 = 2;
+
+impl Head {
+    pub(crate) fn bytes(&self) -> [u8; 57] {
+        let mut out = [0; 57];
+        let flags = u8::from(self.deleted) * DELETED + u8::from(self.modified.is_some()) * MODIFIED;
+        let modified = self.modified.unwrap_or_default().as_millis();
+        let parts: [&[u8]; 5] = [
+            &[flags],
+            &self.seq.to_be_bytes(),
+            &self.at.as_millis().to_be_bytes(),
+            &modified.to_be_bytes(),
+            &self.hash,
+        ];
+        for (place, byte) in out.iter_mut().zip(parts.into_iter().flatten()) {
+            *place = *byte;
+        }
+        out
+    }
+
+    pub(crate) fn read(content: &[u8]) -> Result<(Self, &[u8]), Error> {
+        Self::parse(content).ok_or_else(|| corrupt(Table::Records, "a row is truncated"))
+    }
+
+    fn parse(content: &[u8]) -> Option<(Self, &[u8])> {
+        let (flags, rest) = content.split_first()?;
+        let mut parts = Parts::new(rest);
+        let seq = parts.number()?;
+        let at = Timestamp::from_millis(parts.number()?);
+        let modified = Timestamp::from_millis(parts.number()?);
+        let modified = (flags & MODIFIED != 0).then_some(modified);
+        let (hash, data) = parts.tail().split_first_chunk::<32>()?;
+        Some((
+            Self {
+                deleted: flags & DELETED != 0,
+                seq,
+                at,
+                modified,
+                hash: *hash,
+            },
+            data,
+        ))
+    }
+}
+
+/// Before the id in a feed row: `op, time`.
+pub(crate) fn feed_head(op: Op, at: Timestamp) -> [u8; 9] {
+    let [a, b, c, d, e, f, g, h] = at.as_millis().to_be_bytes();
+    let op = match op {
+        Op::Added => 1,
+        Op::Updated => 2,
+        Op::Deleted => 3,
+    };
+    [op, a, b, c, d, e, f, g, h]
+}
+
+fn feed_row(seq: u64, stream: &str, content: &[u8]) -> Result<ChangeRow, Error> {
+    let bad = || corrupt(Table::Feed, "a row does not parse");
+    let (op, rest) = content.split_first().ok_or_else(bad)?;
+    let op = match op {
+        1 => Op::Added,
+        2 => Op::Updated,
+        3 => Op::Deleted,
+        _ => return Err(bad()),
+    };
+    let mut parts = Parts::new(rest);
+    let at = Timestamp::from_millis(parts.number().ok_or_else(bad)?);
+    let id = parts.tail_text().ok_or_else(bad)?.to_owned();
+    Ok(ChangeRow {
+        seq,
+        stream: stream.to_owned(),
+        id,
+        op,
+        at,
+        data: None,
+    })
+}
+
+fn record(id: &str, head: Head, data: &[u8]) -> Result<Record, Error> {
+    let data = utf8(Table::Records, data)?;
+    Ok(Record {
+        id: id.to_owned(),
+        data,
+        modified: head.modified,
+        at: head.at,
+        seq: head.seq,
+    })
+}
+
+pub(crate) fn stream_key(org: OrgId, connection: ConnectionId, stream: &str) -> Key {
+    Key::org(org).id(connection).text(stream)
 }

@@ -3,10 +3,16 @@
 use std::time::Duration;
 
 use sluice_model::Timestamp;
-use sluice_model::id::{ConnectionId, OrgId, RunId};
+use sluice_model::id::{ConnectionId, OrgId, RunId, kind};
 use sluice_model::record::Counts;
 use sluice_model::run::{Mode, RunState};
 
+use crate::connection::require_connection;
+use crate::due::{self, Work};
+use crate::key::{Key, Parts, Span};
+use crate::row::{cap, cap_name};
+use crate::table::{Rows, Table, Writer};
+use crate::trace::TraceOwner;
 use crate::{Error, Listing, Page, Store};
 
 /// A run that is to be queued.
@@ -99,12 +105,57 @@ impl Store {
     /// Queues a run, due at once. [`Error::ActiveRun`] names the one that is under way, [`Error::Missing`] if the
     /// connection is gone.
     pub async fn create_run(&self, org: OrgId, new: NewRun) -> Result<Run, Error> {
-        todo!()
+        cap_name("a stream's name", &new.stream)?;
+        self.write(256, move |rows| {
+            require_connection(rows, org, new.connection)?;
+            let active = active_key(org, new.connection, &new.stream);
+            if let Some(run) = rows.get_id(Table::ActiveRuns, &active)? {
+                return Err(Error::ActiveRun { run });
+            }
+            if rows.has(Table::Runs, &Key::org(org).id(new.id))? {
+                return Err(Error::Conflict {
+                    what: "a run",
+                    name: new.id.to_string(),
+                });
+            }
+            let run = Run {
+                id: new.id,
+                connection: new.connection,
+                stream: new.stream,
+                mode: new.mode,
+                state: RunState::Queued,
+                created: new.at,
+                started: None,
+                ended: None,
+                due: Some(new.at),
+                pages: 0,
+                counts: Counts::default(),
+                failures: 0,
+                error: None,
+                cancel: false,
+                fencing: 0,
+                worker: None,
+                resumed: false,
+                traced: 0,
+                logged: 0,
+                dropped: 0,
+            };
+            rows.put(Table::ActiveRuns, &active, &[run.id.as_bytes()])?;
+            rows.put(
+                Table::RunsByConnection,
+                &Key::org(org).id(run.connection).id(run.id),
+                &[],
+            )?;
+            due::add(rows, Work::Runs, org, run.due, run.id)?;
+            save(rows, org, &run)?;
+            Ok(run)
+        })
+        .await
     }
 
     /// One run.
     pub async fn get_run(&self, org: OrgId, id: RunId) -> Result<Option<Run>, Error> {
-        todo!()
+        self.read_now(|rows| rows.get_json(Table::Runs, &Key::org(org).id(id)))
     }
 
     /// A connection's runs, newest first.
@@ -114,7 +165,22 @@ impl Store {
         connection: ConnectionId,
         page: Page<RunId>,
     ) -> Result<Listing<Run, RunId>, Error> {
-        todo!()
+        self.read(move |rows| {
+            let (of_connection, limit) = (Key::org(org).id(connection), page.limit());
+            let mut span = Span::prefix(&of_connection);
+            if let Some(after) = page.after {
+                span = span.before(of_connection.id(after));
+            }
+            let ids = rows.collect(Table::RunsByConnection, &span, true, limit + 1, |key, _| {
+                Ok(Parts::new(key.get(32..).unwrap_or_default()).id::<kind::Run>())
+            })?;
+            let mut runs = Vec::with_capacity(ids.len());
+            for id in ids {
+                runs.extend(rows.get_json::<Run>(Table::Runs, &Key::org(org).id(id))?);
+            }
+            Ok(Listing::cut(runs, limit, |run| run.id))
+        })
+        .await
     }
 
     /// Leases up to `limit` due runs, one organization after the other so that none is starved. A run whose lease ran
@@ -126,7 +192,38 @@ impl Store {
         lease_for: Duration,
         limit: usize,
     ) -> Result<Vec<Lease>, Error> {
-        todo!()
+        cap_name("a worker's name", worker)?;
+        if !self.any_due(Work::Runs, now).await? {
+            return Ok(Vec::new());
+        }
+        let (worker, turn, until) = (worker.to_owned(), self.turn(Work::Runs), now.after(lease_for));
+        let leases = self
+            .write(256, move |rows| {
+                let mut leases = Vec::new();
+                for (org, id) in due::take::<kind::Run>(rows, Work::Runs, turn, now, limit)? {
+                    let mut run = load(rows, org, id)?;
+                    due::remove(rows, Work::Runs, org, run.due, id)?;
+                    run.fencing += 1;
+                    run.state = RunState::Running;
+                    run.started.get_or_insert(now);
+                    run.due = Some(until);
+                    run.worker = Some(worker.clone());
+                    due::add(rows, Work::Runs, org, run.due, id)?;
+                    save(rows, org, &run)?;
+                    leases.push(Lease {
+                        org,
+                        fencing: run.fencing,
+                        run,
+                        until,
+                    });
+                }
+                Ok(leases)
+            })
+            .await?;
+        if let Some(last) = leases.last() {
+            self.set_turn(Work::Runs, last.org);
+        }
+        Ok(leases)
     }
 
     /// Prolongs a lease; answers whether a person asked to cancel. [`Error::Fenced`].
@@ -137,18 +234,63 @@ impl Store {
         fencing: u64,
         until: Timestamp,
     ) -> Result<bool, Error> {
-        todo!()
+        self.write(64, move |rows| {
+            let mut run = leased(rows, org, run, fencing)?;
+            due::remove(rows, Work::Runs, org, run.due, run.id)?;
+            run.due = Some(until);
+            due::add(rows, Work::Runs, org, run.due, run.id)?;
+            save(rows, org, &run)?;
+            Ok(run.cancel)
+        })
+        .await
     }
 
     /// Asks a run to end: at once if no worker has it, else with the worker's next step. [`Error::Missing`];
     /// [`Error::State`] if it has ended.
     pub async fn request_cancel(&self, org: OrgId, run: RunId, now: Timestamp) -> Result<Run, Error> {
-        todo!()
+        self.write(64, move |rows| {
+            let mut run = load(rows, org, run)?;
+            if run.state.ended() {
+                return Err(Error::State {
+                    what: "cancel the run",
+                    state: state_name(run.state),
+                });
+            }
+            if run.state == RunState::Running {
+                run.cancel = true;
+                save(rows, org, &run)?;
+                rows.wake();
+                return Ok(run);
+            }
+            let error = run.error.take();
+            close(
+                rows,
+                org,
+                run,
+                RunEnd {
+                    state: RunState::Cancelled,
+                    error,
+                    at: now,
+                },
+            )
+        })
+        .await
     }
 
     /// Ends a run. [`Error::Fenced`], [`Error::State`] if `end.state` is not an end.
     pub async fn end_run(&self, org: OrgId, run: RunId, fencing: u64, end: RunEnd) -> Result<Run, Error> {
-        todo!()
+        check_error(end.error.as_ref())?;
+        self.write(256, move |rows| {
+            let run = leased(rows, org, run, fencing)?;
+            if !end.state.ended() {
+                return Err(Error::State {
+                    what: "end the run",
+                    state: state_name(end.state),
+                });
+            }
+            close(rows, org, run, end)
+        })
+        .await
     }
 
     /// Lets go of a run until `deferral.at`. [`Error::Fenced`], [`Error::State`].
@@ -159,6 +301,157 @@ impl Store {
         fencing: u64,
         deferral: Deferral,
     ) -> Result<Run, Error> {
-        todo!()
+        check_error(deferral.error.as_ref())?;
+        self.write(256, move |rows| {
+            let mut run = leased(rows, org, run, fencing)?;
+            if !matches!(deferral.state, RunState::RetryWait | RunState::WaitingRate) {
+                return Err(Error::State {
+                    what: "defer the run",
+                    state: state_name(deferral.state),
+                });
+            }
+            if run.cancel {
+                return close(
+                    rows,
+                    org,
+                    run,
+                    RunEnd {
+                        state: RunState::Cancelled,
+                        error: deferral.error,
+                        at: deferral.at,
+                    },
+                );
+            }
+            due::remove(rows, Work::Runs, org, run.due, run.id)?;
+            run.state = deferral.state;
+            run.due = Some(deferral.at);
+            run.failures = run
+                .failures
+                .saturating_add(u32::from(deferral.state == RunState::RetryWait));
+            run.error = deferral.error;
+            run.fencing += 1;
+            due::add(rows, Work::Runs, org, run.due, run.id)?;
+            save(rows, org, &run)?;
+            Ok(run)
+        })
+        .await
+    }
+}
+
+/// The run, if this lease still holds it. A run is let go of by raising its number, so the number alone decides.
+pub(crate) fn leased(rows: &mut impl Rows, org: OrgId, id: RunId, fencing: u64) -> Result<Run, Error> {
+    let run: Option<Run> = rows.get_json(Table::Runs, &Key::org(org).id(id))?;
+    run.filter(|run| run.state == RunState::Running && run.fencing == fencing)
+        .ok_or(Error::Fenced {
+            what: "the run",
+            given: fencing,
+        })
+}
+
+pub(crate) fn save(rows: &mut Writer<'_>, org: OrgId, run: &Run) -> Result<(), Error> {
+    rows.put_json(Table::Runs, &Key::org(org).id(run.id), run)
+}
+
+/// Ends every active run of a connection that is being removed.
+pub(crate) fn cancel_all(
+    rows: &mut Writer<'_>,
+    org: OrgId,
+    connection: ConnectionId,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let span = Span::prefix(&Key::org(org).id(connection));
+    let active = rows.collect(Table::ActiveRuns, &span, false, usize::MAX, |_, content| {
+        Ok(content.try_into().ok().map(RunId::from_bytes))
+    })?;
+    for id in active {
+        let run = load(rows, org, id)?;
+        close(
+            rows,
+            org,
+            run,
+            RunEnd {
+                state: RunState::Cancelled,
+                error: None,
+                at: now,
+            },
+        )?;
+    }
+    Ok(())
+}
+
+/// Deletes runs of a removed connection, with their traces.
+pub(crate) fn remove_rows(
+    rows: &mut Writer<'_>,
+    org: OrgId,
+    connection: ConnectionId,
+    budget: &mut usize,
+) -> Result<(), Error> {
+    let of_connection = Key::org(org).id(connection);
+    while *budget > 0 {
+        let first = rows.collect(
+            Table::RunsByConnection,
+            &Span::prefix(&of_connection),
+            false,
+            1,
+            |key, _| Ok(Parts::new(key.get(32..).unwrap_or_default()).id::<kind::Run>()),
+        )?;
+        let Some(id) = first.first().copied() else {
+            return Ok(());
+        };
+        crate::trace::remove_rows(rows, org, TraceOwner::Run(id), budget)?;
+        if *budget == 0 {
+            return Ok(());
+        }
+        rows.delete(Table::Runs, &Key::org(org).id(id))?;
+        rows.delete(Table::RunsByConnection, &of_connection.clone().id(id))?;
+        *budget -= 1;
+    }
+    Ok(())
+}
+
+fn load(rows: &mut impl Rows, org: OrgId, id: RunId) -> Result<Run, Error> {
+    rows.get_json(Table::Runs, &Key::org(org).id(id))?
+        .ok_or(Error::Missing { what: "the run" })
+}
+
+fn close(rows: &mut Writer<'_>, org: OrgId, mut run: Run, end: RunEnd) -> Result<Run, Error> {
+    due::remove(rows, Work::Runs, org, run.due, run.id)?;
+    rows.delete(Table::ActiveRuns, &active_key(org, run.connection, &run.stream))?;
+    run.due = None;
+    run.state = end.state;
+    run.ended = Some(end.at);
+    run.error = end.error;
+    run.fencing += 1;
+    save(rows, org, &run)?;
+    Ok(run)
+}
+
+fn active_key(org: OrgId, connection: ConnectionId, stream: &str) -> Key {
+    Key::org(org).id(connection).tail(stream)
+}
+
+fn check_error(error: Option<&RunError>) -> Result<(), Error> {
+    error.map_or(Ok(()), |error| {
+        cap(
+            "an error's words",
+            error.code.len() + error.message.len(),
+            MAX_ERROR_BYTES,
+        )
+    })
+}
+
+/// An error's words are for people.
+pub(crate) const MAX_ERROR_BYTES: usize = 64 << 10;
+
+const fn state_name(state: RunState) -> &'static str {
+    match state {
+        RunState::Queued => "queued",
+        RunState::Running => "running",
+        RunState::WaitingRate => "waiting-rate",
+        RunState::RetryWait => "retry-wait",
+        RunState::Succeeded => "succeeded",
+        RunState::Partial => "partial",
+        RunState::Failed => "failed",
+        RunState::Cancelled => "cancelled",
     }
 }

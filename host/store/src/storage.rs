@@ -1,9 +1,15 @@
 //! A connector's storage: per connection, keys to bytes with versions, within a granted size. Guests read through a
 //! [`StorageView`]; what they write is staged and comes with a commit.
 
+use std::collections::HashMap;
+
 use sluice_model::id::{ConnectionId, OrgId};
 
-use crate::{Error, Store};
+use crate::connection::require_connection;
+use crate::key::{Key, Parts, Span};
+use crate::row::{cap, corrupt};
+use crate::table::{Rows, Table, Writer};
+use crate::{Error, MAX_LIMIT, Store};
 
 /// One staged write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,24 +34,46 @@ pub struct StorageWrites {
 /// [`StorageWrite::expect`].
 #[derive(Debug, Clone)]
 pub struct StorageView {
-    #[expect(dead_code, reason = "the door before the house")]
     store: Store,
+    org: OrgId,
+    connection: ConnectionId,
 }
 
 impl StorageView {
     /// The value and its version. Blocks for a few page reads at most; call it from a guest's thread or fiber.
     pub fn get(&self, key: &str) -> Result<Option<(Vec<u8>, u64)>, Error> {
-        todo!()
+        self.store.read_now(|rows| {
+            rows.look(
+                Table::Storage,
+                &of(self.org, self.connection).tail(key),
+                |content| {
+                    let (version, value) = split(content)?;
+                    Ok((value.to_vec(), version))
+                },
+            )
+        })
     }
 
     /// Keys that begin with `prefix` and come behind `after`, in order; at most `limit`, and 1,000.
     pub fn keys(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>, Error> {
-        todo!()
+        self.store.read_now(|rows| {
+            let of_connection = of(self.org, self.connection);
+            let mut span = Span::prefix(&of_connection.clone().tail(prefix));
+            if let Some(after) = after.filter(|after| *after >= prefix) {
+                span = span.after(of_connection.clone().tail(after));
+            }
+            rows.collect(Table::Storage, &span, false, limit.min(MAX_LIMIT), |key, _| {
+                let key = Parts::new(key.get(of_connection.bytes().len()..).unwrap_or_default()).tail_text();
+                key.map(|key| Some(key.to_owned()))
+                    .ok_or_else(|| corrupt(Table::Storage, "a key is not UTF-8"))
+            })
+        })
     }
 
     /// Bytes of keys and values in use.
     pub fn used_bytes(&self) -> Result<u64, Error> {
-        todo!()
+        self.store
+            .read_now(|rows| Ok(usage(rows, self.org, self.connection)?.used))
     }
 }
 
@@ -53,7 +81,11 @@ impl Store {
     /// A view for one call. Does nothing yet, so it cannot fail or wait.
     #[must_use]
     pub fn storage_snapshot(&self, org: OrgId, connection: ConnectionId) -> StorageView {
-        todo!()
+        StorageView {
+            store: self.clone(),
+            org,
+            connection,
+        }
     }
 
     /// Commits staged writes by themselves, for calls that are neither a page nor a receipt (an action).
@@ -64,6 +96,147 @@ impl Store {
         connection: ConnectionId,
         staged: StorageWrites,
     ) -> Result<(), Error> {
-        todo!()
+        let bytes = check(&staged)?;
+        self.write(bytes, move |rows| {
+            require_connection(rows, org, connection)?;
+            let plan = plan(rows, org, connection, &staged)?;
+            apply(rows, org, connection, &staged, plan)
+        })
+        .await
     }
+}
+
+/// A storage key is a name, not a value.
+pub const MAX_KEY_BYTES: usize = 512;
+
+/// A value of a connector's storage is at most this large.
+pub const MAX_STORED_BYTES: usize = 1 << 20;
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Usage {
+    used: u64,
+    /// Versions count up per connection, so that a key that was deleted and written again has a new one.
+    version: u64,
+}
+
+/// What the writes come to, if they are allowed.
+pub(crate) struct Plan(Usage);
+
+/// The checks that need no transaction; answers the bytes of it all.
+pub(crate) fn check(staged: &StorageWrites) -> Result<usize, Error> {
+    let mut bytes = 0;
+    for write in &staged.writes {
+        let value = write.value.as_ref().map_or(0, Vec::len);
+        cap("a storage key", write.key.len(), MAX_KEY_BYTES)?;
+        cap("a storage value", value, MAX_STORED_BYTES)?;
+        bytes += write.key.len() + value;
+    }
+    Ok(bytes)
+}
+
+/// Decides whether the staged writes are allowed, without writing: versions first, then the quota. Writes that do not
+/// make the whole larger pass also above the quota, so that a connector can clear up after its grant was cut.
+pub(crate) fn plan(
+    rows: &mut impl Rows,
+    org: OrgId,
+    connection: ConnectionId,
+    staged: &StorageWrites,
+) -> Result<Plan, Error> {
+    let mut usage = Usage::default();
+    if staged.writes.is_empty() {
+        return Ok(Plan(usage));
+    }
+    usage = self::usage(rows, org, connection)?;
+    let before = usage.used;
+    let mut now: HashMap<&str, (u64, u64)> = HashMap::new();
+    for write in &staged.writes {
+        let (version, size) = match now.get(write.key.as_str()) {
+            Some(known) => *known,
+            None => rows
+                .look(Table::Storage, &of(org, connection).tail(&write.key), |content| {
+                    let (version, value) = split(content)?;
+                    Ok((version, size(&write.key, value)))
+                })?
+                .unwrap_or_default(),
+        };
+        if let Some(expected) = write.expect
+            && expected != version
+        {
+            return Err(Error::StorageVersion {
+                key: write.key.clone(),
+                expected,
+                found: version,
+            });
+        }
+        usage.used = usage.used.saturating_sub(size);
+        usage.version += 1;
+        let written = write
+            .value
+            .as_ref()
+            .map_or((0, 0), |value| (usage.version, self::size(&write.key, value)));
+        usage.used = usage.used.saturating_add(written.1);
+        now.insert(&write.key, written);
+    }
+    if usage.used > before && usage.used > staged.quota {
+        return Err(Error::Quota {
+            used: usage.used,
+            quota: staged.quota,
+        });
+    }
+    Ok(Plan(usage))
+}
+
+/// Writes what [`plan`] allowed.
+pub(crate) fn apply(
+    rows: &mut Writer<'_>,
+    org: OrgId,
+    connection: ConnectionId,
+    staged: &StorageWrites,
+    plan: Plan,
+) -> Result<(), Error> {
+    if staged.writes.is_empty() {
+        return Ok(());
+    }
+    let Plan(after) = plan;
+    let mut version = after.version - staged.writes.len() as u64;
+    for write in &staged.writes {
+        version += 1;
+        let key = of(org, connection).tail(&write.key);
+        match &write.value {
+            Some(value) => rows.put(Table::Storage, &key, &[&version.to_be_bytes(), value])?,
+            None => rows.delete(Table::Storage, &key)?,
+        }
+    }
+    rows.put(
+        Table::StorageUse,
+        &of(org, connection),
+        &[&after.used.to_be_bytes(), &after.version.to_be_bytes()],
+    )
+}
+
+fn usage(rows: &mut impl Rows, org: OrgId, connection: ConnectionId) -> Result<Usage, Error> {
+    let found = rows.look(Table::StorageUse, &of(org, connection), |content| {
+        let mut parts = Parts::new(content);
+        let (used, version) = parts
+            .number()
+            .zip(parts.number())
+            .ok_or_else(|| corrupt(Table::StorageUse, "a row is truncated"))?;
+        Ok(Usage { used, version })
+    })?;
+    Ok(found.unwrap_or_default())
+}
+
+fn split(content: &[u8]) -> Result<(u64, &[u8]), Error> {
+    let (version, value) = content
+        .split_first_chunk::<8>()
+        .ok_or_else(|| corrupt(Table::Storage, "a row is truncated"))?;
+    Ok((u64::from_be_bytes(*version), value))
+}
+
+const fn size(key: &str, value: &[u8]) -> u64 {
+    (key.len() + value.len()) as u64
+}
+
+fn of(org: OrgId, connection: ConnectionId) -> Key {
+    Key::org(org).id(connection)
 }

@@ -1,89 +1,254 @@
-//! The door: opening the database, and the handle that everything else hangs on.
+//! The door: the handle that everything else hangs on, and how operations reach the writer and readers the last commit.
+//!
+//! Reads of one or a few rows run where they are called: the database's readers never wait for its writer, and a row is
+//! a handful of pages that are in memory or one disk read away, less than handing it to another thread costs. Lists and
+//! large values run on tokio's blocking threads.
 
 use std::fmt;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
+use redb::{Database, ReadableDatabase};
+use sluice_model::id::OrgId;
 use sluice_model::seal::MasterKey;
-use tokio::sync::watch;
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
-use crate::OpenError;
+use crate::open::{self, Disk, Opened, Options};
+use crate::row::cap;
+use crate::table::{Reader, Writer};
+use crate::writer::{self, Job, Ran};
+use crate::{Error, OpenError};
 
-/// How to open the store.
-#[derive(Debug)]
-pub struct Options {
-    /// The data directory; made if it is missing. The database is `sluice.redb` in it.
-    pub path: PathBuf,
-    /// The key that the organizations' keys are wrapped under.
-    pub master: MasterKey,
-    /// Memory for pages of the database, in bytes.
-    pub cache_bytes: usize,
-    /// A file up to this many bytes is checked in full when it is opened: every page is read and its checksum
-    /// compared, about a second per GiB. A larger one is opened at once; damage in it is then found row by row.
-    pub verify_up_to_bytes: u64,
-}
+/// The input of one operation is at most this large: a page of records, a component, a receipt.
+pub const MAX_COMMIT_BYTES: usize = 64 << 20;
 
-impl Options {
-    /// The usual ones: 64 MiB of cache, files up to 256 MiB checked.
-    #[must_use]
-    pub const fn new(path: PathBuf, master: MasterKey) -> Self {
-        Self {
-            path,
-            master,
-            cache_bytes: 64 << 20,
-            verify_up_to_bytes: 256 << 20,
-        }
-    }
-}
-
-/// Where bytes are kept when it is not a file: tests cut the power here. Positions and lengths are in bytes.
-pub trait Disk: fmt::Debug + Send + Sync + 'static {
-    /// The current length.
-    fn len(&self) -> std::io::Result<u64>;
-    /// Whether there is nothing.
-    fn is_empty(&self) -> std::io::Result<bool> {
-        self.len().map(|len| len == 0)
-    }
-    /// Fills `out` from `offset`; past the end is an error.
-    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()>;
-    /// Cuts or grows; what is new is zero.
-    fn set_len(&self, len: u64) -> std::io::Result<()>;
-    /// Returns after everything written is durable.
-    fn sync(&self) -> std::io::Result<()>;
-    /// Writes all of `bytes` at `offset`.
-    fn write(&self, offset: u64, bytes: &[u8]) -> std::io::Result<()>;
-}
-
-/// The open store. Cheap to clone; the last clone's end closes the database.
+/// The open store. Cheap to clone; the last clone's end waits for what is queued and closes the database.
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
 }
 
-struct Shared;
+struct Shared {
+    database: Arc<Database>,
+    master: Arc<MasterKey>,
+    queue: Option<mpsc::Sender<Job>>,
+    /// Bytes that may still be queued.
+    room: Arc<Semaphore>,
+    wake: Arc<Notify>,
+    failed: Arc<watch::Sender<Option<Arc<str>>>>,
+    thread: Option<JoinHandle<()>>,
+    /// The organization whose work was leased last, per kind of work.
+    turns: [Mutex<OrgId>; 2],
+    /// Keeps other processes out for as long as the store is open.
+    _lock: Option<std::fs::File>,
+}
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Store")
+        f.debug_struct("Store")
+            .field("failed", &*self.shared.failed.borrow())
+            .finish_non_exhaustive()
     }
 }
 
 impl Store {
     /// Opens the data directory's database, and makes it if there is none. Blocks; call it before the server starts
     /// or from `spawn_blocking`.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; nothing on disk has changed then, save for what recovery from a crash does.
     pub fn open(options: Options) -> Result<Self, OpenError> {
-        todo!()
+        open::on_file(options).and_then(Self::start)
     }
 
     /// Opens the database on this disk, and makes it if the disk is empty. `options.path` only names it in errors.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
     pub fn open_on(disk: Arc<dyn Disk>, options: Options) -> Result<Self, OpenError> {
-        todo!()
+        open::on_disk(disk, options).and_then(Self::start)
     }
 
-    /// Turns to the reason once the store has failed: every later call answers [`Error::Failed`](crate::Error::Failed),
-    /// and the process has to stop, saying why. The next start recovers.
+    fn start(opened: Opened) -> Result<Self, OpenError> {
+        let Opened {
+            database,
+            master,
+            file,
+            lock,
+        } = opened;
+        let database = Arc::new(database);
+        let (queue, jobs) = mpsc::channel(writer::QUEUE_OPS);
+        let wake = Arc::new(Notify::new());
+        let failed = Arc::new(watch::Sender::new(None));
+        let thread = {
+            let (database, wake, failed) = (database.clone(), wake.clone(), failed.clone());
+            let work = move || writer::run(&database, jobs, &wake, &|reason| note_failure(&failed, reason));
+            std::thread::Builder::new()
+                .name("store-writer".to_owned())
+                .spawn(work)
+        };
+        let thread = thread.map_err(|source| OpenError::Io {
+            doing: "start the writer thread for",
+            file,
+            source,
+        })?;
+        let turn = || Mutex::new(OrgId::from_bytes([0; 16]));
+        Ok(Self {
+            shared: Arc::new(Shared {
+                database,
+                master: Arc::new(master),
+                queue: Some(queue),
+                room: Arc::new(Semaphore::new(writer::QUEUE_BYTES)),
+                wake,
+                failed,
+                thread: Some(thread),
+                turns: [turn(), turn()],
+                _lock: lock,
+            }),
+        })
+    }
+
+    /// Turns to the reason once the store has failed: every later call answers [`Error::Failed`], and the process has
+    /// to stop, saying why. The next start recovers.
     #[must_use]
     pub fn failed(&self) -> watch::Receiver<Option<Arc<str>>> {
-        todo!()
+        self.shared.failed.subscribe()
+    }
+
+    /// Fires after each commit that made work due or changed when it is. Take the `notified()` future before looking
+    /// for work, so that nothing falls between.
+    #[must_use]
+    pub fn wake(&self) -> Arc<Notify> {
+        self.shared.wake.clone()
+    }
+
+    pub(crate) fn master(&self) -> &Arc<MasterKey> {
+        &self.shared.master
+    }
+
+    /// The organization that was served last, for this kind of work.
+    pub(crate) fn turn(&self, work: crate::due::Work) -> OrgId {
+        *self.turn_of(work).lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_turn(&self, work: crate::due::Work, org: OrgId) {
+        *self.turn_of(work).lock().unwrap_or_else(PoisonError::into_inner) = org;
+    }
+
+    fn turn_of(&self, work: crate::due::Work) -> &Mutex<OrgId> {
+        let [runs, receipts] = &self.shared.turns;
+        match work {
+            crate::due::Work::Runs => runs,
+            crate::due::Work::Receipts => receipts,
+        }
+    }
+
+    /// Has the writer run an operation; answers after its commit. The operation refuses before it writes. `bytes` is
+    /// about how large its input is.
+    pub(crate) async fn write<R: Send + 'static>(
+        &self,
+        bytes: usize,
+        op: impl FnOnce(&mut Writer<'_>) -> Result<R, Error> + Send + 'static,
+    ) -> Result<R, Error> {
+        self.check()?;
+        cap("the input of one operation", bytes, MAX_COMMIT_BYTES)?;
+        let room = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let permit = self.shared.room.clone().acquire_many_owned(room).await.ok();
+        let (answer, answered) = oneshot::channel();
+        let run = move |writer: &mut Writer<'_>| {
+            let result = op(writer);
+            let error = result.as_ref().err().cloned();
+            Ran {
+                error,
+                answer: Box::new(move |committed| drop(answer.send(committed.and(result)))),
+            }
+        };
+        let job = Job {
+            bytes,
+            permit,
+            run: Box::new(run),
+        };
+        let Some(queue) = &self.shared.queue else {
+            return Err(self.lost());
+        };
+        if queue.send(job).await.is_err() {
+            return Err(self.lost());
+        }
+        answered.await.unwrap_or_else(|_| Err(self.lost()))
+    }
+
+    /// Reads a few small rows, here and now.
+    pub(crate) fn read_now<R>(&self, read: impl FnOnce(&mut Reader) -> Result<R, Error>) -> Result<R, Error> {
+        self.check()?;
+        // The database panics on some kinds of damage; a reader answers with an error instead.
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let transaction = self.shared.database.begin_read().map_err(|error| Error::Failed {
+                reason: Arc::from(format!("begin a read: {error}")),
+            })?;
+            read(&mut Reader::new(transaction))
+        }));
+        match result {
+            Ok(Err(Error::Failed { reason })) => Err(note_failure(&self.shared.failed, &reason)),
+            Ok(result) => result,
+            Err(_) => Err(Error::Corrupt {
+                table: "?",
+                reason: "the database panicked while reading".to_owned(),
+            }),
+        }
+    }
+
+    /// Reads many or large rows, on a thread that may block.
+    pub(crate) async fn read<R: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut Reader) -> Result<R, Error> + Send + 'static,
+    ) -> Result<R, Error> {
+        let store = self.clone();
+        let done = tokio::task::spawn_blocking(move || store.read_now(read)).await;
+        done.unwrap_or(Err(Error::Broken("a read was cut off")))
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        match &*self.shared.failed.borrow() {
+            Some(reason) => Err(Error::Failed {
+                reason: reason.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn lost(&self) -> Error {
+        self.check()
+            .err()
+            .unwrap_or_else(|| note_failure(&self.shared.failed, "the writer has ended"))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The first reason stays.
+fn note_failure(failed: &watch::Sender<Option<Arc<str>>>, reason: &str) -> Error {
+    let first = failed.send_if_modified(|noted| match noted {
+        Some(_) => false,
+        None => {
+            *noted = Some(Arc::from(reason));
+            true
+        }
+    });
+    if first {
+        tracing::error!(
+            reason,
+            "the store has failed; its last commit has an unknown outcome"
+        );
+    }
+    Error::Failed {
+        reason: failed.borrow().clone().unwrap_or_else(|| Arc::from(reason)),
     }
 }

@@ -1,13 +1,67 @@
 //! Sweeping: what time makes superfluous, and removals that were interrupted, in bounded steps.
 
 use sluice_model::Timestamp;
+use sluice_model::id::{ConnectionId, OrgId};
 
-use crate::{Error, Store};
+use crate::key::{Parts, Span};
+use crate::org::WHOLE_ORG;
+use crate::receipt::DEDUPE_FOR;
+use crate::table::{Rows, Table};
+use crate::{Error, Store, connection, org, receipt};
 
 impl Store {
     /// Does up to `max_steps` steps (each one commit of at most a thousand rows): forgets dedupe keys older than
     /// [`DEDUPE_FOR`](crate::receipt::DEDUPE_FOR) and goes on with interrupted removals. Answers whether there is more.
     pub async fn sweep(&self, now: Timestamp, max_steps: usize) -> Result<bool, Error> {
-        todo!()
+        let mut left = max_steps;
+        for (of_org, of_connection) in self.removals().await? {
+            loop {
+                if left == 0 {
+                    return Ok(true);
+                }
+                left -= 1;
+                let more = self.write(64, move |rows| match of_connection {
+                    id if id == WHOLE_ORG => org::remove_step(rows, of_org),
+                    id => connection::remove_step(rows, of_org, id),
+                });
+                if !more.await? {
+                    break;
+                }
+            }
+        }
+        let window = u64::try_from(DEDUPE_FOR.as_millis()).unwrap_or(u64::MAX);
+        let before = Timestamp::from_millis(now.as_millis().saturating_sub(window));
+        for org in self.list_orgs().await? {
+            loop {
+                if left == 0 {
+                    return Ok(true);
+                }
+                left -= 1;
+                let id = org.id;
+                if !self
+                    .write(64, move |rows| receipt::forget_keys(rows, id, before, STEP_ROWS))
+                    .await?
+                {
+                    break;
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Rows that one step deletes at most: its commit stays short, so that others' writes are not held up.
+pub(crate) const STEP_ROWS: usize = 1000;
+
+impl Store {
+    /// Removals that are under way, or were when the process ended.
+    async fn removals(&self) -> Result<Vec<(OrgId, ConnectionId)>, Error> {
+        self.read(|rows| {
+            rows.collect(Table::Removals, &Span::all(), false, STEP_ROWS, |key, _| {
+                let mut parts = Parts::new(key);
+                Ok(parts.id().zip(parts.id()))
+            })
+        })
+        .await
     }
 }

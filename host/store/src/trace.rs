@@ -5,6 +5,9 @@ use sluice_model::Timestamp;
 use sluice_model::exchange::Exchange;
 use sluice_model::id::{OrgId, ReceiptId, RunId};
 
+use crate::key::{Key, Parts, Span};
+use crate::row::{corrupt, from_json, to_json};
+use crate::table::{Rows, Table, Writer};
 use crate::{Error, Listing, Page, Store};
 
 /// A line of a guest's log.
@@ -36,7 +39,7 @@ impl Store {
         owner: TraceOwner,
         page: Page<u64>,
     ) -> Result<Listing<(u64, Exchange), u64>, Error> {
-        todo!()
+        self.numbered(Table::Exchanges, org, owner, page).await
     }
 
     /// The log lines in their order.
@@ -46,6 +49,99 @@ impl Store {
         owner: TraceOwner,
         page: Page<u64>,
     ) -> Result<Listing<(u64, LogLine), u64>, Error> {
-        todo!()
+        self.numbered(Table::Logs, org, owner, page).await
+    }
+}
+
+impl Store {
+    async fn numbered<T: serde::de::DeserializeOwned + Send + 'static>(
+        &self,
+        table: Table,
+        org: OrgId,
+        owner: TraceOwner,
+        page: Page<u64>,
+    ) -> Result<Listing<(u64, T), u64>, Error> {
+        self.read(move |rows| {
+            let (of_owner, limit) = (owner_key(org, owner), page.limit());
+            let mut span = Span::prefix(&of_owner);
+            if let Some(after) = page.after {
+                span = span.after(of_owner.clone().number(after));
+            }
+            let found = rows.collect(table, &span, false, limit + 1, |key, content| {
+                let number = Parts::new(key.get(of_owner.bytes().len()..).unwrap_or_default()).number();
+                let number = number.ok_or_else(|| corrupt(table, "a key is too short"))?;
+                Ok(Some((number, from_json(table, content)?)))
+            })?;
+            Ok(Listing::cut(found, limit, |(number, _)| *number))
+        })
+        .await
+    }
+}
+
+/// Rows on their way to a trace, encoded where the caller runs and not in the writer.
+pub(crate) struct TraceRows {
+    exchanges: Vec<Vec<u8>>,
+    logs: Vec<Vec<u8>>,
+}
+
+/// How many rows an owner has, and how many were left out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Traced {
+    pub(crate) exchanges: u64,
+    pub(crate) logs: u64,
+    pub(crate) dropped: u64,
+}
+
+impl TraceRows {
+    pub(crate) fn encode(exchanges: &[Exchange], logs: &[LogLine]) -> Result<Self, Error> {
+        let exchanges = exchanges.iter().map(to_json).collect::<Result<_, _>>()?;
+        let logs = logs.iter().map(to_json).collect::<Result<_, _>>()?;
+        Ok(Self { exchanges, logs })
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.exchanges.iter().chain(&self.logs).map(Vec::len).sum()
+    }
+
+    /// Appends the rows behind those that are there.
+    pub(crate) fn append(
+        &self,
+        rows: &mut Writer<'_>,
+        org: OrgId,
+        owner: TraceOwner,
+        mut traced: Traced,
+    ) -> Result<Traced, Error> {
+        for (table, new, count) in [
+            (Table::Exchanges, &self.exchanges, &mut traced.exchanges),
+            (Table::Logs, &self.logs, &mut traced.logs),
+        ] {
+            for row in new {
+                if *count >= MAX_ROWS {
+                    traced.dropped += 1;
+                    continue;
+                }
+                *count += 1;
+                rows.put(table, &owner_key(org, owner).number(*count), &[row])?;
+            }
+        }
+        Ok(traced)
+    }
+}
+
+/// Deletes an owner's trace, as far as the budget goes.
+pub(crate) fn remove_rows(
+    rows: &mut Writer<'_>,
+    org: OrgId,
+    owner: TraceOwner,
+    budget: &mut usize,
+) -> Result<(), Error> {
+    rows.delete_prefix(Table::Exchanges, &owner_key(org, owner), budget)?;
+    rows.delete_prefix(Table::Logs, &owner_key(org, owner), budget)
+}
+
+fn owner_key(org: OrgId, owner: TraceOwner) -> Key {
+    match owner {
+        TraceOwner::Run(id) => Key::org(org).mark(b'r').id(id),
+        TraceOwner::Receipt(id) => Key::org(org).mark(b'c').id(id),
     }
 }

@@ -1,1 +1,142 @@
-//! (soon)
+//! The writer: one thread that owns every change, with group commit.
+//!
+//! While a commit is being synced, operations gather in the queue; the next transaction takes all of them that fit.
+//! Each is answered only after the commit. An operation decides whether to refuse *before* it writes anything, so a
+//! refusal leaves its neighbours alone; one that fails half-way (damage, a bug) takes the whole transaction back, and
+//! the store fails. A refusal too is answered after the commit, since it may be about a neighbour's row.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use redb::Database;
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+
+use crate::Error;
+use crate::table::Writer;
+
+/// Operations that share a commit at most. A full group of webhooks is committed in a few milliseconds.
+const GROUP_OPS: usize = 512;
+/// A group is closed when its input reaches this many bytes: it bounds the memory and the length of a commit.
+const GROUP_BYTES: usize = 16 << 20;
+/// Operations that may wait. Beyond it callers wait in line.
+pub(crate) const QUEUE_OPS: usize = 1024;
+/// Bytes of input that may wait or be under way.
+pub(crate) const QUEUE_BYTES: usize = 96 << 20;
+
+/// An operation on its way.
+pub(crate) struct Job {
+    pub(crate) bytes: usize,
+    /// Held until the answer: it bounds the bytes in the queue.
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
+    pub(crate) run: Box<dyn FnOnce(&mut Writer<'_>) -> Ran + Send>,
+}
+
+/// An operation that ran and waits for the commit.
+pub(crate) struct Ran {
+    pub(crate) error: Option<Error>,
+    pub(crate) answer: Box<dyn FnOnce(Result<(), Error>) + Send>,
+}
+
+/// Runs until every sender is gone or the store fails.
+pub(crate) fn run(
+    database: &Database,
+    mut queue: mpsc::Receiver<Job>,
+    wake: &Notify,
+    fail: &dyn Fn(&str) -> Error,
+) {
+    while let Some(first) = queue.blocking_recv() {
+        let mut bytes = first.bytes;
+        let mut group = vec![first];
+        while group.len() < GROUP_OPS && bytes < GROUP_BYTES {
+            let Ok(job) = queue.try_recv() else { break };
+            bytes += job.bytes;
+            group.push(job);
+        }
+        // The database panics on some kinds of damage; that must not leave callers without an answer.
+        let done = catch_unwind(AssertUnwindSafe(|| commit(database, group, wake, fail)));
+        let failed = match done {
+            Ok(committed) => !committed,
+            Err(_) => {
+                fail("the database panicked");
+                true
+            }
+        };
+        if failed {
+            queue.close();
+            while let Ok(job) = queue.try_recv() {
+                drop(job);
+            }
+            return;
+        }
+    }
+}
+
+/// Commits a group and answers it. Whether the store may go on.
+fn commit(database: &Database, group: Vec<Job>, wake: &Notify, fail: &dyn Fn(&str) -> Error) -> bool {
+    let mut answers = Vec::with_capacity(group.len());
+    let mut permits = Vec::with_capacity(group.len());
+    let outcome = write(database, group, &mut answers, &mut permits);
+    let (result, woken) = match outcome {
+        Ok(woken) => (Ok(()), woken),
+        Err(reason) => (Err(fail(&reason)), false),
+    };
+    drop(permits);
+    if woken {
+        wake.notify_waiters();
+    }
+    let ok = result.is_ok();
+    for answer in answers {
+        answer(result.clone());
+    }
+    ok
+}
+
+type Answer = Box<dyn FnOnce(Result<(), Error>) + Send>;
+
+/// One transaction. Whether there is new due work, or why the store cannot go on.
+fn write(
+    database: &Database,
+    group: Vec<Job>,
+    answers: &mut Vec<Answer>,
+    permits: &mut Vec<Option<OwnedSemaphorePermit>>,
+) -> Result<bool, String> {
+    let mut transaction = database
+        .begin_write()
+        .map_err(|error| format!("begin a transaction: {error}"))?;
+    // Two-phase commit, and the allocator's state saved with it: the next start after a crash need not walk the file.
+    transaction.set_quick_repair(true);
+    let mut writer = Writer::new(&transaction);
+    let mut fatal = None;
+    for job in group {
+        let before = writer.writes();
+        let ran = (job.run)(&mut writer);
+        answers.push(ran.answer);
+        permits.push(job.permit);
+        let half = writer.writes() != before;
+        match ran.error {
+            Some(Error::Failed { reason }) => fatal = Some(reason),
+            Some(error) if half => fatal = Some(Arc::from(format!("an operation failed half-way: {error}"))),
+            Some(_) | None => {}
+        }
+        if fatal.is_some() {
+            break;
+        }
+    }
+    let (writes, woken) = (writer.writes(), writer.woken());
+    drop(writer);
+    if let Some(reason) = fatal {
+        let _ = transaction.abort();
+        return Err(reason.to_string());
+    }
+    // Nothing written, nothing to sync: refusals and duplicates of what is durable cost no commit.
+    if writes == 0 {
+        return transaction
+            .abort()
+            .map(|()| false)
+            .map_err(|error| format!("end a transaction: {error}"));
+    }
+    transaction
+        .commit()
+        .map(|()| woken)
+        .map_err(|error| format!("commit: {error}"))
+}

@@ -1,0 +1,304 @@
+//! Opening: the lock, safe creation, the check for damage, the format number and the master key's check.
+//!
+//! A new database is made under a temporary name, synced and renamed, so that a file with the right name is always a
+//! whole database; a file that is there is never made anew, however it looks. Each format number above the first has
+//! one function that changes the file from the number before, run one after the other in one transaction; a file of
+//! every old format is kept as a fixture and opened in a test.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageBackend, StorageError};
+use sluice_model::id::OrgId;
+use sluice_model::seal::{MasterKey, OrgKey};
+
+use crate::key::Key;
+use crate::table::{Reader, Rows, Table, Writer};
+use crate::{Error, OpenError};
+
+/// The format that is written.
+const FORMAT: u64 = 1;
+const FILE: &str = "sluice.redb";
+const NEW_FILE: &str = "sluice.redb.new";
+const LOCK_FILE: &str = "sluice.lock";
+
+/// How to open the store.
+#[derive(Debug)]
+pub struct Options {
+    /// The data directory; made if it is missing. The database is `sluice.redb` in it.
+    pub path: PathBuf,
+    /// The key that the organizations' keys are wrapped under.
+    pub master: MasterKey,
+    /// Memory for pages of the database, in bytes.
+    pub cache_bytes: usize,
+    /// A file up to this many bytes is checked in full when it is opened: every page is read and its checksum
+    /// compared, about a second per GiB. A larger one is opened at once; damage in it is then found row by row.
+    pub verify_up_to_bytes: u64,
+}
+
+impl Options {
+    /// The usual ones: 64 MiB of cache, files up to 256 MiB checked.
+    #[must_use]
+    pub const fn new(path: PathBuf, master: MasterKey) -> Self {
+        Self {
+            path,
+            master,
+            cache_bytes: 64 << 20,
+            verify_up_to_bytes: 256 << 20,
+        }
+    }
+}
+
+/// Where bytes are kept when it is not a file: tests cut the power here. Positions and lengths are in bytes.
+pub trait Disk: fmt::Debug + Send + Sync + 'static {
+    /// The current length.
+    fn len(&self) -> io::Result<u64>;
+    /// Whether there is nothing.
+    fn is_empty(&self) -> io::Result<bool> {
+        self.len().map(|len| len == 0)
+    }
+    /// Fills `out` from `offset`; past the end is an error.
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
+    /// Cuts or grows; what is new is zero.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Returns after everything written is durable.
+    fn sync(&self) -> io::Result<()>;
+    /// Writes all of `bytes` at `offset`.
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// An opened, checked database.
+pub(crate) struct Opened {
+    pub(crate) database: Database,
+    pub(crate) master: MasterKey,
+    pub(crate) file: PathBuf,
+    pub(crate) lock: Option<File>,
+}
+
+pub(crate) fn on_file(options: Options) -> Result<Opened, OpenError> {
+    let directory = options.path.clone();
+    let file = directory.join(FILE);
+    make_directory(&directory).map_err(io_error("create the data directory", &directory))?;
+    let lock = lock(&directory)?;
+    match fs::metadata(&file) {
+        Ok(found) if found.len() == 0 => return Err(corrupt(&file, "it is empty")),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create(&directory, &file, &options)?,
+        Err(error) => return Err(io_error("look at", &file)(error)),
+    }
+    let len = fs::metadata(&file).map_err(io_error("look at", &file))?.len();
+    let database = guarded(&file, || builder(&options).open(&file))?;
+    finish(database, len, file, options, Some(lock))
+}
+
+pub(crate) fn on_disk(disk: Arc<dyn Disk>, options: Options) -> Result<Opened, OpenError> {
+    let file = options.path.clone();
+    let len = disk.len().map_err(io_error("look at", &file))?;
+    let database = guarded(&file, || builder(&options).create_with_backend(Backend(disk)))?;
+    if guarded_rows(&file, || format(&database))?.is_none() {
+        initialise(&database, &options.master, &file)?;
+    }
+    finish(database, len, file, options, None)
+}
+
+fn make_directory(directory: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
+}
+
+/// Keeps a second process out from before the database is made until the store is closed. The database's own lock is
+/// on the file itself, so it holds also when someone deletes this one.
+fn lock(directory: &Path) -> Result<File, OpenError> {
+    let path = directory.join(LOCK_FILE);
+    let mut options = OpenOptions::new();
+    options.create(true).write(true).truncate(false);
+    let lock = options.open(&path).map_err(io_error("open", &path))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked {
+            file: directory.join(FILE),
+        }),
+        Err(TryLockError::Error(error)) => Err(io_error("lock", &path)(error)),
+    }
+}
+
+fn create(directory: &Path, file: &Path, options: &Options) -> Result<(), OpenError> {
+    let new = directory.join(NEW_FILE);
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(io_error("remove a half-made database", &new)(error));
+        }
+        _ => {}
+    }
+    let mut opening = OpenOptions::new();
+    opening.create_new(true).read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut opening, 0o600);
+    let empty = opening.open(&new).map_err(io_error("create", &new))?;
+    let database = guarded(&new, || builder(options).create_file(empty))?;
+    initialise(&database, &options.master, &new)?;
+    drop(database);
+    fs::rename(&new, file).map_err(io_error("rename the new database to", file))?;
+    // The rename is durable only with its directory.
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(io_error("sync the data directory", directory))
+}
+
+fn builder(options: &Options) -> Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(options.cache_bytes);
+    builder
+}
+
+/// Makes every table, so that readers always find them, and notes the format and the master key's check value.
+fn initialise(database: &Database, master: &MasterKey, file: &Path) -> Result<(), OpenError> {
+    let check = OrgKey::generate()
+        .and_then(|key| master.wrap(&key, check_place()))
+        .map_err(OpenError::Seal)?;
+    guarded_rows(file, || {
+        let failed = |error: String| Error::Failed {
+            reason: Arc::from(error),
+        };
+        let mut transaction = database
+            .begin_write()
+            .map_err(|error| failed(error.to_string()))?;
+        transaction.set_quick_repair(true);
+        let mut writer = Writer::new(&transaction);
+        writer.open_all()?;
+        writer.put(Table::Meta, &Key::empty().tail("check"), &[&check])?;
+        writer.put_number(Table::Meta, &Key::empty().tail("format"), FORMAT)?;
+        drop(writer);
+        transaction.commit().map_err(|error| failed(error.to_string()))
+    })
+}
+
+fn finish(
+    mut database: Database,
+    len: u64,
+    file: PathBuf,
+    options: Options,
+    lock: Option<File>,
+) -> Result<Opened, OpenError> {
+    if len <= options.verify_up_to_bytes {
+        // `Ok(false)` is "damaged, and repaired by going back": what was acknowledged may be missing, so it is refused.
+        match guarded(&file, || database.check_integrity())? {
+            true => {}
+            false => return Err(corrupt(&file, "its pages do not have their checksums")),
+        }
+    }
+    match guarded_rows(&file, || format(&database))? {
+        Some(FORMAT) => {}
+        Some(found) if found > FORMAT => {
+            let (found, known) = (u32::try_from(found).unwrap_or(u32::MAX), FORMAT as u32);
+            return Err(OpenError::NewerFormat { file, found, known });
+        }
+        Some(_) | None => return Err(corrupt(&file, "table `meta` has no format number")),
+    }
+    let check = guarded_rows(&file, || {
+        reader(&database)?.get(Table::Meta, &Key::empty().tail("check"))
+    })?;
+    let check = check.ok_or_else(|| corrupt(&file, "table `meta` has no check value"))?;
+    if options.master.unwrap(&check, check_place()).is_err() {
+        return Err(OpenError::WrongKey { file });
+    }
+    Ok(Opened {
+        database,
+        master: options.master,
+        file,
+        lock,
+    })
+}
+
+/// The organization that the check value is wrapped for: none.
+const fn check_place() -> OrgId {
+    OrgId::from_bytes([0; 16])
+}
+
+fn format(database: &Database) -> Result<Option<u64>, Error> {
+    let key = Key::empty().tail("format");
+    let mut reader = match reader(database)?.if_made()? {
+        Some(reader) => reader,
+        None => return Ok(None),
+    };
+    Ok(if reader.has(Table::Meta, &key)? {
+        Some(reader.get_number(Table::Meta, &key)?)
+    } else {
+        None
+    })
+}
+
+fn reader(database: &Database) -> Result<Reader, Error> {
+    let transaction = database.begin_read().map_err(|error| Error::Failed {
+        reason: Arc::from(error.to_string()),
+    })?;
+    Ok(Reader::new(transaction))
+}
+
+/// Runs a step of the database's own; on some kinds of damage it panics.
+fn guarded<R>(file: &Path, step: impl FnOnce() -> Result<R, DatabaseError>) -> Result<R, OpenError> {
+    let result = catch_unwind(AssertUnwindSafe(step)).map_err(|_| corrupt(file, "the database panicked"))?;
+    result.map_err(|error| match error {
+        DatabaseError::DatabaseAlreadyOpen => OpenError::Locked {
+            file: file.to_owned(),
+        },
+        DatabaseError::Storage(StorageError::Io(error)) => match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => corrupt(file, &error.to_string()),
+            _ => io_error("read or write", file)(error),
+        },
+        other => corrupt(file, &other.to_string()),
+    })
+}
+
+fn guarded_rows<R>(file: &Path, step: impl FnOnce() -> Result<R, Error>) -> Result<R, OpenError> {
+    let result = catch_unwind(AssertUnwindSafe(step)).map_err(|_| corrupt(file, "the database panicked"))?;
+    result.map_err(|error| match error {
+        Error::Corrupt { table, reason } => corrupt(file, &format!("table `{table}`: {reason}")),
+        other => io_error("read or write", file)(io::Error::other(other)),
+    })
+}
+
+fn corrupt(file: &Path, reason: &str) -> OpenError {
+    OpenError::Corrupt {
+        file: file.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+fn io_error(doing: &'static str, file: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let file = file.to_owned();
+    move |source| OpenError::Io { doing, file, source }
+}
+
+/// A [`Disk`] as the database wants it.
+#[derive(Debug)]
+struct Backend(Arc<dyn Disk>);
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+}

@@ -1,0 +1,23 @@
+//! The store through its door: what is durable after the power is cut anywhere, what damage is found, and what
+//! operations promise each other.
+//!
+//! | module | what |
+//! |---|---|
+//! | `door` | every noun once around, fencing, dedupe, quotas, removals |
+//! | `crash` | the power cut at every write and sync; damage at rest |
+//! | `disk` | the disk in memory that remembers what was synced |
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason
+)]
+
+mod it {
+    pub(crate) mod crash;
+    pub(crate) mod disk;
+    pub(crate) mod door;
+}
