@@ -108,14 +108,17 @@ fn number(text: &str, digits: usize) -> Option<i16> {
     if plain { text.parse().ok() } else { None }
 }
 
-/// The year that two digits mean: not more than 50 years in the future (RFC 9110 §5.6.7).
+/// The year that two digits mean: the nearest one, and not more than 50 years in the future (RFC 9110 §5.6.7).
 fn century(year: i16, now: Timestamp) -> i16 {
     let this = i64::try_from(now.as_millis())
         .ok()
         .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     let this = this.map_or(1970, |now| jiff::tz::Offset::UTC.to_datetime(now).year());
     let year = this - this % 100 + year;
-    if year > this + 50 { year - 100 } else { year }
+    if year > this + 50 {
+        return year - 100;
+    }
+    if year <= this - 50 { year + 100 } else { year }
 }
 
 #[cfg(test)]
