@@ -6,6 +6,7 @@ use crate::id::EventId;
 /// An event that is to be appended. The store numbers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
+    /// Ours.
     pub id: EventId,
     /// What happened, e.g. `github.issues.opened` or `sluice.run.failed`.
     pub kind: String,
