@@ -81,12 +81,29 @@ pub async fn run(
 ) -> Result<Value, Error> {
     let callee = Callee::read(service, org, id).await?;
     let Some(schemas) = callee.known.action(name) else {
-        let offered: Vec<_> = callee.known.manifest.actions.iter().map(|action| action.name.as_str()).collect();
-        return Err(Error::Unknown { wanted: name.to_owned(), offered: offered.join(", ") });
+        let offered: Vec<_> = callee
+            .known
+            .manifest
+            .actions
+            .iter()
+            .map(|action| action.name.as_str())
+            .collect();
+        return Err(Error::Unknown {
+            wanted: name.to_owned(),
+            offered: offered.join(", "),
+        });
     };
     schemas.input.check(input).map_err(Error::Input)?;
     let call = callee.call(service, CancellationToken::new()).await?;
-    let mut outcome = service.runtime().act(call, name, &input.to_string(), idempotency_key).await;
+    let mut outcome = service
+        .runtime()
+        .act(
+            call,
+            name.to_owned(),
+            input.to_string(),
+            idempotency_key.to_owned(),
+        )
+        .await;
     call::observe(service, "act", &callee, &outcome);
     service.metrics().actions_run.add(1);
     let writes = callee.writes(&mut outcome.effects);
@@ -97,7 +114,10 @@ pub async fn run(
             return Err(Error::Fault(fault));
         }
     };
-    let not_json = |error: serde_json::Error| Violation { pointer: String::new(), reason: format!("not JSON: {error}") };
+    let not_json = |error: serde_json::Error| Violation {
+        pointer: String::new(),
+        reason: format!("not JSON: {error}"),
+    };
     let output: Value = serde_json::from_str(&output).map_err(|error| Error::Output(not_json(error)))?;
     schemas.output.check(&output).map_err(Error::Output)?;
     if !writes.writes.is_empty() {

@@ -38,9 +38,12 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) const CODES: &[&str] = &["connection.config"];
+    /// The codes of this enum itself; the wrapped errors have their own.
+    pub const CODES: &[&str] = &["connection.config"];
 
-    pub(crate) fn code(&self) -> &'static str {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Connection(error) => error.code(),
             Self::Catalogue(error) => error.code(),
@@ -48,7 +51,9 @@ impl Error {
         }
     }
 
-    pub(crate) fn hint(&self) -> Option<String> {
+    /// The next step.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
         match self {
             Self::Connection(error) => error.hint(),
             Self::Catalogue(_) => None,
@@ -66,10 +71,20 @@ impl Callee {
 
     pub(crate) async fn of(service: &Service, org: OrgId, connection: Connection) -> Result<Self, Error> {
         let known = catalogue::known(service, org, connection.install).await?;
-        let rights = known.rights.expand(&connection.config).map_err(|error| Error::Expand(error.to_string()))?;
+        let rights = known
+            .rights
+            .expand(&connection.config)
+            .map_err(|error| Error::Expand(error.to_string()))?;
         let limits = rights.limits().clone();
         let config = connection.config.to_string();
-        Ok(Self { org, connection, known, rights: Arc::new(rights), limits, config })
+        Ok(Self {
+            org,
+            connection,
+            known,
+            rights: Arc::new(rights),
+            limits,
+            config,
+        })
     }
 
     /// The longest that one call may take.
@@ -105,7 +120,9 @@ impl Callee {
                 account: self.connection.account.as_ref().map(|account| account.id.clone()),
             },
             caller,
-            storage: Arc::new(View(service.store().storage_snapshot(self.org, self.connection.id))),
+            storage: Arc::new(View(
+                service.store().storage_snapshot(self.org, self.connection.id),
+            )),
             limits: self.limits.clone(),
             cancel,
         })
@@ -116,9 +133,16 @@ impl Callee {
         let writes = std::mem::take(&mut effects.storage);
         let writes = writes
             .into_iter()
-            .map(|write| StorageWrite { key: write.key, value: write.value, expect: write.expect })
+            .map(|write| StorageWrite {
+                key: write.key,
+                value: write.value,
+                expect: write.expect,
+            })
             .collect();
-        StorageWrites { writes, quota: self.rights.storage_bytes() }
+        StorageWrites {
+            writes,
+            quota: self.rights.storage_bytes(),
+        }
     }
 }
 

@@ -13,8 +13,8 @@ use sluice_model::manifest::{Manifest, ManifestError};
 use sluice_runtime::{Connector, LoadError};
 use tokio::sync::OnceCell;
 
-use crate::Service;
 use crate::schema::{Schema, SchemaError};
+use crate::{Service, install};
 
 /// One install, ready to be called.
 pub struct Known {
@@ -81,7 +81,8 @@ impl Known {
     /// Reads what the store has and compiles the schemas; the code waits until it is called.
     pub(crate) fn read(service: &Service, install: sluice_store::install::Install) -> Result<Self, Error> {
         let manifest = Manifest::parse(&install.manifest)?;
-        let grant: Grant = serde_json::from_str(&install.grant).map_err(|error| Error::Grant(error.to_string()))?;
+        let grant: Grant =
+            serde_json::from_str(&install.grant).map_err(|error| Error::Grant(error.to_string()))?;
         Self::new(service, install, manifest, &grant)
     }
 
@@ -91,9 +92,21 @@ impl Known {
         manifest: Manifest,
         grant: &Grant,
     ) -> Result<Self, Error> {
-        let Schemas { config, streams, actions } = Schemas::compile(&manifest)?;
+        let Schemas {
+            config,
+            streams,
+            actions,
+        } = Schemas::compile(&manifest)?;
         let rights = Rights::new(&manifest.capabilities, &service.settings().ceiling, grant);
-        Ok(Self { install, manifest: Arc::new(manifest), rights, config, streams, actions, code: OnceCell::new() })
+        Ok(Self {
+            install,
+            manifest: Arc::new(manifest),
+            rights,
+            config,
+            streams,
+            actions,
+            code: OnceCell::new(),
+        })
     }
 
     /// The schema of a stream's records.
@@ -110,8 +123,15 @@ impl Known {
         self.code
             .get_or_try_init(|| async {
                 let digest = self.install.component_digest;
-                let component = service.store().component(org, digest).await?.ok_or(Error::Component)?;
-                Ok(service.runtime().load(&component, digest).await?)
+                let component = service
+                    .store()
+                    .component(org, digest)
+                    .await?
+                    .ok_or(Error::Component)?;
+                Ok(service
+                    .runtime()
+                    .load(&component, &install::digest_text(&digest))
+                    .await?)
             })
             .await
     }
@@ -138,7 +158,11 @@ impl Schemas {
             let output = Schema::compile(&format!("the output of action `{}`", action.name), &action.output)?;
             actions.insert(action.name.clone(), ActionSchemas { input, output });
         }
-        Ok(Self { config, streams, actions })
+        Ok(Self {
+            config,
+            streams,
+            actions,
+        })
     }
 }
 
@@ -151,7 +175,11 @@ pub async fn known(service: &Service, org: OrgId, id: InstallId) -> Result<Arc<K
     let cell = service.catalogue().cell(id);
     let known = cell
         .get_or_try_init(|| async {
-            let install = service.store().get_install(org, id).await?.ok_or(Error::Missing)?;
+            let install = service
+                .store()
+                .get_install(org, id)
+                .await?
+                .ok_or(Error::Missing)?;
             Ok::<_, Error>(Arc::new(Known::read(service, install)?))
         })
         .await
@@ -171,7 +199,13 @@ pub async fn warm(service: &Service) {
     };
     for (org, install) in installs {
         let name = format!("{} {}", install.connector, install.version);
-        let loaded = async { known(service, org, install.id).await?.code(service, org).await.map(drop) };
+        let loaded = async {
+            known(service, org, install.id)
+                .await?
+                .code(service, org)
+                .await
+                .map(drop)
+        };
         if let Err(error) = loaded.await {
             tracing::warn!(connector = name, code = error.code(), %error, "the connector does not load");
         }
@@ -185,12 +219,17 @@ impl Catalogue {
     }
 
     pub(crate) fn forget(&self, id: InstallId) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&id);
     }
 }
 
 impl fmt::Debug for Known {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Known").field("install", &self.install.id).finish_non_exhaustive()
+        f.debug_struct("Known")
+            .field("install", &self.install.id)
+            .finish_non_exhaustive()
     }
 }

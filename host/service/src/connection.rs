@@ -153,7 +153,9 @@ impl Error {
             Self::Secret => Some("give the token alone, without quotes or a line break".to_owned()),
             Self::Install(error) => error.hint(),
             Self::Store(error) => error.hint(),
-            Self::Missing(_) | Self::Name | Self::Scheme { .. } | Self::State(..) | Self::Catalogue(_) => None,
+            Self::Missing(_) | Self::Name | Self::Scheme { .. } | Self::State(..) | Self::Catalogue(_) => {
+                None
+            }
         }
     }
 }
@@ -179,14 +181,19 @@ pub async fn create(service: &Service, org: OrgId, new: New) -> Result<Connectio
     if !name_fits || new.name.parse::<ConnectionId>().is_ok() {
         return Err(Error::Name);
     }
-    let install = install::get(service, org, &new.connector).await.map_err(Box::new)?;
+    let install = install::get(service, org, &new.connector)
+        .await
+        .map_err(Box::new)?;
     let known = catalogue::known(service, org, install.id).await?;
     known.config.check(&new.config)?;
     let auth = choose_scheme(&known.manifest, new.auth)?;
     if let Some(secret) = &new.secret {
         check_secret(secret)?;
     }
-    let settings = Settings { auth: auth.clone(), account: None };
+    let settings = Settings {
+        auth: auth.clone(),
+        account: None,
+    };
     let id = service.new_id();
     let stored = NewConnection {
         id,
@@ -196,18 +203,43 @@ pub async fn create(service: &Service, org: OrgId, new: New) -> Result<Connectio
         config: new.config.to_string(),
         at: service.now(),
     };
-    let created = service.store().create_connection(org, stored).await.map_err(|error| match error {
-        sluice_store::Error::Conflict { .. } => Error::Taken { connector: install.connector.clone(), name: new.name },
-        other => other.into(),
-    })?;
-    let change = ConnectionChange { settings: Some(settings_text(&settings)), ..ConnectionChange::default() };
-    let kept = service.store().update_connection(org, id, created.revision, change, service.now()).await?;
+    let created = service
+        .store()
+        .create_connection(org, stored)
+        .await
+        .map_err(|error| match error {
+            sluice_store::Error::Conflict { .. } => Error::Taken {
+                connector: install.connector.clone(),
+                name: new.name,
+            },
+            other => other.into(),
+        })?;
+    let change = ConnectionChange {
+        settings: Some(settings_text(&settings)),
+        ..ConnectionChange::default()
+    };
+    let kept = service
+        .store()
+        .update_connection(org, id, created.revision, change, service.now())
+        .await?;
     if let (Some(scheme), Some(secret)) = (&auth, new.secret) {
-        put_secret(service, org, &known.manifest, &view(kept.clone())?, scheme, secret).await?;
+        put_secret(
+            service,
+            org,
+            &known.manifest,
+            &view(kept.clone())?,
+            scheme,
+            secret,
+        )
+        .await?;
     }
-    event::platform(service, org, "sluice.connection.created", id, || {
-        json!({"connector": install.connector, "name": kept.name})
-    })
+    event::platform(
+        service,
+        org,
+        "sluice.connection.created",
+        id,
+        || json!({"connector": install.connector, "name": kept.name}),
+    )
     .await?;
     view(kept)
 }
@@ -225,9 +257,16 @@ pub async fn get(service: &Service, org: OrgId, which: &str) -> Result<Connectio
     let mut found = Vec::new();
     let mut after = None;
     loop {
-        let page = sluice_store::Page { after, limit: sluice_store::page::MAX_LIMIT };
+        let page = sluice_store::Page {
+            after,
+            limit: sluice_store::MAX_LIMIT,
+        };
         let part = service.store().list_connections(org, page).await?;
-        found.extend(part.items.into_iter().filter(|connection| connection.name == which));
+        found.extend(
+            part.items
+                .into_iter()
+                .filter(|connection| connection.name == which),
+        );
         after = part.next;
         if after.is_none() {
             break;
@@ -235,7 +274,10 @@ pub async fn get(service: &Service, org: OrgId, which: &str) -> Result<Connectio
     }
     let ids = || found.iter().map(|connection| connection.id.to_string()).collect();
     if found.len() > 1 {
-        return Err(Error::Ambiguous { name: which.to_owned(), ids: ids() });
+        return Err(Error::Ambiguous {
+            name: which.to_owned(),
+            ids: ids(),
+        });
     }
     view(found.pop().ok_or_else(|| Error::Missing(which.to_owned()))?)
 }
@@ -247,9 +289,21 @@ pub async fn get(service: &Service, org: OrgId, which: &str) -> Result<Connectio
 /// If the database does not answer.
 pub async fn list(service: &Service, org: OrgId, page: &Page) -> Result<Listed<Connection>, Error> {
     let after = page.after.as_deref().and_then(|after| after.parse().ok());
-    let found = service.store().list_connections(org, sluice_store::Page { after, limit: page.bounded() }).await?;
+    let found = service
+        .store()
+        .list_connections(
+            org,
+            sluice_store::Page {
+                after,
+                limit: page.bounded(),
+            },
+        )
+        .await?;
     let items = found.items.into_iter().map(view).collect::<Result<_, _>>()?;
-    Ok(Listed { items, next: found.next.map(|id| id.to_string()) })
+    Ok(Listed {
+        items,
+        next: found.next.map(|id| id.to_string()),
+    })
 }
 
 /// Asks the vendor who the connection belongs to. A good answer makes it active; a bad one says who has to act. A
@@ -259,28 +313,51 @@ pub async fn list(service: &Service, org: OrgId, page: &Page) -> Result<Listed<C
 ///
 /// If the connection is gone or the database does not answer: what the test itself finds is in the report.
 pub async fn test(service: &Service, org: OrgId, id: ConnectionId) -> Result<TestReport, Error> {
-    let mut report = TestReport { ok: false, account: None, steps: Vec::new(), exchanges: Vec::new() };
+    let mut report = TestReport {
+        ok: false,
+        account: None,
+        steps: Vec::new(),
+        exchanges: Vec::new(),
+    };
     let started = Instant::now();
     let callee = match Callee::read(service, org, id).await {
         Ok(callee) => callee,
         Err(call::Error::Connection(error)) => return Err(error),
         Err(call::Error::Catalogue(error)) => return Err(error.into()),
         Err(error @ call::Error::Expand(_)) => {
-            report.steps.push(Step::failed("configuration", started, Problem::new(error.code(), error)));
+            report.steps.push(Step::failed(
+                "configuration",
+                started,
+                Problem::new(error.code(), error),
+            ));
             return Ok(report);
         }
     };
     if let Err(violation) = callee.known.config.check(&callee.connection.config) {
-        report.steps.push(Step::failed("configuration", started, Problem::new("connection.config", violation)));
+        report.steps.push(Step::failed(
+            "configuration",
+            started,
+            Problem::new("connection.config", violation),
+        ));
         return Ok(report);
     }
     report.steps.push(Step::passed("configuration", started));
     if let Some(scheme) = &callee.connection.auth {
         let started = Instant::now();
         if service.store().get_credential(org, id, scheme).await?.is_none() {
-            let problem = Problem::new("secret.missing", format!("the connection has no secret for `{scheme}`"));
+            let problem = Problem::new(
+                "secret.missing",
+                format!("the connection has no secret for `{scheme}`"),
+            );
             report.steps.push(Step::failed("credential", started, problem));
-            settle(service, org, id, None, Some((ConnectionState::NeedsReauth, last_problem(&report)))).await?;
+            settle(
+                service,
+                org,
+                id,
+                None,
+                Some((ConnectionState::NeedsReauth, last_problem(&report))),
+            )
+            .await?;
             return Ok(report);
         }
         report.steps.push(Step::passed("credential", started));
@@ -289,7 +366,9 @@ pub async fn test(service: &Service, org: OrgId, id: ConnectionId) -> Result<Tes
     let call = match callee.call(service, CancellationToken::new()).await {
         Ok(call) => call,
         Err(error) => {
-            report.steps.push(Step::failed("vendor", started, Problem::new(error.code(), error)));
+            report
+                .steps
+                .push(Step::failed("vendor", started, Problem::new(error.code(), error)));
             return Ok(report);
         }
     };
@@ -298,19 +377,38 @@ pub async fn test(service: &Service, org: OrgId, id: ConnectionId) -> Result<Tes
     report.exchanges = outcome.effects.exchanges;
     match outcome.result {
         Ok(Ok(account)) => {
-            let account = Account { id: account.id, name: account.name, scopes: account.scopes };
+            let account = Account {
+                id: account.id,
+                name: account.name,
+                scopes: account.scopes,
+            };
             report.steps.push(Step::passed("account", started));
             report.account = Some(account.clone());
             report.ok = true;
-            settle(service, org, id, Some(account), Some((ConnectionState::Active, None))).await?;
+            settle(
+                service,
+                org,
+                id,
+                Some(account),
+                Some((ConnectionState::Active, None)),
+            )
+            .await?;
         }
         Ok(Err(fault)) => {
-            report.steps.push(Step::failed("account", started, Problem::new(fault.kind.code(), &fault)));
+            report.steps.push(Step::failed(
+                "account",
+                started,
+                Problem::new(fault.kind.code(), &fault),
+            ));
             if let Some(state) = state_after(&fault) {
                 settle(service, org, id, None, Some((state, last_problem(&report)))).await?;
             }
         }
-        Err(error) => report.steps.push(Step::failed("account", started, Problem::new(error.code(), error))),
+        Err(error) => report.steps.push(Step::failed(
+            "account",
+            started,
+            Problem::new(error.code(), error),
+        )),
     }
     Ok(report)
 }
@@ -355,10 +453,20 @@ pub async fn set_secret(
     let wanted = scheme.or_else(|| connection.auth.clone());
     let offered = choose_scheme(&known.manifest, wanted)?;
     let Some(scheme) = offered else {
-        return Err(Error::Scheme { wanted: "(any)".to_owned(), offered: "none".to_owned() });
+        return Err(Error::Scheme {
+            wanted: "(any)".to_owned(),
+            offered: "none".to_owned(),
+        });
     };
     put_secret(service, org, &known.manifest, &connection, &scheme, secret).await?;
-    event::platform(service, org, "sluice.connection.secret_set", id, || json!({"scheme": scheme})).await?;
+    event::platform(
+        service,
+        org,
+        "sluice.connection.secret_set",
+        id,
+        || json!({"scheme": scheme}),
+    )
+    .await?;
     Ok(())
 }
 
@@ -372,9 +480,13 @@ pub async fn remove(service: &Service, org: OrgId, id: ConnectionId) -> Result<(
     service.store().remove_connection(org, id, service.now()).await?;
     service.credentials().forget(id);
     service.known_hooks().forget(id);
-    event::platform(service, org, "sluice.connection.removed", id, || {
-        json!({"connector": connection.connector, "name": connection.name})
-    })
+    event::platform(
+        service,
+        org,
+        "sluice.connection.removed",
+        id,
+        || json!({"connector": connection.connector, "name": connection.name}),
+    )
     .await?;
     Ok(())
 }
@@ -389,8 +501,15 @@ pub(crate) fn state_after(fault: &Fault) -> Option<ConnectionState> {
 }
 
 /// Moves a connection whose fault somebody has to mend, and tells it once.
-pub(crate) async fn degrade(service: &Service, org: OrgId, id: ConnectionId, fault: &Fault) -> Result<(), Error> {
-    let Some(state) = state_after(fault) else { return Ok(()) };
+pub(crate) async fn degrade(
+    service: &Service,
+    org: OrgId,
+    id: ConnectionId,
+    fault: &Fault,
+) -> Result<(), Error> {
+    let Some(state) = state_after(fault) else {
+        return Ok(());
+    };
     let problem = Problem::new(fault.kind.code(), fault);
     settle(service, org, id, None, Some((state, Some(problem)))).await
 }
@@ -434,12 +553,18 @@ async fn settle(
                 if !was.may_become(*state) {
                     return Err(Error::State(was, *state));
                 }
-                let reason = problem.clone().map(|Problem { code, message }| Reason { code, message });
+                let reason = problem
+                    .clone()
+                    .map(|Problem { code, message }| Reason { code, message });
                 change.state = Some((*state, reason));
                 told = (was != *state).then_some((*state, problem));
             }
         }
-        match service.store().update_connection(org, id, revision, change, service.now()).await {
+        match service
+            .store()
+            .update_connection(org, id, revision, change, service.now())
+            .await
+        {
             Err(sluice_store::Error::Revision { .. }) => continue,
             Err(error) => return Err(error.into()),
             Ok(_) => {}
@@ -453,7 +578,11 @@ async fn settle(
         }
         return Ok(());
     }
-    Err(Error::Store(sluice_store::Error::Revision { what: "connection", expected: 0, found: 0 }))
+    Err(Error::Store(sluice_store::Error::Revision {
+        what: "connection",
+        expected: 0,
+        found: 0,
+    }))
 }
 
 /// How often an update starts again because somebody was faster.
@@ -468,16 +597,25 @@ async fn put_secret(
     secret: Secret,
 ) -> Result<(), Error> {
     let Some(declared) = manifest.auth(scheme) else {
-        return Err(Error::Scheme { wanted: scheme.to_owned(), offered: offered(manifest) });
+        return Err(Error::Scheme {
+            wanted: scheme.to_owned(),
+            offered: offered(manifest),
+        });
     };
     let mut origins = Vec::with_capacity(declared.origins.len());
     for origin in &declared.origins {
         let origin = origin.expand(&connection.config).map_err(|error| {
-            Error::Config(Violation { pointer: String::new(), reason: error.to_string() })
+            Error::Config(Violation {
+                pointer: String::new(),
+                reason: error.to_string(),
+            })
         })?;
         origins.push(origin_text(&origin));
     }
-    service.store().put_credential(org, connection.id, scheme, secret, origins).await?;
+    service
+        .store()
+        .put_credential(org, connection.id, scheme, secret, origins)
+        .await?;
     service.credentials().forget(connection.id);
     Ok(())
 }
@@ -486,18 +624,30 @@ fn choose_scheme(manifest: &Manifest, wanted: Option<String>) -> Result<Option<S
     match wanted {
         None => Ok(manifest.auth.first().map(|scheme| scheme.name.clone())),
         Some(wanted) if manifest.auth(&wanted).is_some() => Ok(Some(wanted)),
-        Some(wanted) => Err(Error::Scheme { wanted, offered: offered(manifest) }),
+        Some(wanted) => Err(Error::Scheme {
+            wanted,
+            offered: offered(manifest),
+        }),
     }
 }
 
 fn offered(manifest: &Manifest) -> String {
-    let names: Vec<_> = manifest.auth.iter().map(|scheme| format!("`{}`", scheme.name)).collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    let names: Vec<_> = manifest
+        .auth
+        .iter()
+        .map(|scheme| format!("`{}`", scheme.name))
+        .collect();
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 fn check_secret(secret: &Secret) -> Result<(), Error> {
     let bytes = secret.expose();
-    let fits = (1..=MAX_SECRET_BYTES).contains(&bytes.len()) && !bytes.iter().any(|byte| *byte < 0x20 || *byte == 0x7f);
+    let fits = (1..=MAX_SECRET_BYTES).contains(&bytes.len())
+        && !bytes.iter().any(|byte| *byte < 0x20 || *byte == 0x7f);
     if fits { Ok(()) } else { Err(Error::Secret) }
 }
 
@@ -514,17 +664,30 @@ fn last_problem(report: &TestReport) -> Option<Problem> {
 
 impl Step {
     fn passed(name: &'static str, since: Instant) -> Self {
-        Self { name, ok: true, took: since.elapsed(), problem: None }
+        Self {
+            name,
+            ok: true,
+            took: since.elapsed(),
+            problem: None,
+        }
     }
 
     fn failed(name: &'static str, since: Instant, problem: Problem) -> Self {
-        Self { name, ok: false, took: since.elapsed(), problem: Some(problem) }
+        Self {
+            name,
+            ok: false,
+            took: since.elapsed(),
+            problem: Some(problem),
+        }
     }
 }
 
 fn view(stored: sluice_store::connection::Connection) -> Result<Connection, Error> {
     let corrupt = |error: serde_json::Error| {
-        Error::Store(sluice_store::Error::Corrupt { table: "connections", reason: error.to_string() })
+        Error::Store(sluice_store::Error::Corrupt {
+            table: "connections",
+            reason: error.to_string(),
+        })
     };
     let settings: Settings = match stored.settings.as_str() {
         "" => Settings::default(),
@@ -539,7 +702,10 @@ fn view(stored: sluice_store::connection::Connection) -> Result<Connection, Erro
         config: serde_json::from_str(&stored.config).map_err(corrupt)?,
         auth: settings.auth,
         account: settings.account,
-        error: stored.reason.map(|reason| Problem { code: reason.code, message: reason.message }),
+        error: stored.reason.map(|reason| Problem {
+            code: reason.code,
+            message: reason.message,
+        }),
         created: stored.created,
         updated: stored.updated,
         revision: stored.revision,

@@ -48,7 +48,10 @@ pub async fn list(
     kind_prefix: Option<&str>,
 ) -> Result<Events, sluice_store::Error> {
     let limit = crate::page::Page { after: None, limit }.bounded();
-    let found = service.store().events(org, after, limit, kind_prefix.unwrap_or_default()).await?;
+    let found = service
+        .store()
+        .events(org, after, limit, kind_prefix.unwrap_or_default())
+        .await?;
     let items = found
         .events
         .into_iter()
@@ -63,7 +66,11 @@ pub async fn list(
             data: event.data,
         })
         .collect();
-    Ok(Events { items, next: found.next, end: found.end })
+    Ok(Events {
+        items,
+        next: found.next,
+        end: found.end,
+    })
 }
 
 /// Appends an event of the platform itself.
@@ -83,5 +90,9 @@ pub(crate) async fn platform(
         occurred: Some(now),
         data: body().to_string(),
     };
-    service.store().append_events(org, vec![event], now).await.map(drop)
+    service
+        .store()
+        .append_events(org, vec![event], now)
+        .await
+        .map(drop)
 }

@@ -79,7 +79,12 @@ pub enum Error {
 
 impl Error {
     /// The codes of this enum itself; the wrapped errors have their own.
-    pub const CODES: &[&str] = &["hook.not_found", "receipt.not_found", "hook.webhook", "hook.secret"];
+    pub const CODES: &[&str] = &[
+        "hook.not_found",
+        "receipt.not_found",
+        "hook.webhook",
+        "hook.secret",
+    ];
 
     /// The stable code.
     #[must_use]
@@ -101,7 +106,11 @@ impl Error {
         match self {
             Self::Connection(error) => error.hint(),
             Self::Store(error) => error.hint(),
-            Self::Missing(_) | Self::NoReceipt(_) | Self::Webhook { .. } | Self::Secret | Self::Catalogue(_) => None,
+            Self::Missing(_)
+            | Self::NoReceipt(_)
+            | Self::Webhook { .. }
+            | Self::Secret
+            | Self::Catalogue(_) => None,
         }
     }
 }
@@ -131,7 +140,11 @@ const SECRET_FIELD: &str = "hook-secret";
 
 impl Known {
     fn get(&self, hook: HookId) -> Option<Arc<Address>> {
-        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).get(&hook).cloned()
+        self.addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&hook)
+            .cloned()
     }
 
     fn put(&self, address: Arc<Address>) {
@@ -143,7 +156,10 @@ impl Known {
     }
 
     fn forget_hook(&self, hook: HookId) {
-        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).remove(&hook);
+        self.addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&hook);
     }
 
     pub(crate) fn forget(&self, connection: ConnectionId) {
@@ -154,7 +170,9 @@ impl Known {
 
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Address").field("hook", &self.hook).finish_non_exhaustive()
+        f.debug_struct("Address")
+            .field("hook", &self.hook)
+            .finish_non_exhaustive()
     }
 }
 
@@ -180,15 +198,24 @@ pub async fn create(
     };
     let Some(chosen) = chosen else {
         let offered: Vec<_> = declared.iter().map(|webhook| webhook.name.as_str()).collect();
-        let offered = if offered.is_empty() { "none".to_owned() } else { offered.join(", ") };
-        return Err(Error::Webhook { wanted: webhook.unwrap_or("(any)").to_owned(), offered });
+        let offered = if offered.is_empty() {
+            "none".to_owned()
+        } else {
+            offered.join(", ")
+        };
+        return Err(Error::Webhook {
+            wanted: webhook.unwrap_or("(any)").to_owned(),
+            offered,
+        });
     };
     let made = match &secret {
         Some(secret) if !(8..=4096).contains(&secret.expose().len()) => return Err(Error::Secret),
         Some(_) => None,
-        None if chosen.recipe.is_signed() => {
-            Some(Secret::new(data_encoding::HEXLOWER.encode(&service.random::<32>()).into_bytes()))
-        }
+        None if chosen.recipe.is_signed() => Some(Secret::new(
+            data_encoding::HEXLOWER
+                .encode(&service.random::<32>())
+                .into_bytes(),
+        )),
         None => None,
     };
     let hook = sluice_store::hook::Hook {
@@ -200,11 +227,18 @@ pub async fn create(
     };
     service.store().create_hook(org, hook.clone()).await?;
     if let Some(secret) = secret.or_else(|| made.clone()) {
-        service.store().put_secret(org, &hook.id.to_string(), SECRET_FIELD, secret).await?;
+        service
+            .store()
+            .put_secret(org, &hook.id.to_string(), SECRET_FIELD, secret)
+            .await?;
     }
-    event::platform(service, org, "sluice.hook.created", hook.id, || {
-        json!({"connection": id, "webhook": hook.webhook})
-    })
+    event::platform(
+        service,
+        org,
+        "sluice.hook.created",
+        hook.id,
+        || json!({"connection": id, "webhook": hook.webhook}),
+    )
     .await?;
     Ok((view(hook), made))
 }
@@ -214,8 +248,18 @@ pub async fn create(
 /// # Errors
 ///
 /// If the database does not answer.
-pub async fn list(service: &Service, org: OrgId, connection: Option<ConnectionId>) -> Result<Vec<Hook>, Error> {
-    Ok(service.store().list_hooks(org, connection).await?.into_iter().map(view).collect())
+pub async fn list(
+    service: &Service,
+    org: OrgId,
+    connection: Option<ConnectionId>,
+) -> Result<Vec<Hook>, Error> {
+    Ok(service
+        .store()
+        .list_hooks(org, connection)
+        .await?
+        .into_iter()
+        .map(view)
+        .collect())
 }
 
 /// One hook.
@@ -234,7 +278,11 @@ pub async fn get(service: &Service, org: OrgId, id: HookId) -> Result<Hook, Erro
 ///
 /// [`Error::Missing`].
 pub async fn remove(service: &Service, org: OrgId, id: HookId) -> Result<(), Error> {
-    service.store().remove_hook(org, id).await.map_err(|error| missing(error, &id))?;
+    service
+        .store()
+        .remove_hook(org, id)
+        .await
+        .map_err(|error| missing(error, &id))?;
     service.known_hooks().forget_hook(id);
     event::platform(service, org, "sluice.hook.removed", id, || json!({})).await?;
     Ok(())
@@ -245,11 +293,20 @@ pub async fn remove(service: &Service, org: OrgId, id: HookId) -> Result<(), Err
 /// # Errors
 ///
 /// [`Error::Missing`].
-pub async fn sign(service: &Service, org: OrgId, id: HookId, body: &[u8]) -> Result<Vec<(String, String)>, Error> {
+pub async fn sign(
+    service: &Service,
+    org: OrgId,
+    id: HookId,
+    body: &[u8],
+) -> Result<Vec<(String, String)>, Error> {
     let address = address(service, id).await?.filter(|address| address.org == org);
     let address = address.ok_or_else(|| Error::Missing(id.to_string()))?;
-    let Some(webhook) = address.known.manifest.webhooks.get(address.webhook) else { return Ok(Vec::new()) };
-    let Some(secret) = address.secrets.first() else { return Ok(Vec::new()) };
+    let Some(webhook) = address.known.manifest.webhooks.get(address.webhook) else {
+        return Ok(Vec::new());
+    };
+    let Some(secret) = address.secrets.first() else {
+        return Ok(Vec::new());
+    };
     Ok(webhook.recipe.sign(body, secret, service.now()))
 }
 
@@ -258,12 +315,23 @@ pub async fn sign(service: &Service, org: OrgId, id: HookId, body: &[u8]) -> Res
 /// # Errors
 ///
 /// If the database does not answer.
-pub async fn receipts(service: &Service, org: OrgId, hook: HookId, page: &Page) -> Result<Listed<Receipt>, Error> {
+pub async fn receipts(
+    service: &Service,
+    org: OrgId,
+    hook: HookId,
+    page: &Page,
+) -> Result<Listed<Receipt>, Error> {
     let after = page.after.as_deref().and_then(|after| after.parse().ok());
-    let wanted = sluice_store::Page { after, limit: page.bounded() };
+    let wanted = sluice_store::Page {
+        after,
+        limit: page.bounded(),
+    };
     let found = service.store().list_receipts(org, hook, wanted).await?;
     let items = found.items.into_iter().map(view_receipt).collect();
-    Ok(Listed { items, next: found.next.map(|id| id.to_string()) })
+    Ok(Listed {
+        items,
+        next: found.next.map(|id| id.to_string()),
+    })
 }
 
 /// One receipt and the request that it was.
@@ -272,8 +340,16 @@ pub async fn receipts(service: &Service, org: OrgId, hook: HookId, page: &Page) 
 ///
 /// [`Error::NoReceipt`].
 pub async fn receipt(service: &Service, org: OrgId, id: ReceiptId) -> Result<(Receipt, Request), Error> {
-    let receipt = service.store().get_receipt(org, id).await?.ok_or(Error::NoReceipt(id))?;
-    let request = service.store().get_receipt_request(org, id).await?.ok_or(Error::NoReceipt(id))?;
+    let receipt = service
+        .store()
+        .get_receipt(org, id)
+        .await?
+        .ok_or(Error::NoReceipt(id))?;
+    let request = service
+        .store()
+        .get_receipt_request(org, id)
+        .await?
+        .ok_or(Error::NoReceipt(id))?;
     Ok((view_receipt(receipt), request))
 }
 
@@ -296,15 +372,24 @@ async fn address(service: &Service, id: HookId) -> Result<Option<Arc<Address>>, 
     if let Some(address) = service.known_hooks().get(id) {
         return Ok(Some(address));
     }
-    let Some((org, hook)) = service.store().get_hook_public(id).await? else { return Ok(None) };
+    let Some((org, hook)) = service.store().get_hook_public(id).await? else {
+        return Ok(None);
+    };
     if hook.state != HookState::Active {
         return Ok(None);
     }
     let connection = connection::get(service, org, &hook.connection.to_string()).await?;
     let known = catalogue::known(service, org, connection.install).await?;
-    let webhook = known.manifest.webhooks.iter().position(|webhook| webhook.name == hook.webhook);
+    let webhook = known
+        .manifest
+        .webhooks
+        .iter()
+        .position(|webhook| webhook.name == hook.webhook);
     let Some(webhook) = webhook else { return Ok(None) };
-    let secret = service.store().get_secret(org, &id.to_string(), SECRET_FIELD).await?;
+    let secret = service
+        .store()
+        .get_secret(org, &id.to_string(), SECRET_FIELD)
+        .await?;
     let address = Address {
         org,
         hook: id,
@@ -348,6 +433,9 @@ fn view_receipt(receipt: sluice_store::receipt::Receipt) -> Receipt {
         failures: receipt.failures,
         next_attempt: receipt.due.filter(|_| receipt.state == ReceiptState::RetryAt),
         replays: receipt.replays,
-        error: receipt.error.map(|error| Problem { code: error.code, message: error.message }),
+        error: receipt.error.map(|error| Problem {
+            code: error.code,
+            message: error.message,
+        }),
     }
 }

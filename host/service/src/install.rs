@@ -109,10 +109,16 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoManifest => Some("build it with `cargo xtask build`, which embeds connector.toml".to_owned()),
-            Self::ApprovalNeeded { digest, .. } => Some(format!("read its permissions, then accept {digest}")),
+            Self::NoManifest => {
+                Some("build it with `cargo xtask build`, which embeds connector.toml".to_owned())
+            }
+            Self::ApprovalNeeded { digest, .. } => {
+                Some(format!("read its permissions, then accept {digest}"))
+            }
             Self::Taken { .. } => Some("raise the version in connector.toml".to_owned()),
-            Self::Contract { .. } => Some("rebuild the connector with the SDK of a served contract".to_owned()),
+            Self::Contract { .. } => {
+                Some("rebuild the connector with the SDK of a served contract".to_owned())
+            }
             Self::TooLarge { .. } => Some("build it for release and strip what it does not need".to_owned()),
             Self::Load(error) => error.hint(),
             Self::Store(error) => error.hint(),
@@ -167,7 +173,10 @@ pub async fn install(
     let manifest = read_manifest(&text)?;
     let accepted = Manifest::digest(&text);
     if accept != accepted {
-        return Err(Error::ApprovalNeeded { connector: manifest.id, digest: accepted });
+        return Err(Error::ApprovalNeeded {
+            connector: manifest.id,
+            digest: accepted,
+        });
     }
     let component_digest = sha256(&component);
     for install in all(service, org).await? {
@@ -175,11 +184,17 @@ pub async fn install(
             continue;
         }
         if install.component_digest != component_digest {
-            return Err(Error::Taken { connector: manifest.id, version: manifest.version });
+            return Err(Error::Taken {
+                connector: manifest.id,
+                version: manifest.version,
+            });
         }
         return Ok(view(&Known::read(service, install)?));
     }
-    service.runtime().load(&component, component_digest).await?;
+    service
+        .runtime()
+        .load(&component, &digest_text(&component_digest))
+        .await?;
     let grant = manifest.capabilities.without_optional();
     let stored = sluice_store::install::Install {
         id: service.new_id(),
@@ -192,14 +207,23 @@ pub async fn install(
         approved_by: actor.to_owned(),
         at: service.now(),
     };
-    service.store().put_install(org, stored.clone(), component.to_vec()).await?;
+    service
+        .store()
+        .put_install(org, stored.clone(), component.to_vec())
+        .await?;
     let known = Known::read(service, stored)?;
-    event::platform(service, org, "sluice.connector.installed", known.install.id, || {
-        serde_json::json!({
-            "connector": known.install.connector, "version": known.install.version,
-            "digest": known.install.manifest_digest, "approved_by": known.install.approved_by,
-        })
-    })
+    event::platform(
+        service,
+        org,
+        "sluice.connector.installed",
+        known.install.id,
+        || {
+            serde_json::json!({
+                "connector": known.install.connector, "version": known.install.version,
+                "digest": known.install.manifest_digest, "approved_by": known.install.approved_by,
+            })
+        },
+    )
     .await?;
     Ok(view(&known))
 }
@@ -211,12 +235,24 @@ pub async fn install(
 /// If the database does not answer.
 pub async fn list(service: &Service, org: OrgId, page: &Page) -> Result<Listed<Install>, Error> {
     let after = page.after.as_deref().and_then(|after| after.parse().ok());
-    let found = service.store().list_installs(org, sluice_store::Page { after, limit: page.bounded() }).await?;
+    let found = service
+        .store()
+        .list_installs(
+            org,
+            sluice_store::Page {
+                after,
+                limit: page.bounded(),
+            },
+        )
+        .await?;
     let mut items = Vec::with_capacity(found.items.len());
     for install in found.items {
         items.push(view(&*catalogue::known(service, org, install.id).await?));
     }
-    Ok(Listed { items, next: found.next.map(|id| id.to_string()) })
+    Ok(Listed {
+        items,
+        next: found.next.map(|id| id.to_string()),
+    })
 }
 
 /// One install, by its id or by the id of its connector (then the newest version's).
@@ -233,7 +269,9 @@ pub async fn get(service: &Service, org: OrgId, which: &str) -> Result<Install, 
         };
     }
     let found = newest(service, org, which).await?;
-    found.map(|(install, _)| install).ok_or_else(|| Error::Missing(which.to_owned()))
+    found
+        .map(|(install, _)| install)
+        .ok_or_else(|| Error::Missing(which.to_owned()))
 }
 
 /// The permission page of an install: what its grant, as it is enforced, permits.
@@ -256,9 +294,13 @@ pub async fn remove(service: &Service, org: OrgId, id: InstallId) -> Result<(), 
     let known = catalogue::known(service, org, id).await?;
     service.store().remove_install(org, id).await?;
     service.catalogue().forget(id);
-    event::platform(service, org, "sluice.connector.removed", id, || {
-        serde_json::json!({"connector": known.install.connector, "version": known.install.version})
-    })
+    event::platform(
+        service,
+        org,
+        "sluice.connector.removed",
+        id,
+        || serde_json::json!({"connector": known.install.connector, "version": known.install.version}),
+    )
     .await?;
     Ok(())
 }
@@ -266,7 +308,10 @@ pub async fn remove(service: &Service, org: OrgId, id: InstallId) -> Result<(), 
 /// The newest install of a connector, with its grant.
 async fn newest(service: &Service, org: OrgId, connector: &str) -> Result<Option<(Install, Grant)>, Error> {
     // Ids are ordered by time, and the list is in the order of ids.
-    let found = all(service, org).await?.into_iter().rfind(|install| install.connector == connector);
+    let found = all(service, org)
+        .await?
+        .into_iter()
+        .rfind(|install| install.connector == connector);
     let Some(found) = found else { return Ok(None) };
     let known = catalogue::known(service, org, found.id).await?;
     let grant = granted(&known.install)?;
@@ -277,7 +322,10 @@ async fn all(service: &Service, org: OrgId) -> Result<Vec<sluice_store::install:
     let mut all = Vec::new();
     let mut after = None;
     loop {
-        let page = sluice_store::Page { after, limit: sluice_store::page::MAX_LIMIT };
+        let page = sluice_store::Page {
+            after,
+            limit: sluice_store::MAX_LIMIT,
+        };
         let found = service.store().list_installs(org, page).await?;
         all.extend(found.items);
         if found.next.is_none() {
@@ -288,7 +336,8 @@ async fn all(service: &Service, org: OrgId) -> Result<Vec<sluice_store::install:
 }
 
 fn granted(install: &sluice_store::install::Install) -> Result<Grant, Error> {
-    let grant = serde_json::from_str(&install.grant).map_err(|error| catalogue::Error::Grant(error.to_string()))?;
+    let grant =
+        serde_json::from_str(&install.grant).map_err(|error| catalogue::Error::Grant(error.to_string()))?;
     Ok(grant)
 }
 
@@ -305,10 +354,18 @@ fn manifest_text(service: &Service, component: &[u8]) -> Result<String, Error> {
 fn read_manifest(text: &str) -> Result<Manifest, Error> {
     let manifest = Manifest::parse(text)?;
     if manifest.contract != CONTRACT {
-        return Err(Error::Contract { wanted: manifest.contract, served: CONTRACT });
+        return Err(Error::Contract {
+            wanted: manifest.contract,
+            served: CONTRACT,
+        });
     }
     Schemas::compile(&manifest)?;
     Ok(manifest)
+}
+
+/// A digest as people and the runtime write it.
+pub(crate) fn digest_text(digest: &[u8; 32]) -> String {
+    format!("sha256:{}", data_encoding::HEXLOWER.encode(digest))
 }
 
 fn sha256(bytes: &[u8]) -> [u8; 32] {
@@ -326,7 +383,7 @@ fn view(known: &Known) -> Install {
         name: known.manifest.name.clone(),
         description: known.manifest.description.clone(),
         digest: install.manifest_digest.clone(),
-        component_digest: format!("sha256:{}", data_encoding::HEXLOWER.encode(&install.component_digest)),
+        component_digest: digest_text(&install.component_digest),
         installed_at: install.at,
         approved_by: install.approved_by.clone(),
         manifest: Arc::clone(&known.manifest),

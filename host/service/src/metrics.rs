@@ -56,27 +56,92 @@ impl Metrics {
     /// Everything as it is now; samples of one name stand together.
     #[must_use]
     pub fn samples(&self) -> Vec<Sample> {
-        let sample = |name, help, label, counter: &Counter| Sample { name, help, label, value: counter.get() };
+        let sample = |name, help, label, counter: &Counter| Sample {
+            name,
+            help,
+            label,
+            value: counter.get(),
+        };
         let runs = ("sluice_runs_total", "Runs by how they ended or were put off.");
         let records = ("sluice_records_total", "Record changes by what became of them.");
         let receipts = ("sluice_receipts_total", "Webhooks by what became of them.");
         vec![
-            sample(runs.0, runs.1, Some(("outcome", "succeeded")), &self.runs_succeeded),
+            sample(
+                runs.0,
+                runs.1,
+                Some(("outcome", "succeeded")),
+                &self.runs_succeeded,
+            ),
             sample(runs.0, runs.1, Some(("outcome", "failed")), &self.runs_failed),
             sample(runs.0, runs.1, Some(("outcome", "deferred")), &self.runs_deferred),
             sample("sluice_pages_total", "Pages committed.", None, &self.pages),
-            sample(records.0, records.1, Some(("outcome", "changed")), &self.records_changed),
-            sample(records.0, records.1, Some(("outcome", "unchanged")), &self.records_unchanged),
-            sample(records.0, records.1, Some(("outcome", "quarantined")), &self.records_quarantined),
-            sample(receipts.0, receipts.1, Some(("outcome", "accepted")), &self.receipts_accepted),
-            sample(receipts.0, receipts.1, Some(("outcome", "duplicate")), &self.receipts_duplicate),
-            sample(receipts.0, receipts.1, Some(("outcome", "refused")), &self.receipts_refused),
-            sample(receipts.0, receipts.1, Some(("outcome", "handled")), &self.receipts_handled),
-            sample(receipts.0, receipts.1, Some(("outcome", "failed")), &self.receipts_failed),
-            sample(receipts.0, receipts.1, Some(("outcome", "dead")), &self.receipts_dead),
+            sample(
+                records.0,
+                records.1,
+                Some(("outcome", "changed")),
+                &self.records_changed,
+            ),
+            sample(
+                records.0,
+                records.1,
+                Some(("outcome", "unchanged")),
+                &self.records_unchanged,
+            ),
+            sample(
+                records.0,
+                records.1,
+                Some(("outcome", "quarantined")),
+                &self.records_quarantined,
+            ),
+            sample(
+                receipts.0,
+                receipts.1,
+                Some(("outcome", "accepted")),
+                &self.receipts_accepted,
+            ),
+            sample(
+                receipts.0,
+                receipts.1,
+                Some(("outcome", "duplicate")),
+                &self.receipts_duplicate,
+            ),
+            sample(
+                receipts.0,
+                receipts.1,
+                Some(("outcome", "refused")),
+                &self.receipts_refused,
+            ),
+            sample(
+                receipts.0,
+                receipts.1,
+                Some(("outcome", "handled")),
+                &self.receipts_handled,
+            ),
+            sample(
+                receipts.0,
+                receipts.1,
+                Some(("outcome", "failed")),
+                &self.receipts_failed,
+            ),
+            sample(
+                receipts.0,
+                receipts.1,
+                Some(("outcome", "dead")),
+                &self.receipts_dead,
+            ),
             sample("sluice_actions_total", "Actions run.", None, &self.actions_run),
-            sample("sluice_guest_calls_total", "Calls into connectors.", None, &self.guest_calls),
-            sample("sluice_guest_traps_total", "Calls that ended in a trap or at a limit.", None, &self.guest_traps),
+            sample(
+                "sluice_guest_calls_total",
+                "Calls into connectors.",
+                None,
+                &self.guest_calls,
+            ),
+            sample(
+                "sluice_guest_traps_total",
+                "Calls that ended in a trap or at a limit.",
+                None,
+                &self.guest_traps,
+            ),
         ]
     }
 }

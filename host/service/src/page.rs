@@ -16,7 +16,11 @@ impl Page {
     /// The limit within its bounds; 0 asks for the default of 100.
     #[must_use]
     pub fn bounded(&self) -> usize {
-        let limit = if self.limit == 0 { 100 } else { self.limit.min(MAX_LIMIT) };
+        let limit = if self.limit == 0 {
+            100
+        } else {
+            self.limit.min(MAX_LIMIT)
+        };
         usize::try_from(limit).unwrap_or(100)
     }
 }

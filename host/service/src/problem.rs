@@ -16,7 +16,10 @@ impl Problem {
             message.truncate(end);
             message.push('…');
         }
-        Self { code: code.to_owned(), message }
+        Self {
+            code: code.to_owned(),
+            message,
+        }
     }
 }
 

@@ -18,9 +18,18 @@ pub async fn list(
     stream: &str,
     page: &Page,
 ) -> Result<Listed<Record>, sluice_store::Error> {
-    let wanted = sluice_store::Page { after: page.after.clone(), limit: page.bounded() };
-    let found = service.store().list_records(org, connection, stream, wanted).await?;
-    Ok(Listed { items: found.items, next: found.next })
+    let wanted = sluice_store::Page {
+        after: page.after.clone(),
+        limit: page.bounded(),
+    };
+    let found = service
+        .store()
+        .list_records(org, connection, stream, wanted)
+        .await?;
+    Ok(Listed {
+        items: found.items,
+        next: found.next,
+    })
 }
 
 /// One record.
@@ -52,7 +61,10 @@ pub async fn changes(
     limit: u32,
 ) -> Result<Vec<ChangeRow>, sluice_store::Error> {
     let limit = Page { after: None, limit }.bounded();
-    service.store().changes(org, connection, stream, after, limit).await
+    service
+        .store()
+        .changes(org, connection, stream, after, limit)
+        .await
 }
 
 /// How many records each stream has.

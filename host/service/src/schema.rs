@@ -45,7 +45,10 @@ impl Schema {
         jsonschema::options()
             .build(schema)
             .map(Self)
-            .map_err(|error| SchemaError { place: place.to_owned(), reason: error.to_string() })
+            .map_err(|error| SchemaError {
+                place: place.to_owned(),
+                reason: error.to_string(),
+            })
     }
 
     /// Checks a value.
@@ -58,14 +61,19 @@ impl Schema {
         if self.0.is_valid(value) {
             return Ok(());
         }
-        let Some(error) = self.0.iter_errors(value).next() else { return Ok(()) };
+        let Some(error) = self.0.iter_errors(value).next() else {
+            return Ok(());
+        };
         let mut reason = error.to_string();
         if reason.len() > MAX_REASON_BYTES {
             let end = reason.floor_char_boundary(MAX_REASON_BYTES);
             reason.truncate(end);
             reason.push('…');
         }
-        Err(Violation { pointer: error.instance_path().to_string(), reason })
+        Err(Violation {
+            pointer: error.instance_path().to_string(),
+            reason,
+        })
     }
 
     /// Parses a record's JSON text and checks it.
@@ -77,11 +85,16 @@ impl Schema {
         if text.len() > MAX_RECORD_BYTES {
             return Err(Violation {
                 pointer: String::new(),
-                reason: format!("{} bytes are more than the {MAX_RECORD_BYTES} that a record may have", text.len()),
+                reason: format!(
+                    "{} bytes are more than the {MAX_RECORD_BYTES} that a record may have",
+                    text.len()
+                ),
             });
         }
-        let value: Value = serde_json::from_str(text)
-            .map_err(|error| Violation { pointer: String::new(), reason: format!("not JSON: {error}") })?;
+        let value: Value = serde_json::from_str(text).map_err(|error| Violation {
+            pointer: String::new(),
+            reason: format!("not JSON: {error}"),
+        })?;
         self.check(&value)
     }
 }
@@ -104,10 +117,15 @@ mod tests {
     }
 
     fn check(text: &str, expected: Result<(), &str>) {
-        let found = issue().check_text(text).map_err(|violation| violation.to_string());
+        let found = issue()
+            .check_text(text)
+            .map_err(|violation| violation.to_string());
         match expected {
             Ok(()) => assert_eq!(found, Ok(())),
-            Err(part) => assert!(found.as_ref().is_err_and(|text| text.contains(part)), "{found:?} has no {part}"),
+            Err(part) => assert!(
+                found.as_ref().is_err_and(|text| text.contains(part)),
+                "{found:?} has no {part}"
+            ),
         }
     }
 
@@ -118,7 +136,10 @@ mod tests {
         check(r#"{"title": "x"}"#, Err("id"));
         check(r#"{"id": 1, "title": 2}"#, Err("`/title`"));
         check("{", Err("not JSON"));
-        check(&format!("{}1{}", "[".repeat(5000), "]".repeat(5000)), Err("not JSON"));
+        check(
+            &format!("{}1{}", "[".repeat(5000), "]".repeat(5000)),
+            Err("not JSON"),
+        );
     }
 
     #[test]

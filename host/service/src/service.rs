@@ -1,10 +1,9 @@
-//! The one value that all rooms of the work are given: the store, the runtime, the broker, the clock and the settings.
+//! The one value that all rooms of the work are given: the store, the runtime, the clock and the settings.
 
 use std::fmt;
 use std::sync::Arc;
 
 use ring::rand::{SecureRandom, SystemRandom};
-use sluice_broker::Broker;
 use sluice_model::id::{Id, OrgId};
 use sluice_model::{Clock, Timestamp};
 use sluice_runtime::Runtime;
@@ -26,7 +25,6 @@ pub struct Service {
 pub struct Parts {
     pub store: Store,
     pub runtime: Runtime,
-    pub broker: Broker,
     pub clock: Arc<dyn Clock>,
     pub settings: Settings,
 }
@@ -34,7 +32,6 @@ pub struct Parts {
 struct Inner {
     store: Store,
     runtime: Runtime,
-    broker: Broker,
     clock: Arc<dyn Clock>,
     settings: Settings,
     org: OrgId,
@@ -68,7 +65,12 @@ impl Service {
     ///
     /// If the database or the random source does not answer.
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
-        let Parts { store, runtime, broker, clock, settings } = parts;
+        let Parts {
+            store,
+            runtime,
+            clock,
+            settings,
+        } = parts;
         let now = clock.now();
         let random = SystemRandom::new();
         random.fill(&mut [0; 8]).map_err(|_| StartError::Random)?;
@@ -77,7 +79,6 @@ impl Service {
         let inner = Inner {
             store,
             runtime,
-            broker,
             clock,
             settings,
             org,
@@ -88,7 +89,9 @@ impl Service {
             active: crate::sync::Active::default(),
             random,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// The organization that everything belongs to until there are several.
@@ -131,10 +134,6 @@ impl Service {
         &self.inner.runtime
     }
 
-    pub(crate) fn broker(&self) -> &Broker {
-        &self.inner.broker
-    }
-
     pub(crate) fn catalogue(&self) -> &Catalogue {
         &self.inner.catalogue
     }
@@ -175,7 +174,9 @@ impl Service {
 
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Service").field("org", &self.inner.org).finish_non_exhaustive()
+        f.debug_struct("Service")
+            .field("org", &self.inner.org)
+            .finish_non_exhaustive()
     }
 }
 

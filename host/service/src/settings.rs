@@ -39,7 +39,12 @@ impl Default for Settings {
             hook_body_bytes: 25 << 20,
             component_bytes: 32 << 20,
             lease: Duration::from_secs(120),
-            run_retry: Schedule { first: Duration::from_secs(2), factor: 2.0, max: Duration::from_secs(600), tries: 8 },
+            run_retry: Schedule {
+                first: Duration::from_secs(2),
+                factor: 2.0,
+                max: Duration::from_secs(600),
+                tries: 8,
+            },
             receipt_retry: Schedule {
                 first: Duration::from_secs(5),
                 factor: 3.0,

@@ -1,11 +1,13 @@
 //! Syncs: runs are queued here, one for each stream, and moved page by page by the workers.
 
-pub mod page;
+pub(crate) mod page;
 pub(crate) mod run;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+pub use page::CODES as PAGE_CODES;
+pub use run::CODES as RUN_CODES;
 use sluice_model::Timestamp;
 use sluice_model::exchange::Exchange;
 use sluice_model::id::{ConnectionId, OrgId, RunId};
@@ -47,7 +49,9 @@ pub struct Run {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("the connection is {state:?}: only an active one syncs")]
-    NotActive { state: sluice_model::connection::ConnectionState },
+    NotActive {
+        state: sluice_model::connection::ConnectionState,
+    },
     #[error("the connector has no stream `{wanted}`; it has {offered}")]
     Stream { wanted: String, offered: String },
     #[error("stream `{stream}` can't be read in mode {mode:?}")]
@@ -66,7 +70,13 @@ pub enum Error {
 
 impl Error {
     /// The codes of this enum itself; the wrapped errors have their own.
-    pub const CODES: &[&str] = &["sync.not_active", "sync.stream", "sync.mode", "sync.active", "run.not_found"];
+    pub const CODES: &[&str] = &[
+        "sync.not_active",
+        "sync.stream",
+        "sync.mode",
+        "sync.active",
+        "run.not_found",
+    ];
 
     /// The stable code.
     #[must_use]
@@ -113,8 +123,15 @@ impl Active {
     pub(crate) fn enter(&self, run: RunId) -> Entered<'_> {
         let underway = Underway::default();
         let cancel = underway.cancel.clone();
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner).insert(run, underway);
-        Entered { active: self, run, cancel }
+        self.runs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(run, underway);
+        Entered {
+            active: self,
+            run,
+            cancel,
+        }
     }
 
     fn stop(&self, run: RunId) {
@@ -124,7 +141,11 @@ impl Active {
     }
 
     fn total(&self, run: RunId) -> Option<u64> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner).get(&run)?.total
+        self.runs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&run)?
+            .total
     }
 }
 
@@ -137,7 +158,13 @@ pub(crate) struct Entered<'a> {
 
 impl Entered<'_> {
     pub(crate) fn expect_total(&self, total: u64) {
-        if let Some(underway) = self.active.runs.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&self.run) {
+        if let Some(underway) = self
+            .active
+            .runs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_mut(&self.run)
+        {
             underway.total = Some(total);
         }
     }
@@ -145,7 +172,11 @@ impl Entered<'_> {
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        self.active.runs.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.run);
+        self.active
+            .runs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.run);
     }
 }
 
@@ -164,7 +195,9 @@ pub async fn start(
 ) -> Result<Vec<Run>, Error> {
     let connection = connection::get(service, org, &id.to_string()).await?;
     if !connection.state.serves() {
-        return Err(Error::NotActive { state: connection.state });
+        return Err(Error::NotActive {
+            state: connection.state,
+        });
     }
     let known = catalogue::known(service, org, connection.install).await?;
     let declared = &known.manifest.streams;
@@ -172,10 +205,16 @@ pub async fn start(
     for name in streams {
         let Some(stream) = known.manifest.stream(name) else {
             let offered: Vec<_> = declared.iter().map(|stream| stream.name.as_str()).collect();
-            return Err(Error::Stream { wanted: name.clone(), offered: offered.join(", ") });
+            return Err(Error::Stream {
+                wanted: name.clone(),
+                offered: offered.join(", "),
+            });
         };
         if !stream.modes.contains(&mode) {
-            return Err(Error::Mode { stream: name.clone(), mode });
+            return Err(Error::Mode {
+                stream: name.clone(),
+                mode,
+            });
         }
         wanted.push(name.clone());
     }
@@ -186,7 +225,13 @@ pub async fn start(
     }
     let mut runs = Vec::with_capacity(wanted.len());
     for stream in wanted {
-        let new = NewRun { id: service.new_id(), connection: id, stream, mode, at: service.now() };
+        let new = NewRun {
+            id: service.new_id(),
+            connection: id,
+            stream,
+            mode,
+            at: service.now(),
+        };
         match service.store().create_run(org, new).await {
             Ok(run) => runs.push(view(service, run)),
             Err(sluice_store::Error::ActiveRun { run }) if named => return Err(Error::Active { run }),
@@ -212,12 +257,23 @@ pub async fn get(service: &Service, org: OrgId, id: RunId) -> Result<Run, Error>
 /// # Errors
 ///
 /// If the database does not answer.
-pub async fn list(service: &Service, org: OrgId, id: ConnectionId, page: &Page) -> Result<Listed<Run>, Error> {
+pub async fn list(
+    service: &Service,
+    org: OrgId,
+    id: ConnectionId,
+    page: &Page,
+) -> Result<Listed<Run>, Error> {
     let after = page.after.as_deref().and_then(|after| after.parse().ok());
-    let wanted = sluice_store::Page { after, limit: page.bounded() };
+    let wanted = sluice_store::Page {
+        after,
+        limit: page.bounded(),
+    };
     let found = service.store().list_runs(org, id, wanted).await?;
     let items = found.items.into_iter().map(|run| view(service, run)).collect();
-    Ok(Listed { items, next: found.next.map(|id| id.to_string()) })
+    Ok(Listed {
+        items,
+        next: found.next.map(|id| id.to_string()),
+    })
 }
 
 /// Ends a run: at once if it waits, else as soon as the connector's call has been stopped. What was committed stays.
@@ -226,10 +282,14 @@ pub async fn list(service: &Service, org: OrgId, id: ConnectionId, page: &Page) 
 ///
 /// [`Error::Missing`]; `store.state` if it has ended.
 pub async fn cancel(service: &Service, org: OrgId, id: RunId) -> Result<Run, Error> {
-    let run = service.store().request_cancel(org, id, service.now()).await.map_err(|error| match error {
-        sluice_store::Error::Missing { .. } => Error::Missing(id),
-        other => other.into(),
-    })?;
+    let run = service
+        .store()
+        .request_cancel(org, id, service.now())
+        .await
+        .map_err(|error| match error {
+            sluice_store::Error::Missing { .. } => Error::Missing(id),
+            other => other.into(),
+        })?;
     service.active().stop(id);
     Ok(view(service, run))
 }
@@ -242,10 +302,19 @@ pub async fn cancel(service: &Service, org: OrgId, id: RunId) -> Result<Run, Err
 pub async fn trace(service: &Service, org: OrgId, id: RunId, page: &Page) -> Result<Listed<Exchange>, Error> {
     get(service, org, id).await?;
     let after = page.after.as_deref().and_then(|after| after.parse().ok());
-    let wanted = sluice_store::Page { after, limit: page.bounded() };
-    let found = service.store().exchanges(org, TraceOwner::Run(id), wanted).await?;
+    let wanted = sluice_store::Page {
+        after,
+        limit: page.bounded(),
+    };
+    let found = service
+        .store()
+        .exchanges(org, TraceOwner::Run(id), wanted)
+        .await?;
     let items = found.items.into_iter().map(|(_, exchange)| exchange).collect();
-    Ok(Listed { items, next: found.next.map(|next| next.to_string()) })
+    Ok(Listed {
+        items,
+        next: found.next.map(|next| next.to_string()),
+    })
 }
 
 /// The run's log in its order.
@@ -256,10 +325,16 @@ pub async fn trace(service: &Service, org: OrgId, id: RunId, page: &Page) -> Res
 pub async fn logs(service: &Service, org: OrgId, id: RunId, page: &Page) -> Result<Listed<LogLine>, Error> {
     get(service, org, id).await?;
     let after = page.after.as_deref().and_then(|after| after.parse().ok());
-    let wanted = sluice_store::Page { after, limit: page.bounded() };
+    let wanted = sluice_store::Page {
+        after,
+        limit: page.bounded(),
+    };
     let found = service.store().logs(org, TraceOwner::Run(id), wanted).await?;
     let items = found.items.into_iter().map(|(_, line)| line).collect();
-    Ok(Listed { items, next: found.next.map(|next| next.to_string()) })
+    Ok(Listed {
+        items,
+        next: found.next.map(|next| next.to_string()),
+    })
 }
 
 fn view(service: &Service, run: sluice_store::run::Run) -> Run {
@@ -275,8 +350,13 @@ fn view(service: &Service, run: sluice_store::run::Run) -> Run {
         created: run.created,
         started: run.started,
         ended: run.ended,
-        next_attempt: run.due.filter(|_| matches!(run.state, RunState::WaitingRate | RunState::RetryWait)),
+        next_attempt: run
+            .due
+            .filter(|_| matches!(run.state, RunState::WaitingRate | RunState::RetryWait)),
         failures: run.failures,
-        error: run.error.map(|error| Problem { code: error.code, message: error.message }),
+        error: run.error.map(|error| Problem {
+            code: error.code,
+            message: error.message,
+        }),
     }
 }

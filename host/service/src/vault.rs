@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
-use sluice_broker::{Credential, OWN, Origin, Vault, VaultError};
+use sluice_broker::credential::OWN;
+use sluice_broker::{Credential, Origin, Vault, VaultError};
 use sluice_model::capability::{HostPattern, Scheme};
 use sluice_model::id::{ConnectionId, OrgId};
 use sluice_model::manifest::{Manifest, OriginPattern};
@@ -24,7 +25,11 @@ const MAX_OPEN: usize = 10_000;
 
 impl Credentials {
     fn get(&self, key: &(ConnectionId, String)) -> Option<Arc<Credential>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        self.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+            .cloned()
     }
 
     fn put(&self, key: (ConnectionId, String), credential: Arc<Credential>) {
@@ -36,7 +41,10 @@ impl Credentials {
     }
 
     pub(crate) fn forget(&self, connection: ConnectionId) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _), _| *of != connection);
+        self.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|(of, _), _| *of != connection);
     }
 }
 
@@ -53,19 +61,31 @@ pub(crate) struct ConnectionVault {
 impl ConnectionVault {
     async fn find(&self, name: &str) -> Result<Option<Arc<Credential>>, VaultError> {
         let own = self.own.as_deref();
-        let Some(name) = (if name == OWN { own } else { Some(name) }) else { return Ok(None) };
-        let Some(scheme) = self.manifest.auth(name) else { return Ok(None) };
+        let Some(name) = (if name == OWN { own } else { Some(name) }) else {
+            return Ok(None);
+        };
+        let Some(scheme) = self.manifest.auth(name) else {
+            return Ok(None);
+        };
         let key = (self.connection, name.to_owned());
         if let Some(found) = self.service.credentials().get(&key) {
             return Ok(Some(found));
         }
-        let stored = self.service.store().get_credential(self.org, self.connection, name).await;
+        let stored = self
+            .service
+            .store()
+            .get_credential(self.org, self.connection, name)
+            .await;
         let stored = stored.map_err(|error| {
             tracing::error!(connection = %self.connection, code = error.code(), %error, "a credential can't be read");
             VaultError::new("the credential can't be read")
         })?;
         let Some(stored) = stored else { return Ok(None) };
-        let origins = stored.origins.iter().filter_map(|text| parse_origin(text)).collect();
+        let origins = stored
+            .origins
+            .iter()
+            .filter_map(|text| parse_origin(text))
+            .collect();
         let credential = Arc::new(Credential {
             name: name.to_owned(),
             secret: stored.secret,
@@ -85,7 +105,9 @@ impl Vault for ConnectionVault {
 
 impl fmt::Debug for ConnectionVault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConnectionVault").field("connection", &self.connection).finish_non_exhaustive()
+        f.debug_struct("ConnectionVault")
+            .field("connection", &self.connection)
+            .finish_non_exhaustive()
     }
 }
 
@@ -103,5 +125,9 @@ fn parse_origin(text: &str) -> Option<Origin> {
         "https" => Scheme::Https,
         _ => return None,
     };
-    Some(Origin { scheme, host: HostPattern::parse(host).ok()?, port: port.parse().ok()? })
+    Some(Origin {
+        scheme,
+        host: HostPattern::parse(host).ok()?,
+        port: port.parse().ok()?,
+    })
 }

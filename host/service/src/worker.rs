@@ -35,8 +35,16 @@ pub fn spawn(service: &Service) -> Workers {
         };
         tokio::spawn(dispatcher.run())
     };
-    let dispatchers = vec![start(Work::Runs), start(Work::Receipts), tokio::spawn(sweep(service.clone(), stop.clone()))];
-    Workers { stop, tasks, dispatchers }
+    let dispatchers = vec![
+        start(Work::Runs),
+        start(Work::Receipts),
+        tokio::spawn(sweep(service.clone(), stop.clone())),
+    ];
+    Workers {
+        stop,
+        tasks,
+        dispatchers,
+    }
 }
 
 impl Workers {
@@ -126,19 +134,26 @@ impl Dispatcher {
                 let leases = service.store().lease_due_runs(&worker, now, lease, free).await?;
                 let taken = leases.len();
                 for (lease, permit) in leases.into_iter().zip(permits.by_ref()) {
-                    self.start(permit, lease.run.id.to_string(), move |service, stop| async move {
-                        sync::run::drive(&service, lease, &stop).await
-                    });
+                    self.start(
+                        permit,
+                        lease.run.id.to_string(),
+                        move |service, stop| async move { sync::run::drive(&service, lease, &stop).await },
+                    );
                 }
                 Ok(taken)
             }
             Work::Receipts => {
-                let leases = service.store().lease_due_receipts(&worker, now, lease, free).await?;
+                let leases = service
+                    .store()
+                    .lease_due_receipts(&worker, now, lease, free)
+                    .await?;
                 let taken = leases.len();
                 for (leased, permit) in leases.into_iter().zip(permits.by_ref()) {
-                    self.start(permit, leased.receipt.id.to_string(), move |service, stop| async move {
-                        hooks::drive(&service, leased, &stop).await
-                    });
+                    self.start(
+                        permit,
+                        leased.receipt.id.to_string(),
+                        move |service, stop| async move { hooks::drive(&service, leased, &stop).await },
+                    );
                 }
                 Ok(taken)
             }

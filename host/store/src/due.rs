@@ -18,7 +18,7 @@ pub enum Work {
 }
 
 impl Work {
-    const fn table(self) -> Table {
+    pub(crate) const fn table(self) -> Table {
         match self {
             Self::Runs => Table::DueRuns,
             Self::Receipts => Table::DueReceipts,

@@ -40,6 +40,7 @@ pub mod storage;
 pub mod trace;
 
 pub mod due;
+mod restart;
 pub mod sweep;
 
 mod key;

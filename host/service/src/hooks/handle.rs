@@ -16,7 +16,12 @@ use crate::problem::Problem;
 use crate::{Service, connection, sync};
 
 /// Codes that handling itself can set a receipt aside with; a guest's and a call's are theirs.
-pub const CODES: &[&str] = &["webhook.undeclared_event", "webhook.bad_event", "webhook.bad_change", "webhook.unhandled"];
+pub const CODES: &[&str] = &[
+    "webhook.undeclared_event",
+    "webhook.bad_event",
+    "webhook.bad_change",
+    "webhook.unhandled",
+];
 
 /// Why handling gave nothing to commit.
 struct Failure {
@@ -46,12 +51,32 @@ pub(crate) async fn drive(
             Err(sluice_store::Error::Fenced { .. }) => Ok(()),
             Err(error @ (sluice_store::Error::Quota { .. } | sluice_store::Error::TooLarge { .. })) => {
                 let problem = Problem::new(error.code(), error);
-                fail(service, &leased, Failure { problem, passes: false, after: None }, effects).await
+                fail(
+                    service,
+                    &leased,
+                    Failure {
+                        problem,
+                        passes: false,
+                        after: None,
+                    },
+                    effects,
+                )
+                .await
             }
             // Somebody wrote the same key meanwhile; the next try reads it.
             Err(error @ sluice_store::Error::StorageVersion { .. }) => {
                 let problem = Problem::new(error.code(), error);
-                fail(service, &leased, Failure { problem, passes: true, after: None }, effects).await
+                fail(
+                    service,
+                    &leased,
+                    Failure {
+                        problem,
+                        passes: true,
+                        after: None,
+                    },
+                    effects,
+                )
+                .await
             }
             Err(error) => Err(error),
         },
@@ -69,14 +94,23 @@ async fn handle(
     effects: &mut Effects,
     shutdown: &CancellationToken,
 ) -> Result<(ReceiptOutcome, Vec<String>), Failure> {
-    let callee = Callee::read(service, leased.org, leased.receipt.connection).await.map_err(|error| Failure {
-        passes: false,
-        problem: Problem::new(error.code(), error),
-        after: None,
-    })?;
+    let callee = Callee::read(service, leased.org, leased.receipt.connection)
+        .await
+        .map_err(|error| Failure {
+            passes: false,
+            problem: Problem::new(error.code(), error),
+            after: None,
+        })?;
     if !callee.connection.state.serves() {
-        let problem = Problem::new("webhook.unhandled", format!("the connection is {:?}", callee.connection.state));
-        return Err(Failure { problem, passes: true, after: Some(UNTIL_ACTIVE) });
+        let problem = Problem::new(
+            "webhook.unhandled",
+            format!("the connection is {:?}", callee.connection.state),
+        );
+        return Err(Failure {
+            problem,
+            passes: true,
+            after: Some(UNTIL_ACTIVE),
+        });
     }
     let prepared = callee.call(service, shutdown.child_token()).await;
     let call = prepared.map_err(|error| Failure {
@@ -93,10 +127,21 @@ async fn handle(
         Err(error) => return Err(of_call(&error)),
     };
     let Some(webhook) = webhook_of(service, leased, &callee).await else {
-        let problem = Problem::new("webhook.unhandled", "the connector no longer declares this webhook");
-        return Err(Failure { problem, passes: false, after: None });
+        let problem = Problem::new(
+            "webhook.unhandled",
+            "the connector no longer declares this webhook",
+        );
+        return Err(Failure {
+            problem,
+            passes: false,
+            after: None,
+        });
     };
-    check(&callee, webhook, &handled).map_err(|problem| Failure { problem, passes: false, after: None })?;
+    check(&callee, webhook, &handled).map_err(|problem| Failure {
+        problem,
+        passes: false,
+        after: None,
+    })?;
     let connector = &callee.known.manifest.id;
     let events = handled
         .events
@@ -138,11 +183,22 @@ fn guest_receipt(leased: &LeasedReceipt) -> Receipt {
 
 /// A query as names and values, percent-decoding undone (WHATWG URL, application/x-www-form-urlencoded).
 fn url_pairs(query: &str) -> Vec<(String, String)> {
-    url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+    url::form_urlencoded::parse(query.as_bytes())
+        .into_owned()
+        .collect()
 }
 
-async fn webhook_of<'a>(service: &Service, leased: &LeasedReceipt, callee: &'a Callee) -> Option<&'a Webhook> {
-    let hook = service.store().get_hook(leased.org, leased.receipt.hook).await.ok().flatten();
+async fn webhook_of<'a>(
+    service: &Service,
+    leased: &LeasedReceipt,
+    callee: &'a Callee,
+) -> Option<&'a Webhook> {
+    let hook = service
+        .store()
+        .get_hook(leased.org, leased.receipt.hook)
+        .await
+        .ok()
+        .flatten();
     let webhooks = &callee.known.manifest.webhooks;
     // A removed hook's receipts are still handled; with a single webhook there is no doubt which it was.
     match hook {
@@ -154,17 +210,27 @@ async fn webhook_of<'a>(service: &Service, leased: &LeasedReceipt, callee: &'a C
 /// Whether all of an answer may be committed: a receipt has one effect, so one bad part refuses the whole.
 fn check(callee: &Callee, webhook: &Webhook, handled: &Handled) -> Result<(), Problem> {
     for event in &handled.events {
-        if !webhook.events.iter().any(|declared| declares(&declared.kind, &event.kind)) {
+        if !webhook
+            .events
+            .iter()
+            .any(|declared| declares(&declared.kind, &event.kind))
+        {
             let text = format!("the manifest does not declare events of kind `{}`", event.kind);
             return Err(Problem::new("webhook.undeclared_event", text));
         }
         if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&event.data) {
-            return Err(Problem::new("webhook.bad_event", format!("event `{}` is not JSON: {error}", event.id)));
+            return Err(Problem::new(
+                "webhook.bad_event",
+                format!("event `{}` is not JSON: {error}", event.id),
+            ));
         }
     }
     for (stream, change) in &handled.changes {
         let Some(schema) = callee.known.stream(stream) else {
-            return Err(Problem::new("webhook.bad_change", format!("there is no stream `{stream}`")));
+            return Err(Problem::new(
+                "webhook.bad_change",
+                format!("there is no stream `{stream}`"),
+            ));
         };
         let checked = sync::page::check(Some(schema), vec![change.clone()]);
         if let Some(refused) = checked.refused.first() {
@@ -178,7 +244,9 @@ fn check(callee: &Callee, webhook: &Webhook, handled: &Handled) -> Result<(), Pr
 /// `issues.*` declares `issues` and everything below it.
 fn declares(pattern: &str, kind: &str) -> bool {
     match pattern.strip_suffix(".*") {
-        Some(head) => kind.strip_prefix(head).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
+        Some(head) => kind
+            .strip_prefix(head)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
         None => pattern == kind,
     }
 }
@@ -197,7 +265,11 @@ async fn of_fault(service: &Service, leased: &LeasedReceipt, fault: &Fault) -> F
 }
 
 fn of_call(error: &CallError) -> Failure {
-    Failure { problem: Problem::new(error.code(), error), passes: error.passes(), after: None }
+    Failure {
+        problem: Problem::new(error.code(), error),
+        passes: error.passes(),
+        after: None,
+    }
 }
 
 async fn fail(
@@ -213,7 +285,11 @@ async fn fail(
         false => None,
     };
     let metrics = service.metrics();
-    let counter = if wait.is_some() { &metrics.receipts_failed } else { &metrics.receipts_dead };
+    let counter = if wait.is_some() {
+        &metrics.receipts_failed
+    } else {
+        &metrics.receipts_dead
+    };
     counter.add(1);
     let id: ReceiptId = leased.receipt.id;
     let Problem { code, message } = failure.problem;
@@ -225,7 +301,11 @@ async fn fail(
         logs: call::logs(service, &mut effects),
         exchanges: effects.exchanges,
     };
-    service.store().fail_receipt(leased.org, id, leased.fencing, failure).await.map(drop)
+    service
+        .store()
+        .fail_receipt(leased.org, id, leased.fencing, failure)
+        .await
+        .map(drop)
 }
 
 /// Streams that the connector wants read because the receipt tells less than the API. A stream that is syncing reads
@@ -233,7 +313,14 @@ async fn fail(
 async fn queue_resync(service: &Service, leased: &LeasedReceipt, streams: &[String]) {
     for stream in streams {
         let one = std::slice::from_ref(stream);
-        let started = sync::start(service, leased.org, leased.receipt.connection, one, Mode::Incremental).await;
+        let started = sync::start(
+            service,
+            leased.org,
+            leased.receipt.connection,
+            one,
+            Mode::Incremental,
+        )
+        .await;
         match started {
             Ok(_) | Err(sync::Error::Active { .. }) => {}
             Err(error) => {
@@ -249,7 +336,8 @@ mod tests {
 
     #[test]
     fn a_declared_family_has_its_members_and_no_others() {
-        let check = |pattern, kind, expected| assert_eq!(declares(pattern, kind), expected, "{pattern} {kind}");
+        let check =
+            |pattern, kind, expected| assert_eq!(declares(pattern, kind), expected, "{pattern} {kind}");
         check("issues.*", "issues.opened", true);
         check("issues.*", "issues", true);
         check("issues.*", "issues_x.opened", false);

@@ -111,10 +111,14 @@ async fn take(service: &Service, hook: &str, incoming: Incoming) -> Result<Accep
     };
     let Some(address) = found else {
         spend_like_a_check(service, &incoming.body);
-        return Err(Refused::Unauthorized { reason: "no such hook" });
+        return Err(Refused::Unauthorized {
+            reason: "no such hook",
+        });
     };
     let Some(webhook) = address.known.manifest.webhooks.get(address.webhook) else {
-        return Err(Refused::Unauthorized { reason: "no such webhook" });
+        return Err(Refused::Unauthorized {
+            reason: "no such webhook",
+        });
     };
     let now = service.now();
     webhook
@@ -136,11 +140,19 @@ async fn take(service: &Service, hook: &str, incoming: Incoming) -> Result<Accep
 
 async fn keep(service: &Service, address: &Address, new: NewReceipt) -> Result<Accepted, Refused> {
     match service.store().accept_receipt(address.org, new).await {
-        Ok(sluice_store::receipt::Accepted::New(receipt)) => Ok(Accepted { receipt, duplicate: false }),
-        Ok(sluice_store::receipt::Accepted::Duplicate(receipt)) => Ok(Accepted { receipt, duplicate: true }),
+        Ok(sluice_store::receipt::Accepted::New(receipt)) => Ok(Accepted {
+            receipt,
+            duplicate: false,
+        }),
+        Ok(sluice_store::receipt::Accepted::Duplicate(receipt)) => Ok(Accepted {
+            receipt,
+            duplicate: true,
+        }),
         Err(sluice_store::Error::Missing { .. }) => {
             service.known_hooks().forget_hook(address.hook);
-            Err(Refused::Unauthorized { reason: "no such hook" })
+            Err(Refused::Unauthorized {
+                reason: "no such hook",
+            })
         }
         Err(error) => {
             tracing::error!(hook = %address.hook, code = error.code(), %error, "a webhook was not kept");
@@ -153,14 +165,24 @@ async fn keep(service: &Service, address: &Address, new: NewReceipt) -> Result<A
 /// key begins differently, so that no body can pose as an id.
 fn dedupe_key(webhook: &Webhook, incoming: &Incoming) -> String {
     let given = match &webhook.dedupe {
-        Dedupe::Header(name) => incoming.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()),
+        Dedupe::Header(name) => incoming
+            .headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.clone()),
         Dedupe::JsonPointer(pointer) => from_body(&incoming.body, pointer),
         Dedupe::BodyHash => None,
     };
     match given {
         Some(id) if id.len() <= MAX_KEY_BYTES => format!("id:{id}"),
-        Some(long) => format!("long:{}", HEXLOWER.encode(digest(&SHA256, long.as_bytes()).as_ref())),
-        None => format!("body:{}", HEXLOWER.encode(digest(&SHA256, &incoming.body).as_ref())),
+        Some(long) => format!(
+            "long:{}",
+            HEXLOWER.encode(digest(&SHA256, long.as_bytes()).as_ref())
+        ),
+        None => format!(
+            "body:{}",
+            HEXLOWER.encode(digest(&SHA256, &incoming.body).as_ref())
+        ),
     }
 }
 

@@ -31,7 +31,10 @@ pub const CODES: &[&str] = &["record.no_id", "record.id_too_long", "record.schem
 /// Checks the changes of one stream against its schema. Several changes of one record in a page stay in their order, as
 /// if they had come in pages of their own.
 pub(crate) fn check(schema: Option<&Schema>, changes: Vec<Change>) -> Checked {
-    let mut checked = Checked { changes: Vec::with_capacity(changes.len()), refused: Vec::new() };
+    let mut checked = Checked {
+        changes: Vec::with_capacity(changes.len()),
+        refused: Vec::new(),
+    };
     for change in changes {
         match fault_of(schema, &change) {
             None => checked.changes.push(change),
@@ -41,7 +44,13 @@ pub(crate) fn check(schema: Option<&Schema>, changes: Vec<Change>) -> Checked {
                     Change::Delete(id) => (id, String::new()),
                 };
                 let id = id.chars().take(MAX_ID_BYTES / 4).collect();
-                checked.refused.push(Refused { id, data, code, reason, pointer });
+                checked.refused.push(Refused {
+                    id,
+                    data,
+                    code,
+                    reason,
+                    pointer,
+                });
             }
         }
     }
@@ -73,7 +82,11 @@ mod tests {
     use super::*;
 
     fn upsert(id: &str, data: &str) -> Change {
-        Change::Upsert(Item { id: id.to_owned(), data: data.to_owned(), modified: None })
+        Change::Upsert(Item {
+            id: id.to_owned(),
+            data: data.to_owned(),
+            modified: None,
+        })
     }
 
     #[test]
@@ -93,7 +106,16 @@ mod tests {
         let checked = check(Some(&schema), changes);
         assert_eq!(checked.changes.len() + checked.refused.len(), received);
         let codes: Vec<_> = checked.refused.iter().map(|refused| refused.code).collect();
-        assert_eq!(codes, ["record.no_id", "record.schema", "record.no_id", "record.id_too_long", "record.schema"]);
+        assert_eq!(
+            codes,
+            [
+                "record.no_id",
+                "record.schema",
+                "record.no_id",
+                "record.id_too_long",
+                "record.schema"
+            ]
+        );
         assert!(codes.iter().all(|code| CODES.contains(code)));
     }
 }

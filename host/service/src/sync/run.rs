@@ -14,7 +14,6 @@ use sluice_runtime::{CallError, Effects, Page, ReadRequest};
 use sluice_store::checkpoint::PageCommit;
 use sluice_store::record::Quarantined;
 use sluice_store::run::{Deferral, Lease, RunEnd, RunError};
-use sluice_store::trace::TraceOwner;
 use tokio_util::sync::CancellationToken;
 
 use crate::call::{self, Callee};
@@ -47,7 +46,9 @@ pub(crate) async fn drive(
             tracing::warn!(run = %id, "another worker has the run");
             return Ok(());
         }
-        Err(error) if commits_nothing(&error) => Turn::End(RunState::Failed, Some(Problem::new(error.code(), &error))),
+        Err(error) if commits_nothing(&error) => {
+            Turn::End(RunState::Failed, Some(Problem::new(error.code(), &error)))
+        }
         Err(error) => return Err(error),
     };
     drop(entered);
@@ -61,20 +62,41 @@ fn commits_nothing(error: &sluice_store::Error) -> bool {
 }
 
 async fn settle(service: &Service, lease: &Lease, turn: Turn) -> Result<(), sluice_store::Error> {
-    let Lease { org, run, fencing, .. } = lease;
-    let to_error = |problem: Problem| RunError { code: problem.code, message: problem.message };
+    let Lease {
+        org, run, fencing, ..
+    } = lease;
+    let to_error = |problem: Problem| RunError {
+        code: problem.code,
+        message: problem.message,
+    };
     let now = service.now();
     match turn {
         Turn::Wait(state, wait, problem) => {
             service.metrics().runs_deferred.add(1);
-            let deferral = Deferral { state, at: now.after(wait), error: problem.map(to_error) };
-            service.store().defer_run(*org, run.id, *fencing, deferral).await.map(drop)
+            let deferral = Deferral {
+                state,
+                at: now.after(wait),
+                error: problem.map(to_error),
+            };
+            service
+                .store()
+                .defer_run(*org, run.id, *fencing, deferral)
+                .await
+                .map(drop)
         }
         Turn::End(state, problem) => {
             let metrics = service.metrics();
-            let counter = if state == RunState::Failed { &metrics.runs_failed } else { &metrics.runs_succeeded };
+            let counter = if state == RunState::Failed {
+                &metrics.runs_failed
+            } else {
+                &metrics.runs_succeeded
+            };
             counter.add(1);
-            let end = RunEnd { state, error: problem.map(to_error), at: now };
+            let end = RunEnd {
+                state,
+                error: problem.map(to_error),
+                at: now,
+            };
             let ended = service.store().end_run(*org, run.id, *fencing, end).await?;
             event::platform(service, *org, "sluice.run.ended", run.id, || {
                 serde_json::json!({
@@ -100,10 +122,18 @@ async fn work(
     }
     let callee = match Callee::read(service, org, connection).await {
         Ok(callee) => callee,
-        Err(error) => return Ok(Turn::End(RunState::Failed, Some(Problem::new(error.code(), error)))),
+        Err(error) => {
+            return Ok(Turn::End(
+                RunState::Failed,
+                Some(Problem::new(error.code(), error)),
+            ));
+        }
     };
     if !callee.connection.state.serves() {
-        let problem = Problem::new("sync.not_active", format!("the connection is {:?}", callee.connection.state));
+        let problem = Problem::new(
+            "sync.not_active",
+            format!("the connection is {:?}", callee.connection.state),
+        );
         return Ok(Turn::End(RunState::Failed, Some(problem)));
     }
     let stream = lease.run.stream.clone();
@@ -117,7 +147,10 @@ async fn work(
     let mut quarantined = lease.run.counts.quarantined;
     loop {
         if shutdown.is_cancelled() {
-            let problem = Problem::new("sync.interrupted", "the server is stopping; the run goes on after its start");
+            let problem = Problem::new(
+                "sync.interrupted",
+                "the server is stopping; the run goes on after its start",
+            );
             return Ok(Turn::Wait(RunState::RetryWait, Duration::ZERO, Some(problem)));
         }
         if renew(service, lease, callee.call_time()).await? {
@@ -125,7 +158,12 @@ async fn work(
         }
         let call = match callee.call(service, entered.cancel.child_token()).await {
             Ok(call) => call,
-            Err(error) => return Ok(Turn::End(RunState::Failed, Some(Problem::new(error.code(), error)))),
+            Err(error) => {
+                return Ok(Turn::End(
+                    RunState::Failed,
+                    Some(Problem::new(error.code(), error)),
+                ));
+            }
         };
         let request = ReadRequest {
             stream: stream.clone(),
@@ -154,7 +192,10 @@ async fn work(
         let more = page.more;
         if more && !seen.insert(next.as_deref()) {
             note(service, lease, &mut outcome.effects).await?;
-            let problem = Problem::new("sync.no_progress", "the connector returned a cursor that it returned before");
+            let problem = Problem::new(
+                "sync.no_progress",
+                "the connector returned a cursor that it returned before",
+            );
             return Ok(Turn::End(RunState::Failed, Some(problem)));
         }
         let committed = commit(service, lease, &callee, page, outcome.effects).await?;
@@ -167,7 +208,11 @@ async fn work(
             return Ok(cancelled());
         }
         if !more {
-            let state = if quarantined > 0 { RunState::Partial } else { RunState::Succeeded };
+            let state = if quarantined > 0 {
+                RunState::Partial
+            } else {
+                RunState::Succeeded
+            };
             return Ok(Turn::End(state, None));
         }
     }
@@ -211,7 +256,9 @@ async fn commit(
     let metrics = service.metrics();
     let counts = &committed.counts;
     metrics.pages.add(1);
-    metrics.records_changed.add(counts.added + counts.updated + counts.deleted);
+    metrics
+        .records_changed
+        .add(counts.added + counts.updated + counts.deleted);
     metrics.records_unchanged.add(counts.unchanged);
     metrics.records_quarantined.add(counts.quarantined);
     Ok(committed)
@@ -221,18 +268,27 @@ async fn commit(
 async fn note(service: &Service, lease: &Lease, effects: &mut Effects) -> Result<(), sluice_store::Error> {
     let logs = call::logs(service, effects);
     let exchanges = std::mem::take(&mut effects.exchanges);
-    let owner = TraceOwner::Run(lease.run.id);
-    service.store().append_trace(lease.org, owner, lease.fencing, exchanges, logs).await
+    service
+        .store()
+        .note_run(lease.org, lease.run.id, lease.fencing, exchanges, logs)
+        .await
 }
 
 /// Makes sure that the lease outlives the next call. True: a person asked to cancel.
-async fn renew(service: &Service, lease: &mut Lease, call_time: Duration) -> Result<bool, sluice_store::Error> {
+async fn renew(
+    service: &Service,
+    lease: &mut Lease,
+    call_time: Duration,
+) -> Result<bool, sluice_store::Error> {
     let now = service.now();
     if lease.until.since(now) > call_time + COMMIT_TIME {
         return Ok(false);
     }
     let until = now.after(call_time + COMMIT_TIME + service.settings().lease);
-    let cancel = service.store().renew_lease(lease.org, lease.run.id, lease.fencing, until).await?;
+    let cancel = service
+        .store()
+        .renew_lease(lease.org, lease.run.id, lease.fencing, until)
+        .await?;
     lease.until = until;
     Ok(cancel)
 }
@@ -248,7 +304,11 @@ async fn fault_turn(
 ) -> Result<Turn, sluice_store::Error> {
     let problem = Some(Problem::new(fault.kind.code(), fault));
     if fault.kind.passes() {
-        let state = if fault.kind == FaultKind::RateLimited { RunState::WaitingRate } else { RunState::RetryWait };
+        let state = if fault.kind == FaultKind::RateLimited {
+            RunState::WaitingRate
+        } else {
+            RunState::RetryWait
+        };
         return Ok(retry(service, state, failures, fault.retry_after, problem));
     }
     if let Err(error) = connection::degrade(service, lease.org, lease.run.connection, fault).await {
@@ -285,7 +345,10 @@ fn retry(
 }
 
 fn cancelled() -> Turn {
-    Turn::End(RunState::Cancelled, Some(Problem::new("sync.cancelled", "a person ended the run")))
+    Turn::End(
+        RunState::Cancelled,
+        Some(Problem::new("sync.cancelled", "a person ended the run")),
+    )
 }
 
 /// The cursors that a run has passed, as hashes: 8 bytes each however long they are. A false alarm would take billions
