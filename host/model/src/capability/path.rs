@@ -28,6 +28,10 @@ const MAX_PATH_SEGMENTS: usize = 256;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PathPattern {
     text: String,
+    /// Where the first star's text begins (with the slash before it, since `**` may stand for nothing), and where the
+    /// last one ends. What is outside stands in every path that is meant: most rules are passed over by that alone.
+    before: usize,
+    after: usize,
     segments: Vec<Segment>,
 }
 
@@ -65,8 +69,17 @@ impl PathPattern {
         if segments.len() > MAX_PATTERN_SEGMENTS {
             return error("has more than 64 segments");
         }
+        let first = text.find('*').unwrap_or(text.len());
+        let begins_with = text.get(..first).unwrap_or(text);
+        let slash = if first < text.len() {
+            begins_with.strip_suffix('/').map(str::len)
+        } else {
+            None
+        };
         Ok(Self {
             text: text.to_owned(),
+            before: slash.unwrap_or(first),
+            after: text.rfind('*').map_or(text.len(), |last| last + 1),
             segments,
         })
     }
@@ -80,8 +93,17 @@ impl PathPattern {
 
     /// [`matches`](Self::matches) for a path that [`is_plain`]: whoever asks many patterns about one path reads it once.
     pub(crate) fn matches_plain(&self, path: &str) -> bool {
-        path.strip_prefix('/')
-            .is_some_and(|rest| matches(&self.segments, rest.split('/')))
+        let (Some(before), Some(after)) = (self.text.get(..self.before), self.text.get(self.after..)) else {
+            return false;
+        };
+        if self.before == self.after {
+            return self.text == path;
+        }
+        path.starts_with(before)
+            && path.ends_with(after)
+            && path
+                .strip_prefix('/')
+                .is_some_and(|rest| matches(&self.segments, rest.split('/')))
     }
 
     /// Whether every path of `other` is one of this pattern's.
