@@ -190,3 +190,74 @@ impl OpenError {
         Some(hint.to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_stay_within_what_is_listed() {
+        let name = String::new;
+        let errors = [
+            Error::Failed {
+                reason: Arc::from(""),
+            },
+            Error::Corrupt {
+                table: "",
+                reason: name(),
+            },
+            Error::Missing { what: "" },
+            Error::Conflict {
+                what: "",
+                name: name(),
+            },
+            Error::Revision {
+                what: "",
+                expected: 0,
+                found: 0,
+            },
+            Error::Fenced { what: "", given: 0 },
+            Error::ActiveRun {
+                run: RunId::from_bytes([0; 16]),
+            },
+            Error::InUse { connections: 1 },
+            Error::State { what: "", state: "" },
+            Error::TooLarge {
+                what: "",
+                bytes: 0,
+                limit: 0,
+            },
+            Error::Quota { used: 0, quota: 0 },
+            Error::StorageVersion {
+                key: name(),
+                expected: 0,
+                found: 0,
+            },
+            Error::Broken(""),
+        ];
+        let codes: Vec<_> = errors.iter().map(Error::code).collect();
+        assert_eq!(codes, Error::CODES);
+        assert!(SealError::CODES.contains(&Error::Seal(SealError::Refused).code()));
+        let file = PathBuf::new;
+        let errors = [
+            OpenError::Locked { file: file() },
+            OpenError::WrongKey { file: file() },
+            OpenError::Corrupt {
+                file: file(),
+                reason: name(),
+            },
+            OpenError::NewerFormat {
+                file: file(),
+                found: 2,
+                known: 1,
+            },
+            OpenError::Io {
+                doing: "",
+                file: file(),
+                source: std::io::Error::other(""),
+            },
+        ];
+        let codes: Vec<_> = errors.iter().map(OpenError::code).collect();
+        assert_eq!(codes, OpenError::CODES);
+    }
+}

@@ -7,15 +7,7 @@
 //! | `crash` | the power cut at every write and sync; damage at rest |
 //! | `disk` | the disk in memory that remembers what was synced |
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::allow_attributes,
-    clippy::allow_attributes_without_reason
-)]
-
+#[cfg(test)]
 mod it {
     pub(crate) mod crash;
     pub(crate) mod disk;
