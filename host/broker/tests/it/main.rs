@@ -1,0 +1,27 @@
+//! The broker against real peers on loopback: what goes on the wire byte for byte, and what hostile peers get away with.
+//!
+//! - `rig`: a scripted peer, a scripted resolver, a vault, a caller
+//! - `wire`: hygiene, and that what policy saw is what is sent
+//! - `address`: vetting, rebinding, ourselves
+//! - `secret`: origins, placeholders, redaction, captures
+//! - `redirect`: hop by hop
+//! - `peer`: slow, endless, truncated, lying
+//! - `retry`: what is sent again
+//! - `tls`: certificates and HTTP/2
+
+#[cfg(test)]
+mod address;
+#[cfg(test)]
+mod peer;
+#[cfg(test)]
+mod redirect;
+#[cfg(test)]
+mod retry;
+#[cfg(test)]
+mod rig;
+#[cfg(test)]
+mod secret;
+#[cfg(test)]
+mod tls;
+#[cfg(test)]
+mod wire;
