@@ -146,7 +146,8 @@ pub(crate) mod tests {
             ..Limits::default()
         });
         assert!(budget.take_request());
-        assert!(budget.clone().take_request());
+        let shared = budget.clone();
+        assert!(shared.take_request());
         assert!(!budget.take_request());
         assert_eq!(budget.requests_left(), 0);
     }

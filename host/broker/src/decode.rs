@@ -151,7 +151,7 @@ mod tests {
         }
         assert_eq!(decode(&wire, 7, 100), Err(DecodeError::TooLarge));
         assert!(decode(b"not gzip at all, really not", 5, 100).is_err());
-        let mut flipped = wire.clone();
+        let mut flipped = wire;
         let at = flipped.len() - 6;
         flipped[at] ^= 1;
         assert!(decode(&flipped, 5, 10_000).is_err());

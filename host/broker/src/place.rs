@@ -52,6 +52,12 @@ impl Place {
     /// Reads the target of a redirect, which may be relative to this place.
     pub(crate) fn join(&self, location: &str) -> Result<Self, PlaceError> {
         check_text(location)?;
+        let before_path = location.split(['/', '?', '#']).next().unwrap_or_default();
+        let rest = location.get(before_path.len()..).unwrap_or_default();
+        // `http:host` is a path to some parsers and a host to others (RFC 3986 §4.2 forbids it), and so is `///host`.
+        if rest.starts_with("///") || (before_path.contains(':') && !rest.starts_with("//")) {
+            return Err(PlaceError("the URL can be read in two ways"));
+        }
         Self::from_url(
             self.url
                 .join(location)

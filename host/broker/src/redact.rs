@@ -218,12 +218,7 @@ mod tests {
         check(&serde_json::to_string(SECRET).unwrap().replace('/', "\\/"));
         check(&url::form_urlencoded::byte_serialize(secret).collect::<String>());
         check(&crate::place::percent(SECRET));
-        check(
-            &crate::place::percent(SECRET)
-                .replace("%3C", "%3c")
-                .to_lowercase()
-                .replace("s3cr", "s3cr"),
-        );
+        check(&crate::place::percent(SECRET).replace("%3C", "%3c").to_lowercase());
         check(&html(SECRET));
     }
 

@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// What a peer does with one request.
 #[derive(Clone)]
-pub enum Reply {
+pub(crate) enum Reply {
     /// Answers and goes on.
     Send(Vec<u8>),
     /// Answers and closes.
@@ -33,23 +33,23 @@ pub enum Reply {
     Echo,
 }
 
-pub fn ok(body: &str) -> Reply {
+pub(crate) fn ok(body: &str) -> Reply {
     Reply::Send(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into())
 }
 
-pub fn status(status: u16, fields: &str) -> Reply {
+pub(crate) fn status(status: u16, fields: &str) -> Reply {
     Reply::Send(format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n{fields}\r\n").into())
 }
 
 /// A scripted server; the last reply repeats.
-pub struct Peer {
-    pub address: SocketAddr,
-    pub seen: Arc<Mutex<Vec<String>>>,
-    pub connections: Arc<AtomicUsize>,
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    pub(crate) seen: Arc<Mutex<Vec<String>>>,
+    pub(crate) connections: Arc<AtomicUsize>,
 }
 
 impl Peer {
-    pub async fn new(replies: Vec<Reply>) -> Self {
+    pub(crate) async fn new(replies: Vec<Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (seen, connections) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
@@ -67,11 +67,11 @@ impl Peer {
         }
     }
 
-    pub fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
     }
 
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 }
@@ -135,13 +135,13 @@ async fn read_request(socket: &mut TcpStream) -> Option<String> {
 
 /// Answers in turn; the last repeats. Counts what it was asked.
 #[derive(Default)]
-pub struct Names {
-    pub answers: Vec<Result<Vec<IpAddr>, ResolveError>>,
-    pub asked: AtomicUsize,
+pub(crate) struct Names {
+    pub(crate) answers: Vec<Result<Vec<IpAddr>, ResolveError>>,
+    pub(crate) asked: AtomicUsize,
 }
 
 impl Names {
-    pub fn new(answers: &[&[&str]]) -> Arc<Self> {
+    pub(crate) fn new(answers: &[&[&str]]) -> Arc<Self> {
         let parse = |answer: &&[&str]| Ok(answer.iter().map(|ip| ip.parse().unwrap()).collect());
         Arc::new(Self {
             answers: answers.iter().map(parse).collect(),
@@ -149,7 +149,7 @@ impl Names {
         })
     }
 
-    pub fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
 }
@@ -164,7 +164,7 @@ impl Resolve for Names {
 
 /// Credentials by name.
 #[derive(Default)]
-pub struct Keys(pub HashMap<String, Arc<Credential>>);
+pub(crate) struct Keys(pub(crate) HashMap<String, Arc<Credential>>);
 
 impl Vault for Keys {
     fn credential<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Arc<Credential>>, VaultError>> {
@@ -172,9 +172,9 @@ impl Vault for Keys {
     }
 }
 
-pub const SECRET: &str = "s3cr3t/c4n4ry+v4lue";
+pub(crate) const SECRET: &str = "s3cr3t/c4n4ry+v4lue";
 
-pub fn origin(scheme: Scheme, host: &str, port: u16) -> Origin {
+pub(crate) fn origin(scheme: Scheme, host: &str, port: u16) -> Origin {
     Origin {
         scheme,
         host: HostPattern::parse(host).unwrap(),
@@ -182,7 +182,7 @@ pub fn origin(scheme: Scheme, host: &str, port: u16) -> Origin {
     }
 }
 
-pub fn credential(name: &str, apply: Apply, origins: Vec<Origin>) -> Arc<Credential> {
+pub(crate) fn credential(name: &str, apply: Apply, origins: Vec<Origin>) -> Arc<Credential> {
     Arc::new(Credential {
         name: name.into(),
         secret: Secret::new(SECRET.into()),
@@ -191,7 +191,7 @@ pub fn credential(name: &str, apply: Apply, origins: Vec<Origin>) -> Arc<Credent
     })
 }
 
-pub fn rule(scheme: Scheme, host: &str, port: u16, path: &str) -> EgressRule {
+pub(crate) fn rule(scheme: Scheme, host: &str, port: u16, path: &str) -> EgressRule {
     EgressRule {
         scheme,
         host: HostPattern::parse(host).unwrap(),
@@ -203,7 +203,7 @@ pub fn rule(scheme: Scheme, host: &str, port: u16, path: &str) -> EgressRule {
     }
 }
 
-pub fn caller(rules: Vec<EgressRule>, limits: Limits, vault: Keys) -> Caller {
+pub(crate) fn caller(rules: Vec<EgressRule>, limits: Limits, vault: Keys) -> Caller {
     let grant = Grant {
         egress: rules,
         limits: limits.clone(),
@@ -225,14 +225,14 @@ pub fn caller(rules: Vec<EgressRule>, limits: Limits, vault: Keys) -> Caller {
     }
 }
 
-pub fn open() -> Vec<Open> {
+pub(crate) fn open() -> Vec<Open> {
     vec![Open {
         net: "127.0.0.0/8".parse().unwrap(),
         port: None,
     }]
 }
 
-pub fn to(host: &str, port: u16, address: SocketAddr) -> ConnectTo {
+pub(crate) fn to(host: &str, port: u16, address: SocketAddr) -> ConnectTo {
     ConnectTo {
         host: host.into(),
         port,
@@ -240,23 +240,23 @@ pub fn to(host: &str, port: u16, address: SocketAddr) -> ConnectTo {
     }
 }
 
-pub fn broker(config: Config, names: Arc<dyn Resolve>) -> Broker {
+pub(crate) fn broker(config: Config, names: Arc<dyn Resolve>) -> Broker {
     Broker::new(config, names, Arc::new(SystemClock)).unwrap()
 }
 
 /// `http://api.test` is the peer, everything there is granted, and the own credential is a bearer token for it.
-pub struct Rig {
-    pub peer: Peer,
-    pub broker: Broker,
-    pub caller: Caller,
+pub(crate) struct Rig {
+    pub(crate) peer: Peer,
+    pub(crate) broker: Broker,
+    pub(crate) caller: Caller,
 }
 
 impl Rig {
-    pub async fn new(replies: Vec<Reply>) -> Self {
+    pub(crate) async fn new(replies: Vec<Reply>) -> Self {
         Self::limited(replies, Limits::default()).await
     }
 
-    pub async fn limited(replies: Vec<Reply>, limits: Limits) -> Self {
+    pub(crate) async fn limited(replies: Vec<Reply>, limits: Limits) -> Self {
         let peer = Peer::new(replies).await;
         let connect = vec![
             to("api.test", 80, peer.address),
@@ -300,7 +300,7 @@ impl Rig {
     }
 
     /// Like `new`, and everything must be over within 250 ms.
-    pub async fn hurried(replies: Vec<Reply>) -> Self {
+    pub(crate) async fn hurried(replies: Vec<Reply>) -> Self {
         Self::limited(
             replies,
             Limits {
@@ -311,16 +311,16 @@ impl Rig {
         .await
     }
 
-    pub async fn send(&self, request: Request) -> Result<Response, Error> {
+    pub(crate) async fn send(&self, request: Request) -> Result<Response, Error> {
         self.broker.send(&self.caller, request).await
     }
 
-    pub async fn get(&self, path: &str) -> Result<(u16, String), Error> {
+    pub(crate) async fn get(&self, path: &str) -> Result<(u16, String), Error> {
         self.read(Request::new("GET", format!("http://api.test{path}")))
             .await
     }
 
-    pub async fn read(&self, request: Request) -> Result<(u16, String), Error> {
+    pub(crate) async fn read(&self, request: Request) -> Result<(u16, String), Error> {
         let response = self.send(request).await?;
         let status = response.status;
         Ok((
@@ -329,7 +329,7 @@ impl Rig {
         ))
     }
 
-    pub async fn code(&self, request: Request) -> String {
+    pub(crate) async fn code(&self, request: Request) -> String {
         match self.read(request).await {
             Ok((status, _)) => status.to_string(),
             Err(error) => error.code().to_owned(),
