@@ -27,7 +27,8 @@ pub(crate) fn connectors() -> Result<Vec<PathBuf>> {
         let component = release.join(format!("{}.wasm", library_name(&package)?));
         let code = fs::read(&component).with_context(|| format!("read {}", component.display()))?;
         let path = place::target().join("connectors").join(format!("{id}.wasm"));
-        let bytes = embed::embed_manifest(&code, &manifest);
+        let bytes = embed::embed_manifest(&code, &manifest)
+            .with_context(|| format!("embed the manifest in {}", component.display()))?;
         place_file(&path, &bytes)?;
         println!("   {} ({} KiB)", path.display(), bytes.len() / 1024);
         written.push(path);
