@@ -14,7 +14,9 @@ mod bench;
 mod build;
 mod demo;
 mod embed;
+mod openapi;
 mod place;
+mod stand_in;
 mod step;
 mod test;
 mod tool;
@@ -31,6 +33,7 @@ usage: cargo xtask COMMAND [FLAGS]
   build    the connectors of plugins/ into target/connectors/
   guests   the hostile guests of fixtures/guests/
   bench    measure what bench/README.md says                                      [--peers]
+  openapi  write the API's OpenAPI document again
 ";
 
 fn main() -> ExitCode {
@@ -77,6 +80,10 @@ fn dispatch(command: &str, mut flags: Flags) -> Result<()> {
             let peers = flags.take("--peers");
             flags.end()?;
             bench::run(peers)
+        }
+        "openapi" => {
+            flags.end()?;
+            openapi::write()
         }
         other => bail!("there is no command `{other}`\n\n{HELP}"),
     }

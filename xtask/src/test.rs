@@ -7,11 +7,11 @@ use anyhow::Result;
 
 use crate::place::{self, shown};
 use crate::step::{self, Steps};
-use crate::{build, tool};
+use crate::{build, openapi, tool};
 
 /// `fast` leaves out what needs a tool of its own (deny) and the documentation.
 pub(crate) fn run(fast: bool) -> Result<()> {
-    let mut steps = Steps::new(if fast { 7 } else { 9 });
+    let mut steps = Steps::new(if fast { 8 } else { 10 });
     let outside = outside()?;
 
     steps.run("formatting", || {
@@ -27,6 +27,8 @@ pub(crate) fn run(fast: bool) -> Result<()> {
                 "--locked",
                 "check",
                 "--hide-inclusion-graph",
+                "--allow",
+                "unused-wrapper",
                 "bans",
                 "licenses",
                 "sources",
@@ -81,6 +83,7 @@ pub(crate) fn run(fast: bool) -> Result<()> {
         step::run(step::cargo().args(["build", "--quiet", "--locked", "--workspace", "--bins"]))?;
         step::run(step::cargo().args(["test", "--quiet", "--locked", "--workspace", "--doc"]))
     })?;
+    steps.run("generated files", openapi::check)?;
     steps.summary();
     workspace_tests()
 }
