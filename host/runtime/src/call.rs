@@ -20,16 +20,10 @@ use crate::load::{Connector, Loaded};
 use crate::outcome::{CallError, Outcome};
 use crate::runtime::Runtime;
 use crate::snapshot::Snapshot;
-use crate::state::{Given, State};
+use crate::state::{Given, HANDLES, State};
 use crate::stop::Stop;
 use crate::trap;
 use crate::values::ConnectionView;
-
-/// Handles of component resources that a guest may hold at once, its own included.
-const HANDLES: usize = 10_000;
-
-/// What of a call's data may cross into the host at a time beside one request's body, in bytes.
-const CROSSING_BYTES: u64 = 16 << 20;
 
 /// What a call is made with.
 #[derive(Clone)]
@@ -79,7 +73,6 @@ impl Runtime {
         limits.memory_bytes = limits.memory_bytes.min(self.0.config.max_memory_bytes);
         let time = limits.call_time;
         let deadline = Instant::now() + time;
-        let crossing = limits.request_bytes.max(CROSSING_BYTES).saturating_add(1 << 20);
         let state = State::new(Given {
             broker: self.0.broker.clone(),
             caller: Arc::new(caller),
@@ -89,7 +82,7 @@ impl Runtime {
         let mut store = Store::new(connector.0.pre.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_max_component_handles(HANDLES);
-        store.set_hostcall_fuel(usize::try_from(crossing).unwrap_or(usize::MAX));
+        store.set_hostcall_fuel(usize::try_from(store.data().crossing_bytes()).unwrap_or(usize::MAX));
         store.set_epoch_deadline(1);
         let cancelled = cancel.clone();
         store.epoch_deadline_callback(move |store| {

@@ -153,22 +153,45 @@ impl Runtime {
     /// Machine code for `bytes`. What is cached was inspected before it was compiled.
     async fn artifact(&self, bytes: &[u8], source: &[u8; 32]) -> Result<Vec<u8>, LoadError> {
         let inner = &self.0;
-        let limit = inner.config.compile.artifact_bytes;
-        let cached = || inner.cache.as_ref().and_then(|cache| cache.get(source, limit));
-        if let Some(artifact) = cached() {
+        if let Some(artifact) = self.cached(source).await {
             return Ok(artifact);
         }
         self.inspect(bytes)?.check()?;
         // The semaphore is never closed; if it were, compiling without a turn is the lesser evil.
         let _turn = inner.compiling.acquire().await.ok();
         // Somebody may have compiled the same while we waited.
-        if let Some(artifact) = cached() {
+        if let Some(artifact) = self.cached(source).await {
             return Ok(artifact);
         }
         let artifact = compile::compile(&inner.config.compiler, &inner.config.compile, bytes).await?;
-        if let Some(cache) = &inner.cache {
-            cache.put(source, &artifact);
-        }
-        Ok(artifact)
+        self.keep(source, artifact).await
+    }
+
+    /// Reads the cache, off the threads that calls run on.
+    async fn cached(&self, source: &[u8; 32]) -> Option<Vec<u8>> {
+        self.0.cache.as_ref()?;
+        let (inner, source) = (Arc::clone(&self.0), *source);
+        let read = move || {
+            inner
+                .cache
+                .as_ref()?
+                .get(&source, inner.config.compile.artifact_bytes)
+        };
+        tokio::task::spawn_blocking(read).await.ok().flatten()
+    }
+
+    /// Writes the cache, off the threads that calls run on, and gives the machine code back.
+    async fn keep(&self, source: &[u8; 32], artifact: Vec<u8>) -> Result<Vec<u8>, LoadError> {
+        let (inner, source) = (Arc::clone(&self.0), *source);
+        let write = move || {
+            if let Some(cache) = &inner.cache {
+                cache.put(&source, &artifact);
+            }
+            artifact
+        };
+        let kept = tokio::task::spawn_blocking(write).await;
+        kept.map_err(|error| LoadError::CompileFailed {
+            reason: error.to_string(),
+        })
     }
 }

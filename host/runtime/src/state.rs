@@ -25,6 +25,12 @@ const RESOURCES: usize = 1_024;
 /// Memory of one `wasi:http` fields resource in bytes; together with [`RESOURCES`] it bounds what a guest can pile up.
 const FIELD_BYTES: usize = 16 << 10;
 
+/// Handles of component resources that a guest may hold at once, its own included.
+pub(crate) const HANDLES: usize = 10_000;
+
+/// What a guest may hand over at once beside one request's body, in bytes: a page, a message, a list of requests.
+const CROSSING_BYTES: u64 = 16 << 20;
+
 /// The data of a call's store.
 pub(crate) struct State {
     pub(crate) limiter: Limiter,
@@ -87,6 +93,14 @@ impl State {
             limits,
             sockets_refused: 0,
         }
+    }
+
+    /// What may cross into the host at once, in bytes.
+    pub(crate) fn crossing_bytes(&self) -> u64 {
+        self.limits
+            .request_bytes
+            .max(CROSSING_BYTES)
+            .saturating_add(1 << 20)
     }
 
     /// Takes the call apart. What it wanted done is kept only where `succeeded`; what it did is kept always.
