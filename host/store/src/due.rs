@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use sluice_model::Timestamp;
-use sluice_model::id::{Id, OrgId};
+use sluice_model::id::{Id, Kind, OrgId};
 
 use crate::key::{Key, Parts, Span};
 use crate::table::{Rows, Table, Writer};
@@ -69,6 +69,40 @@ pub(crate) fn remove<K>(
     rows.delete(work.table(), &Key::org(org).number(at.as_millis()).id(id))
 }
 
+/// A thing that is due.
+pub(crate) struct Due<K> {
+    pub(crate) org: OrgId,
+    pub(crate) at: Timestamp,
+    pub(crate) id: Id<K>,
+}
+
+/// Reads the rows of what is due, before anything is written: a lease of many must not fail half-way for one. Where the
+/// row is gone (its organization is being deleted) or damaged, the entry goes, so that it is not met again and again.
+pub(crate) fn load<K: Kind, R>(
+    rows: &mut Writer<'_>,
+    work: Work,
+    taken: Vec<Due<K>>,
+    mut read: impl FnMut(&mut Writer<'_>, OrgId, Id<K>) -> Result<Option<R>, Error>,
+) -> Result<Vec<(OrgId, R)>, Error> {
+    let mut found = Vec::with_capacity(taken.len());
+    let mut orphans = Vec::new();
+    for due in taken {
+        match read(rows, due.org, due.id) {
+            Ok(Some(row)) => found.push((due.org, row)),
+            Ok(None) => orphans.push(due),
+            Err(error @ Error::Corrupt { .. }) => {
+                tracing::error!(%error, id = %due.id, "due work is damaged and is set aside");
+                orphans.push(due);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    for due in orphans {
+        remove(rows, work, due.org, Some(due.at), due.id)?;
+    }
+    Ok(found)
+}
+
 /// Up to `limit` things that are due: one of each organization, beginning behind the one whose turn it was, then the
 /// second of each, and so on.
 pub(crate) fn take<K>(
@@ -77,7 +111,7 @@ pub(crate) fn take<K>(
     turn: OrgId,
     now: Timestamp,
     limit: usize,
-) -> Result<Vec<(OrgId, Id<K>)>, Error> {
+) -> Result<Vec<Due<K>>, Error> {
     let limit = limit.clamp(1, MAX_LIMIT);
     let mut orgs = Vec::new();
     each_org(rows, work, OrgId::from_bytes([0; 16]), |_, org, time| {
@@ -97,7 +131,8 @@ pub(crate) fn take<K>(
         // More than its share is taken where the others have less.
         let most = if each == limit { limit } else { limit.min(each * 4) };
         let ids = rows.collect(work.table(), &span, false, most, |key, _| {
-            Ok(Parts::new(key.get(24..).unwrap_or_default()).id::<K>())
+            let mut parts = Parts::new(key.get(16..).unwrap_or_default());
+            Ok(parts.number().zip(parts.id::<K>()))
         })?;
         queues.push((org, ids.into_iter()));
     }
@@ -106,7 +141,11 @@ pub(crate) fn take<K>(
         let before = taken.len();
         for (org, queue) in &mut queues {
             if taken.len() < limit {
-                taken.extend(queue.next().map(|id| (*org, id)));
+                taken.extend(queue.next().map(|(at, id)| Due {
+                    org: *org,
+                    at: Timestamp::from_millis(at),
+                    id,
+                }));
             }
         }
         if taken.len() == before {

@@ -203,15 +203,20 @@ impl Store {
             .write(256, move |rows| {
                 let mut leased = Vec::new();
                 let mut bytes = 0;
-                for (org, id) in due::take::<kind::Receipt>(rows, Work::Receipts, turn, now, limit)? {
-                    let mut receipt = load(rows, org, id)?;
+                let due = due::take::<kind::Receipt>(rows, Work::Receipts, turn, now, limit)?;
+                // Receipts over the byte limit are read (without their bodies) and stay due.
+                let receipts = due::load(rows, Work::Receipts, due, |rows, org, id| {
+                    let receipt: Option<Receipt> = rows.get_json(Table::Receipts, &Key::org(org).id(id))?;
+                    let Some(receipt) = receipt else { return Ok(None) };
                     bytes += receipt.body_bytes;
-                    if bytes > MAX_LEASED_BYTES && !leased.is_empty() {
-                        break;
+                    if bytes > MAX_LEASED_BYTES && bytes > receipt.body_bytes {
+                        return Ok(Some((receipt, None)));
                     }
-                    let request = request(rows, org, id)?.ok_or(Error::Missing {
-                        what: "the webhook's request",
-                    })?;
+                    Ok(request(rows, org, id)?.map(|request| (receipt, Some(request))))
+                })?;
+                for (org, (mut receipt, request)) in receipts {
+                    let Some(request) = request else { continue };
+                    let id = receipt.id;
                     due::remove(rows, Work::Receipts, org, receipt.due, id)?;
                     receipt.fencing += 1;
                     receipt.due = Some(until);

@@ -201,8 +201,12 @@ impl Store {
         let leases = self
             .write(256, move |rows| {
                 let mut leases = Vec::new();
-                for (org, id) in due::take::<kind::Run>(rows, Work::Runs, turn, now, limit)? {
-                    let mut run = load(rows, org, id)?;
+                let due = due::take::<kind::Run>(rows, Work::Runs, turn, now, limit)?;
+                let runs = due::load(rows, Work::Runs, due, |rows, org, id| {
+                    rows.get_json::<Run>(Table::Runs, &Key::org(org).id(id))
+                })?;
+                for (org, mut run) in runs {
+                    let id = run.id;
                     due::remove(rows, Work::Runs, org, run.due, id)?;
                     run.fencing += 1;
                     run.state = RunState::Running;
@@ -258,7 +262,11 @@ impl Store {
         let trace = TraceRows::encode(&exchanges, &logs)?;
         self.write(64 + trace.bytes(), move |rows| {
             let mut run = leased(rows, org, run, fencing)?;
-            let traced = Traced { exchanges: run.traced, logs: run.logged, dropped: run.dropped };
+            let traced = Traced {
+                exchanges: run.traced,
+                logs: run.logged,
+                dropped: run.dropped,
+            };
             let traced = trace.append(rows, org, TraceOwner::Run(run.id), traced)?;
             (run.traced, run.logged, run.dropped) = (traced.exchanges, traced.logs, traced.dropped);
             save(rows, org, &run)

@@ -854,3 +854,34 @@ async fn due_work_wakes_workers() {
     r.store.accept_receipt(r.org, r.receipt(1, "k")).await.unwrap();
     woken.await;
 }
+
+#[tokio::test]
+async fn a_deleted_organizations_due_work_harms_nobody() {
+    let r = room().await;
+    let org = r.store.ensure_org("other", NOW).await.unwrap();
+    let other = furnish(r.store.clone(), org, 2).await;
+    for n in 0..1500 {
+        other
+            .store
+            .accept_receipt(other.org, other.receipt(n, &n.to_string()))
+            .await
+            .unwrap();
+    }
+    r.store.accept_receipt(r.org, r.receipt(1, "k")).await.unwrap();
+    // Workers go on while rows go in steps.
+    let store = r.store.clone();
+    let deleted = tokio::spawn(async move { store.delete_org(org).await });
+    let mut leased = Vec::new();
+    while !deleted.is_finished() {
+        tokio::task::yield_now().await;
+        let some = r.store.lease_due_receipts("w", NOW, LEASE, 3).await.unwrap();
+        leased.extend(some.into_iter().filter(|leased| leased.org == r.org));
+    }
+    deleted.await.unwrap().unwrap();
+    leased.extend(r.store.lease_due_receipts("w", NOW, LEASE, 100).await.unwrap());
+    assert_eq!(leased.iter().filter(|leased| leased.org == r.org).count(), 1);
+    assert_eq!(
+        r.store.next_due(sluice_store::due::Work::Receipts).await.unwrap(),
+        Some(NOW.after(LEASE))
+    );
+}
