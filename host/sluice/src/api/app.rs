@@ -1,0 +1,89 @@
+//! What every request's work can reach.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use sluice_model::id::{KeyId, OrgId};
+use sluice_service::Service;
+use tokio::sync::Semaphore;
+
+use crate::listen::Counters;
+
+/// Shared by all requests; a clone is a reference.
+#[derive(Debug, Clone)]
+pub struct App(Arc<Shared>);
+
+/// What the composition root hands over.
+#[derive(Debug)]
+pub struct Parts {
+    pub service: Service,
+    pub listener: Counters,
+    /// Hosts under which this server may be addressed; none: it is public and any may be.
+    pub hosts: Option<Vec<String>>,
+    /// The public address without a slash at its end, for the addresses of hooks.
+    pub public_url: Option<String>,
+    pub body_timeout: Duration,
+    pub body_memory_bytes: u64,
+    pub component_bytes: u64,
+    pub hook_body_bytes: u64,
+}
+
+/// See [`Parts`].
+#[derive(Debug)]
+pub struct Shared {
+    pub service: Service,
+    pub listener: Counters,
+    pub(super) hosts: Option<Vec<String>>,
+    pub(super) public_url: Option<String>,
+    pub(super) body_timeout: Duration,
+    pub(super) body_memory: Arc<Semaphore>,
+    pub(super) component_bytes: u64,
+    pub(super) hook_body_bytes: u64,
+    pub(super) requests: Requests,
+}
+
+/// Answers by their class, and panics that were caught.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    pub(super) ok: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) failed: AtomicU64,
+    pub(super) panicked: AtomicU64,
+}
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    pub(super) org: OrgId,
+    pub(super) key: KeyId,
+}
+
+impl App {
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let blocks =
+            usize::try_from(parts.body_memory_bytes / BODY_BLOCK_BYTES).unwrap_or(Semaphore::MAX_PERMITS);
+        Self(Arc::new(Shared {
+            service: parts.service,
+            listener: parts.listener,
+            hosts: parts.hosts,
+            public_url: parts.public_url,
+            body_timeout: parts.body_timeout,
+            body_memory: Arc::new(Semaphore::new(blocks.clamp(1, Semaphore::MAX_PERMITS))),
+            component_bytes: parts.component_bytes,
+            hook_body_bytes: parts.hook_body_bytes,
+            requests: Requests::default(),
+        }))
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Shared;
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// Memory for bodies is given out in blocks of this many bytes.
+pub(super) const BODY_BLOCK_BYTES: u64 = 16 * 1024;

@@ -1,0 +1,150 @@
+//! Bodies, queries and ids of requests, each bounded and each refused with its own code.
+
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::response::{IntoResponse, Response};
+use bytes::{Bytes, BytesMut};
+use http::request::Parts;
+use http::{HeaderValue, header};
+use http_body_util::BodyExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+use super::app::{App, BODY_BLOCK_BYTES};
+use super::problem::Problem;
+
+/// A body in memory, and its share of the memory that all bodies may use.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) bytes: Bytes,
+    _memory: Vec<OwnedSemaphorePermit>,
+}
+
+/// Reads a body of at most `cap` bytes within the server's time.
+pub(super) async fn read(app: &App, body: Body, cap: u64) -> Result<Held, Problem> {
+    let too_large = || {
+        Problem::new(
+            "request.too_large",
+            format!("the body is larger than {cap} bytes"),
+        )
+    };
+    let announced = http_body::Body::size_hint(&body);
+    if announced.lower() > cap {
+        return Err(too_large());
+    }
+    let deadline = Instant::now() + app.body_timeout;
+    let cap = usize::try_from(cap).unwrap_or(usize::MAX);
+    let mut body = std::pin::pin!(body);
+    let mut bytes = BytesMut::new();
+    let (mut memory, mut paid) = (Vec::new(), 0);
+    loop {
+        let frame = tokio::time::timeout_at(deadline, body.frame());
+        let Some(frame) = frame
+            .await
+            .map_err(|_| Problem::new("request.slow", "the body did not come in time"))?
+        else {
+            return Ok(Held {
+                bytes: bytes.freeze(),
+                _memory: memory,
+            });
+        };
+        let frame =
+            frame.map_err(|error| Problem::new("request.body", format!("the body ended early: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > cap {
+            return Err(too_large());
+        }
+        while paid < bytes.len() + data.len() {
+            let block = app.body_memory.clone().try_acquire_owned();
+            memory.push(
+                block.map_err(|_| Problem::new("server.busy", "too many large requests are under way"))?,
+            );
+            paid += usize::try_from(BODY_BLOCK_BYTES).unwrap_or(usize::MAX);
+        }
+        bytes.extend_from_slice(&data);
+    }
+}
+
+/// A JSON body of up to [`JSON_BYTES`].
+#[derive(Debug)]
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let kind = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok());
+        // A form or plain text is what a foreign page could send without being asked first.
+        if kind.is_none_or(|kind| {
+            !kind
+                .split(';')
+                .any(|part| part.trim().eq_ignore_ascii_case("application/json"))
+        }) {
+            return Err(Problem::new(
+                "request.content_type",
+                "the body's content-type is not application/json",
+            ));
+        }
+        let body = read(app, request.into_body(), JSON_BYTES).await?;
+        let text: &[u8] = if body.bytes.is_empty() { b"{}" } else { &body.bytes };
+        serde_json::from_slice(text)
+            .map(Self)
+            .map_err(|error| Problem::new("request.body", error))
+    }
+}
+
+/// A query without unknown parameters.
+#[derive(Debug)]
+pub(super) struct Asked<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Query::try_from_uri(&parts.uri)
+            .map(|Query(asked)| Self(asked))
+            .map_err(|error| Problem::new("request.query", error.body_text()))
+    }
+}
+
+/// The parameters of the path.
+#[derive(Debug)]
+pub(super) struct At<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for At<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Path::from_request_parts(parts, state)
+            .await
+            .map(|Path(at)| Self(at))
+            .map_err(|error| Problem::new("request.path", error.body_text()))
+    }
+}
+
+/// Parses an id of a path or query. One that is malformed cannot exist, so the answer is the same.
+pub(super) fn id<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Problem> {
+    text.parse()
+        .map_err(|error| Problem::new("request.no_such_id", error))
+}
+
+/// An answer as JSON.
+pub(super) fn json(value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(text) => {
+            let kind = HeaderValue::from_static("application/json");
+            ([(header::CONTENT_TYPE, kind)], text).into_response()
+        }
+        Err(error) => {
+            Problem::new("internal", format!("an answer cannot be written: {error}")).into_response()
+        }
+    }
+}
+
+/// No JSON request of the API is longer; components and webhooks have caps of their own.
+const JSON_BYTES: u64 = 1 << 20;

@@ -1,0 +1,284 @@
+//! Connections: create, test, pause, and their secrets, which only ever go in.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sluice_model::connection::ConnectionState;
+use sluice_model::run::Mode;
+use sluice_service::connection::{self, Connection, New, TestReport};
+use sluice_service::sync;
+use utoipa::ToSchema;
+
+use super::app::{App, Caller};
+use super::body::{Asked, At, Json, json};
+use super::page::{List, Paging, listed, page};
+use super::problem::Problem;
+use super::runs::{self, ExchangeView};
+use super::text::SecretText;
+
+/// One account at one vendor.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Connection)]
+pub(super) struct ConnectionView {
+    id: String,
+    name: String,
+    connector: String,
+    install: String,
+    #[schema(value_type = String)]
+    state: ConnectionState,
+    config: Value,
+    /// The auth scheme that it uses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<AccountView>,
+    /// Why it is in its state, where that is not a good one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Reason>,
+    #[schema(format = "date-time")]
+    created: String,
+    #[schema(format = "date-time")]
+    updated: String,
+    revision: u64,
+}
+
+/// Whose account it is, as the vendor says.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Account)]
+pub(super) struct AccountView {
+    id: String,
+    name: String,
+    scopes: Vec<String>,
+}
+
+/// A stable code and a sentence.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Reason)]
+pub(super) struct Reason {
+    code: String,
+    message: String,
+}
+
+impl From<sluice_service::problem::Problem> for Reason {
+    fn from(problem: sluice_service::problem::Problem) -> Self {
+        Self {
+            code: problem.code,
+            message: problem.message,
+        }
+    }
+}
+
+pub(super) fn view(connection: Connection) -> ConnectionView {
+    ConnectionView {
+        id: connection.id.to_string(),
+        name: connection.name,
+        connector: connection.connector,
+        install: connection.install.to_string(),
+        state: connection.state,
+        config: connection.config,
+        auth: connection.auth,
+        account: connection.account.map(account),
+        error: connection.error.map(Reason::from),
+        created: connection.created.to_string(),
+        updated: connection.updated.to_string(),
+        revision: connection.revision,
+    }
+}
+
+fn account(account: connection::Account) -> AccountView {
+    AccountView {
+        id: account.id,
+        name: account.name,
+        scopes: account.scopes,
+    }
+}
+
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Asked(asked): Asked<Paging>,
+) -> Result<Response, Problem> {
+    let page = page("connections", asked.limit, asked.after.as_deref())?;
+    let found = connection::list(&app.service, caller.org, &page).await?;
+    Ok(json(&listed("connections", found, view)))
+}
+
+/// A connection to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewConnection)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Creation {
+    name: String,
+    /// A connector's id or an install's.
+    connector: String,
+    #[serde(default = "empty")]
+    config: Value,
+    /// Without it: the first scheme of the manifest.
+    auth: Option<String>,
+    /// Never answered again.
+    #[schema(value_type = Option<String>, write_only)]
+    secret: Option<SecretText>,
+}
+
+fn empty() -> Value {
+    Value::Object(serde_json::Map::new())
+}
+
+pub(super) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Json(new): Json<Creation>,
+) -> Result<Response, Problem> {
+    let new = New {
+        name: new.name,
+        connector: new.connector,
+        config: new.config,
+        auth: new.auth,
+        secret: new.secret.map(|secret| secret.0),
+    };
+    let created = connection::create(&app.service, caller.org, new).await?;
+    Ok((StatusCode::CREATED, json(&view(created))).into_response())
+}
+
+pub(super) async fn get(
+    State(app): State<App>,
+    caller: Caller,
+    At(id): At<String>,
+) -> Result<Response, Problem> {
+    Ok(json(&view(connection::get(&app.service, caller.org, &id).await?)))
+}
+
+pub(super) async fn remove(
+    State(app): State<App>,
+    caller: Caller,
+    At(id): At<String>,
+) -> Result<Response, Problem> {
+    let found = connection::get(&app.service, caller.org, &id).await?;
+    connection::remove(&app.service, caller.org, found.id).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+pub(super) async fn pause(
+    State(app): State<App>,
+    caller: Caller,
+    At(id): At<String>,
+) -> Result<Response, Problem> {
+    let found = connection::get(&app.service, caller.org, &id).await?;
+    Ok(json(&view(
+        connection::pause(&app.service, caller.org, found.id).await?,
+    )))
+}
+
+pub(super) async fn resume(
+    State(app): State<App>,
+    caller: Caller,
+    At(id): At<String>,
+) -> Result<Response, Problem> {
+    let found = connection::get(&app.service, caller.org, &id).await?;
+    Ok(json(&view(
+        connection::resume(&app.service, caller.org, found.id).await?,
+    )))
+}
+
+/// A new secret.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewSecret)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SecretChange {
+    /// Without it: the scheme that the connection uses.
+    auth: Option<String>,
+    #[schema(value_type = String, write_only)]
+    secret: SecretText,
+}
+
+pub(super) async fn set_secret(
+    State(app): State<App>,
+    caller: Caller,
+    At(id): At<String>,
+    Json(change): Json<SecretChange>,
+) -> Result<Response, Problem> {
+    let found = connection::get(&app.service, caller.org, &id).await?;
+    connection::set_secret(&app.service, caller.org, found.id, change.auth, change.secret.0).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// What a test found.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TestReport)]
+pub(super) struct TestView {
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<AccountView>,
+    /// In the order in which they were taken; the first that failed is the last.
+    steps: Vec<StepView>,
+    /// What was asked of the vendor.
+    exchanges: Vec<ExchangeView>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TestStep)]
+pub(super) struct StepView {
+    name: String,
+    ok: bool,
+    took_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Reason>,
+}
+
+pub(super) async fn test(
+    State(app): State<App>,
+    caller: Caller,
+    At(id): At<String>,
+) -> Result<Response, Problem> {
+    let found = connection::get(&app.service, caller.org, &id).await?;
+    let TestReport {
+        ok,
+        account: who,
+        steps,
+        exchanges,
+    } = connection::test(&app.service, caller.org, found.id).await?;
+    let steps = steps.into_iter().map(|step| StepView {
+        name: step.name.to_owned(),
+        ok: step.ok,
+        took_ms: u64::try_from(step.took.as_millis()).unwrap_or(u64::MAX),
+        error: step.problem.map(Reason::from),
+    });
+    Ok(json(&TestView {
+        ok,
+        account: who.map(account),
+        steps: steps.collect(),
+        exchanges: exchanges.into_iter().map(runs::exchange).collect(),
+    }))
+}
+
+/// What to sync.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = SyncRequest)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SyncRequest {
+    /// None: every stream that can be read in this mode.
+    #[serde(default)]
+    streams: Vec<String>,
+    /// `incremental` or `full`.
+    #[serde(default = "incremental")]
+    #[schema(value_type = String)]
+    mode: Mode,
+}
+
+fn incremental() -> Mode {
+    Mode::Incremental
+}
+
+pub(super) async fn sync(
+    State(app): State<App>,
+    caller: Caller,
+    At(id): At<String>,
+    Json(wanted): Json<SyncRequest>,
+) -> Result<Response, Problem> {
+    let found = connection::get(&app.service, caller.org, &id).await?;
+    let runs = sync::start(&app.service, caller.org, found.id, &wanted.streams, wanted.mode).await?;
+    let items = runs.into_iter().map(runs::view).collect();
+    Ok((StatusCode::ACCEPTED, json(&List { items, next: None })).into_response())
+}

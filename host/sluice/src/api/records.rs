@@ -1,0 +1,237 @@
+//! Reading the data back: records as they are, the change feed, and what was set aside.
+
+use axum::extract::State;
+use axum::response::Response;
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+use sluice_service::record::{self, Op, Quarantined, Record, StreamCount};
+use sluice_service::{connection, page::Listed};
+use utoipa::ToSchema;
+
+use super::app::{App, Caller};
+use super::body::{Asked, At, json};
+use super::page::{List, limit, listed, page};
+use super::problem::Problem;
+use super::text::Raw;
+
+/// A record as it is now.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Record)]
+pub(super) struct RecordView {
+    id: String,
+    /// When the vendor says it was changed last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    modified: Option<String>,
+    /// When it was written here.
+    #[schema(format = "date-time")]
+    at: String,
+    /// Its number in the connection's change feed.
+    seq: u64,
+    /// To the byte as it came: numbers keep every digit.
+    #[schema(value_type = Object)]
+    data: Raw,
+}
+
+/// A row of the change feed: the latest of its record.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Change)]
+pub(super) struct ChangeView {
+    seq: u64,
+    stream: String,
+    id: String,
+    /// `added`, `updated` or `deleted`.
+    op: &'static str,
+    #[schema(format = "date-time")]
+    at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    data: Option<Raw>,
+}
+
+/// A part of the change feed.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Changes)]
+pub(super) struct ChangesView {
+    items: Vec<ChangeView>,
+    /// Ask with it as `after` for what follows.
+    next: u64,
+    /// Whether there was nothing more at the time.
+    end: bool,
+}
+
+/// A record that was refused, and why.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Quarantined)]
+pub(super) struct QuarantinedView {
+    id: String,
+    code: String,
+    reason: String,
+    /// RFC 6901, where in the record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<String>,
+    /// As text: it may not even be JSON.
+    data: String,
+}
+
+/// What a stream holds.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StreamCount)]
+pub(super) struct CountView {
+    stream: String,
+    records: u64,
+    quarantined: u64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Wanted {
+    stream: Option<String>,
+    /// A number of the change feed, or with `latest` a page token.
+    after: Option<String>,
+    limit: Option<u32>,
+    latest: bool,
+}
+
+/// The change feed, or with `latest` the records as they are now.
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    At(which): At<String>,
+    Asked(asked): Asked<Wanted>,
+) -> Result<Response, Problem> {
+    let found = connection::get(&app.service, caller.org, &which).await?;
+    if asked.latest {
+        let stream = asked
+            .stream
+            .ok_or_else(|| Problem::new("request.query", "`latest` needs a `stream`"))?;
+        let name = format!("records\0{}\0{stream}", found.id);
+        let page = page(&name, asked.limit, asked.after.as_deref())?;
+        let records = record::list(&app.service, caller.org, found.id, &stream, &page).await?;
+        return Ok(json(&listed(&name, records, view)));
+    }
+    let after = number("after", asked.after.as_deref())?;
+    let limit = limit(asked.limit)?;
+    let rows = record::changes(
+        &app.service,
+        caller.org,
+        found.id,
+        asked.stream.as_deref(),
+        after,
+        limit,
+    )
+    .await?;
+    // Rows may be cut by their size too, so a short answer is not the end: only an empty one is.
+    let (end, next) = (rows.is_empty(), rows.last().map_or(after, |row| row.seq));
+    let items = rows.into_iter().map(|row| ChangeView {
+        seq: row.seq,
+        stream: row.stream,
+        id: row.id,
+        op: match row.op {
+            Op::Added => "added",
+            Op::Updated => "updated",
+            Op::Deleted => "deleted",
+        },
+        at: row.at.to_string(),
+        data: row.data.map(Raw::new),
+    });
+    Ok(json(&ChangesView {
+        items: items.collect(),
+        next,
+        end,
+    }))
+}
+
+pub(super) async fn get(
+    State(app): State<App>,
+    caller: Caller,
+    At((which, stream, id)): At<(String, String, String)>,
+) -> Result<Response, Problem> {
+    let found = connection::get(&app.service, caller.org, &which).await?;
+    let record = record::get(&app.service, caller.org, found.id, &stream, &id).await?;
+    let record =
+        record.ok_or_else(|| Problem::new("record.not_found", format!("`{stream}` has no record `{id}`")))?;
+    Ok(json(&view(record)))
+}
+
+/// How much each stream holds.
+pub(super) async fn counts(
+    State(app): State<App>,
+    caller: Caller,
+    At(which): At<String>,
+) -> Result<Response, Problem> {
+    let found = connection::get(&app.service, caller.org, &which).await?;
+    let counts = record::counts(&app.service, caller.org, found.id).await?;
+    let view = |count: StreamCount| CountView {
+        stream: count.stream,
+        records: count.records,
+        quarantined: count.quarantined,
+    };
+    Ok(json(&List {
+        items: counts.into_iter().map(view).collect(),
+        next: None,
+    }))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OfStream {
+    stream: String,
+    after: Option<String>,
+    limit: Option<u32>,
+}
+
+/// What was set aside of a stream.
+pub(super) async fn quarantine(
+    State(app): State<App>,
+    caller: Caller,
+    At(which): At<String>,
+    Asked(asked): Asked<OfStream>,
+) -> Result<Response, Problem> {
+    let found = connection::get(&app.service, caller.org, &which).await?;
+    let name = format!("quarantine\0{}\0{}", found.id, asked.stream);
+    let page = page(&name, asked.limit, asked.after.as_deref())?;
+    let place = page
+        .after
+        .as_deref()
+        .map(|hex| HEXLOWER.decode(hex.as_bytes()))
+        .transpose();
+    let after = place.map_err(|error| Problem::new("request.page_token", error))?;
+    let wanted = sluice_store::Page {
+        after,
+        limit: page.bounded(),
+    };
+    let part = app
+        .service
+        .store()
+        .list_quarantined(caller.org, found.id, &asked.stream, wanted)
+        .await?;
+    let listing = Listed {
+        items: part.items,
+        next: part.next.map(|place| HEXLOWER.encode(&place)),
+    };
+    Ok(json(&listed(&name, listing, |row: Quarantined| {
+        QuarantinedView {
+            id: row.id,
+            code: row.reason_code,
+            reason: row.reason,
+            pointer: row.pointer,
+            data: row.data,
+        }
+    })))
+}
+
+fn view(record: Record) -> RecordView {
+    RecordView {
+        id: record.id,
+        modified: record.modified.map(|at| at.to_string()),
+        at: record.at.to_string(),
+        seq: record.seq,
+        data: Raw::new(record.data),
+    }
+}
+
+/// A place in a feed.
+pub(super) fn number(name: &str, text: Option<&str>) -> Result<u64, Problem> {
+    text.map_or(Ok(0), str::parse)
+        .map_err(|_| Problem::new("request.query", format!("`{name}` is not a number of the feed")))
+}

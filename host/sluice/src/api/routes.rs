@@ -1,0 +1,511 @@
+//! The table of routes: what there is, who may, and what it is called. The router, the check of keys and the OpenAPI
+//! document are all made of it, so none of them can know a route that another does not.
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, any, delete, get, post, put};
+
+use super::app::App;
+use super::problem::Problem;
+use super::{actions, connections, connectors, document, events, front, guard, health, hooks, inbound};
+use super::{installs, keys, metrics, receipts, records, runs};
+
+/// Who may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody. Only health, and the addresses that check a signature themselves.
+    Public,
+    /// Who has an API key.
+    Key,
+}
+
+/// One route.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// In capitals; `*` takes all.
+    pub method: &'static str,
+    pub path: &'static str,
+    pub access: Access,
+    pub operation: Operation,
+    pub summary: &'static str,
+    /// Parameters of the query: name and what it means.
+    pub query: &'static [(&'static str, &'static str)],
+    /// Schema of the request's body; `binary` for bytes.
+    pub takes: Option<&'static str>,
+    /// Status and schema of the answer; `[X]` for a page of X, `text` for text.
+    pub gives: (u16, Option<&'static str>),
+}
+
+/// What a route does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    HealthLive,
+    HealthReady,
+    Metrics,
+    ReceiveWebhook,
+    OpenApi,
+    ListConnectors,
+    GetConnector,
+    InspectConnector,
+    ListInstalls,
+    CreateInstall,
+    GetInstall,
+    RemoveInstall,
+    ListConnections,
+    CreateConnection,
+    GetConnection,
+    RemoveConnection,
+    TestConnection,
+    PauseConnection,
+    ResumeConnection,
+    SetConnectionSecret,
+    SyncConnection,
+    ListRecords,
+    GetRecord,
+    CountRecords,
+    ListQuarantined,
+    RunAction,
+    ListRuns,
+    GetRun,
+    CancelRun,
+    GetRunTrace,
+    GetRunLogs,
+    ListHooks,
+    CreateHook,
+    GetHook,
+    RemoveHook,
+    ListReceipts,
+    SignForHook,
+    GetReceipt,
+    ReplayReceipt,
+    ListEvents,
+    GetEvent,
+    ListKeys,
+    CreateKey,
+    RevokeKey,
+}
+
+const LIMIT: (&str, &str) = ("limit", "1 to 1000; 100 without it");
+const AFTER: (&str, &str) = ("after", "`next` of the page before");
+const PLACE: (&str, &str) = ("after", "the number after which to read; 0 without it");
+const PAGED: &[(&str, &str)] = &[LIMIT, AFTER];
+
+const fn route(
+    method: &'static str,
+    path: &'static str,
+    operation: Operation,
+    summary: &'static str,
+) -> Route {
+    Route {
+        method,
+        path,
+        access: Access::Key,
+        operation,
+        summary,
+        query: &[],
+        takes: None,
+        gives: (204, None),
+    }
+}
+
+impl Route {
+    const fn public(mut self) -> Self {
+        self.access = Access::Public;
+        self
+    }
+    const fn query(mut self, query: &'static [(&'static str, &'static str)]) -> Self {
+        self.query = query;
+        self
+    }
+    const fn takes(mut self, schema: &'static str) -> Self {
+        self.takes = Some(schema);
+        self
+    }
+    const fn gives(mut self, status: u16, schema: &'static str) -> Self {
+        self.gives = (status, Some(schema));
+        self
+    }
+}
+
+/// All routes.
+pub const ROUTES: &[Route] = &[
+    route(
+        "GET",
+        "/health/live",
+        Operation::HealthLive,
+        "whether the process is alive",
+    )
+    .public()
+    .gives(200, "Health"),
+    route(
+        "GET",
+        "/health/ready",
+        Operation::HealthReady,
+        "whether it can be sent work",
+    )
+    .public()
+    .gives(200, "Health"),
+    route(
+        "*",
+        "/hooks/{hook}",
+        Operation::ReceiveWebhook,
+        "where a vendor delivers; answered after it is on disk",
+    )
+    .public()
+    .takes("binary")
+    .gives(200, "Acknowledgement"),
+    route("GET", "/metrics", Operation::Metrics, "counters for Prometheus").gives(200, "text"),
+    route("GET", "/api/v1/openapi.json", Operation::OpenApi, "this document").gives(200, "Object"),
+    route(
+        "GET",
+        "/api/v1/connectors",
+        Operation::ListConnectors,
+        "the newest installed version of each connector",
+    )
+    .gives(200, "[Connector]"),
+    route(
+        "GET",
+        "/api/v1/connectors/{connector}",
+        Operation::GetConnector,
+        "a connector and its permissions",
+    )
+    .gives(200, "InstallDetail"),
+    route(
+        "POST",
+        "/api/v1/connectors/inspect",
+        Operation::InspectConnector,
+        "what installing a file would permit",
+    )
+    .takes("binary")
+    .gives(200, "Proposal"),
+    route("GET", "/api/v1/installs", Operation::ListInstalls, "the installs")
+        .query(PAGED)
+        .gives(200, "[Install]"),
+    route(
+        "POST",
+        "/api/v1/installs",
+        Operation::CreateInstall,
+        "install a file whose permissions were approved",
+    )
+    .query(&[("accept", "the digest of the approved manifest, `sha256:…`")])
+    .takes("binary")
+    .gives(201, "Install"),
+    route(
+        "GET",
+        "/api/v1/installs/{install}",
+        Operation::GetInstall,
+        "an install",
+    )
+    .gives(200, "InstallDetail"),
+    route(
+        "DELETE",
+        "/api/v1/installs/{install}",
+        Operation::RemoveInstall,
+        "remove an install that nothing uses",
+    ),
+    route(
+        "GET",
+        "/api/v1/connections",
+        Operation::ListConnections,
+        "the connections",
+    )
+    .query(PAGED)
+    .gives(200, "[Connection]"),
+    route(
+        "POST",
+        "/api/v1/connections",
+        Operation::CreateConnection,
+        "connect an account",
+    )
+    .takes("NewConnection")
+    .gives(201, "Connection"),
+    route(
+        "GET",
+        "/api/v1/connections/{connection}",
+        Operation::GetConnection,
+        "a connection, by id or name",
+    )
+    .gives(200, "Connection"),
+    route(
+        "DELETE",
+        "/api/v1/connections/{connection}",
+        Operation::RemoveConnection,
+        "remove it and what it holds",
+    ),
+    route(
+        "POST",
+        "/api/v1/connections/{connection}/test",
+        Operation::TestConnection,
+        "ask the vendor whose account it is",
+    )
+    .gives(200, "TestReport"),
+    route(
+        "POST",
+        "/api/v1/connections/{connection}/pause",
+        Operation::PauseConnection,
+        "stop background work",
+    )
+    .gives(200, "Connection"),
+    route(
+        "POST",
+        "/api/v1/connections/{connection}/resume",
+        Operation::ResumeConnection,
+        "let background work go on",
+    )
+    .gives(200, "Connection"),
+    route(
+        "PUT",
+        "/api/v1/connections/{connection}/secret",
+        Operation::SetConnectionSecret,
+        "set the secret anew",
+    )
+    .takes("NewSecret"),
+    route(
+        "POST",
+        "/api/v1/connections/{connection}/sync",
+        Operation::SyncConnection,
+        "queue a run for each stream",
+    )
+    .takes("SyncRequest")
+    .gives(202, "[Run]"),
+    route(
+        "GET",
+        "/api/v1/connections/{connection}/records",
+        Operation::ListRecords,
+        "the change feed, or the records now",
+    )
+    .query(&[
+        ("stream", "only this stream; needed with `latest`"),
+        PLACE,
+        LIMIT,
+        (
+            "latest",
+            "`true`: the records as they are now, in pages, instead of the feed",
+        ),
+    ])
+    .gives(200, "Changes"),
+    route(
+        "GET",
+        "/api/v1/connections/{connection}/records/{stream}/{record}",
+        Operation::GetRecord,
+        "one record",
+    )
+    .gives(200, "Record"),
+    route(
+        "GET",
+        "/api/v1/connections/{connection}/streams",
+        Operation::CountRecords,
+        "how much each stream holds",
+    )
+    .gives(200, "[StreamCount]"),
+    route(
+        "GET",
+        "/api/v1/connections/{connection}/quarantine",
+        Operation::ListQuarantined,
+        "records that were refused",
+    )
+    .query(&[("stream", "of which stream"), LIMIT, AFTER])
+    .gives(200, "[Quarantined]"),
+    route(
+        "POST",
+        "/api/v1/connections/{connection}/actions/{action}",
+        Operation::RunAction,
+        "perform an action",
+    )
+    .takes("Object")
+    .gives(200, "ActionResult"),
+    route(
+        "GET",
+        "/api/v1/runs",
+        Operation::ListRuns,
+        "the runs, newest first",
+    )
+    .query(&[("connection", "only this connection's"), LIMIT, AFTER])
+    .gives(200, "[Run]"),
+    route("GET", "/api/v1/runs/{run}", Operation::GetRun, "a run").gives(200, "Run"),
+    route(
+        "POST",
+        "/api/v1/runs/{run}/cancel",
+        Operation::CancelRun,
+        "end a run; what was committed stays",
+    )
+    .gives(200, "Run"),
+    route(
+        "GET",
+        "/api/v1/runs/{run}/trace",
+        Operation::GetRunTrace,
+        "its requests, redacted",
+    )
+    .query(PAGED)
+    .gives(200, "[Exchange]"),
+    route(
+        "GET",
+        "/api/v1/runs/{run}/logs",
+        Operation::GetRunLogs,
+        "what the connector wrote",
+    )
+    .query(PAGED)
+    .gives(200, "[LogLine]"),
+    route(
+        "GET",
+        "/api/v1/hooks",
+        Operation::ListHooks,
+        "the webhook addresses",
+    )
+    .query(&[("connection", "only this connection's")])
+    .gives(200, "[Hook]"),
+    route(
+        "POST",
+        "/api/v1/hooks",
+        Operation::CreateHook,
+        "make a webhook address",
+    )
+    .takes("NewHook")
+    .gives(201, "Hook"),
+    route(
+        "GET",
+        "/api/v1/hooks/{hook}",
+        Operation::GetHook,
+        "a webhook address",
+    )
+    .gives(200, "Hook"),
+    route(
+        "DELETE",
+        "/api/v1/hooks/{hook}",
+        Operation::RemoveHook,
+        "remove an address; its receipts stay",
+    ),
+    route(
+        "GET",
+        "/api/v1/hooks/{hook}/receipts",
+        Operation::ListReceipts,
+        "what came in, newest first",
+    )
+    .query(PAGED)
+    .gives(200, "[Receipt]"),
+    route(
+        "POST",
+        "/api/v1/hooks/{hook}/sign",
+        Operation::SignForHook,
+        "the headers the vendor would send with this body",
+    )
+    .takes("binary")
+    .gives(200, "Signature"),
+    route(
+        "GET",
+        "/api/v1/receipts/{receipt}",
+        Operation::GetReceipt,
+        "a receipt and its request",
+    )
+    .gives(200, "ReceiptDetail"),
+    route(
+        "POST",
+        "/api/v1/receipts/{receipt}/replay",
+        Operation::ReplayReceipt,
+        "have it handled again",
+    )
+    .gives(202, "Receipt"),
+    route(
+        "GET",
+        "/api/v1/events",
+        Operation::ListEvents,
+        "the event store, oldest first",
+    )
+    .query(&[PLACE, LIMIT, ("kind", "only events whose kind begins so")])
+    .gives(200, "Events"),
+    route(
+        "GET",
+        "/api/v1/events/{event}",
+        Operation::GetEvent,
+        "an event, by its number",
+    )
+    .gives(200, "Event"),
+    route("GET", "/api/v1/keys", Operation::ListKeys, "the API keys").gives(200, "[ApiKey]"),
+    route(
+        "POST",
+        "/api/v1/keys",
+        Operation::CreateKey,
+        "make an API key; it is shown once",
+    )
+    .takes("NewApiKey")
+    .gives(201, "ApiKey"),
+    route(
+        "DELETE",
+        "/api/v1/keys/{key}",
+        Operation::RevokeKey,
+        "end an API key",
+    ),
+];
+
+/// The router: the table behind the front door.
+#[must_use]
+pub fn router(app: App) -> Router {
+    let mut router = Router::new();
+    for route in ROUTES {
+        let work = work(route.operation);
+        let guarded = match route.access {
+            Access::Public => work,
+            Access::Key => work.route_layer(from_fn_with_state(app.clone(), guard::require_key)),
+        };
+        router = router.route(route.path, guarded);
+    }
+    // What is in no table needs a key as well: without one, nobody learns what there is.
+    let nowhere = any(|| async { Problem::new("request.not_found", "no route has this path") });
+    router
+        .fallback_service(
+            nowhere
+                .layer(from_fn_with_state(app.clone(), guard::require_key))
+                .with_state(app.clone()),
+        )
+        .layer(from_fn_with_state(app.clone(), front::front))
+        .with_state(app)
+}
+
+fn work(operation: Operation) -> MethodRouter<App> {
+    match operation {
+        Operation::HealthLive => get(health::live),
+        Operation::HealthReady => get(health::ready),
+        Operation::Metrics => get(metrics::page),
+        Operation::ReceiveWebhook => any(inbound::receive),
+        Operation::OpenApi => get(document::get),
+        Operation::ListConnectors => get(connectors::list),
+        Operation::GetConnector => get(connectors::get),
+        Operation::InspectConnector => post(connectors::inspect),
+        Operation::ListInstalls => get(installs::list),
+        Operation::CreateInstall => post(installs::create),
+        Operation::GetInstall => get(installs::get),
+        Operation::RemoveInstall => delete(installs::remove),
+        Operation::ListConnections => get(connections::list),
+        Operation::CreateConnection => post(connections::create),
+        Operation::GetConnection => get(connections::get),
+        Operation::RemoveConnection => delete(connections::remove),
+        Operation::TestConnection => post(connections::test),
+        Operation::PauseConnection => post(connections::pause),
+        Operation::ResumeConnection => post(connections::resume),
+        Operation::SetConnectionSecret => put(connections::set_secret),
+        Operation::SyncConnection => post(connections::sync),
+        Operation::ListRecords => get(records::list),
+        Operation::GetRecord => get(records::get),
+        Operation::CountRecords => get(records::counts),
+        Operation::ListQuarantined => get(records::quarantine),
+        Operation::RunAction => post(actions::run),
+        Operation::ListRuns => get(runs::list),
+        Operation::GetRun => get(runs::get),
+        Operation::CancelRun => post(runs::cancel),
+        Operation::GetRunTrace => get(runs::trace),
+        Operation::GetRunLogs => get(runs::logs),
+        Operation::ListHooks => get(hooks::list),
+        Operation::CreateHook => post(hooks::create),
+        Operation::GetHook => get(hooks::get),
+        Operation::RemoveHook => delete(hooks::remove),
+        Operation::ListReceipts => get(hooks::receipts),
+        Operation::SignForHook => post(hooks::sign),
+        Operation::GetReceipt => get(receipts::get),
+        Operation::ReplayReceipt => post(receipts::replay),
+        Operation::ListEvents => get(events::list),
+        Operation::GetEvent => get(events::get),
+        Operation::ListKeys => get(keys::list),
+        Operation::CreateKey => post(keys::create),
+        Operation::RevokeKey => delete(keys::revoke),
+    }
+}

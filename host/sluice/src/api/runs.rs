@@ -1,0 +1,247 @@
+//! Runs, their traces and their logs.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use sluice_model::exchange::Exchange;
+use sluice_model::id::RunId;
+use sluice_model::record::Counts;
+use sluice_model::run::{Mode, RunState};
+use sluice_service::page::{Listed, MAX_LIMIT, Page};
+use sluice_service::sync::{self, Run};
+use sluice_service::{Service, connection};
+use utoipa::ToSchema;
+
+use super::app::{App, Caller};
+use super::body::{Asked, At, id, json};
+use super::connections::Reason;
+use super::page::{Paging, listed, page};
+use super::problem::Problem;
+
+/// One execution of a sync of one stream.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Run)]
+pub(super) struct RunView {
+    id: String,
+    connection: String,
+    stream: String,
+    #[schema(value_type = String)]
+    mode: Mode,
+    #[schema(value_type = String)]
+    state: RunState,
+    /// Whether it is over.
+    over: bool,
+    counts: CountsView,
+    pages: u64,
+    /// How many records the vendor says there are, while it is under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_hint: Option<u64>,
+    #[schema(format = "date-time")]
+    created: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<String>,
+    /// When it goes on by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_attempt: Option<String>,
+    /// Tries in a row that moved nothing.
+    failures: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Reason>,
+}
+
+/// What became of the changes. `received` is the sum of the others.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Counts)]
+pub(super) struct CountsView {
+    received: u64,
+    added: u64,
+    updated: u64,
+    unchanged: u64,
+    deleted: u64,
+    quarantined: u64,
+}
+
+/// One brokered request and what came of it, redacted.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Exchange)]
+pub(super) struct ExchangeView {
+    #[schema(format = "date-time")]
+    started: String,
+    took_ms: u64,
+    method: String,
+    url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    sent_bytes: u64,
+    received_bytes: u64,
+    attempts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// A line that the connector wrote.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LogLine)]
+pub(super) struct LogView {
+    #[schema(format = "date-time")]
+    at: String,
+    level: String,
+    message: String,
+    fields: std::collections::BTreeMap<String, String>,
+}
+
+pub(super) fn view(run: Run) -> RunView {
+    RunView {
+        id: run.id.to_string(),
+        connection: run.connection.to_string(),
+        stream: run.stream,
+        mode: run.mode,
+        state: run.state,
+        over: run.state.ended(),
+        counts: counts(&run.counts),
+        pages: run.pages,
+        total_hint: run.total_hint,
+        created: run.created.to_string(),
+        started: run.started.map(|at| at.to_string()),
+        ended: run.ended.map(|at| at.to_string()),
+        next_attempt: run.next_attempt.map(|at| at.to_string()),
+        failures: run.failures,
+        error: run.error.map(Reason::from),
+    }
+}
+
+fn counts(counts: &Counts) -> CountsView {
+    CountsView {
+        received: counts.received(),
+        added: counts.added,
+        updated: counts.updated,
+        unchanged: counts.unchanged,
+        deleted: counts.deleted,
+        quarantined: counts.quarantined,
+    }
+}
+
+pub(super) fn exchange(exchange: Exchange) -> ExchangeView {
+    ExchangeView {
+        started: exchange.started.to_string(),
+        took_ms: u64::try_from(exchange.took.as_millis()).unwrap_or(u64::MAX),
+        method: exchange.method,
+        url: exchange.url,
+        credential: exchange.credential,
+        address: exchange.address,
+        status: exchange.status,
+        sent_bytes: exchange.sent_bytes,
+        received_bytes: exchange.received_bytes,
+        attempts: exchange.attempts,
+        error: exchange.error,
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Wanted {
+    limit: Option<u32>,
+    after: Option<String>,
+    connection: Option<String>,
+}
+
+/// The newest runs, of one connection or of all.
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Asked(asked): Asked<Wanted>,
+) -> Result<Response, Problem> {
+    let name = format!("runs\0{}", asked.connection.as_deref().unwrap_or_default());
+    let page = page(&name, asked.limit, asked.after.as_deref())?;
+    let found = match &asked.connection {
+        Some(which) => {
+            let connection = connection::get(&app.service, caller.org, which).await?;
+            sync::list(&app.service, caller.org, connection.id, &page).await?
+        }
+        None => of_all(&app.service, &caller, &page).await?,
+    };
+    Ok(json(&listed(&name, found, view)))
+}
+
+/// Merges the connections' lists; ids are ordered by time, so the newest stand first.
+async fn of_all(service: &Service, caller: &Caller, page: &Page) -> Result<Listed<Run>, Problem> {
+    let mut runs = Vec::new();
+    let mut connections = Page {
+        after: None,
+        limit: MAX_LIMIT,
+    };
+    let mut more = false;
+    loop {
+        let found = connection::list(service, caller.org, &connections).await?;
+        for connection in found.items {
+            let part = sync::list(service, caller.org, connection.id, page).await?;
+            more |= part.next.is_some();
+            runs.extend(part.items);
+            // What is behind the page is not kept while others are looked at.
+            runs.sort_by_key(|run: &Run| std::cmp::Reverse(run.id));
+            more |= runs.len() > page.bounded();
+            runs.truncate(page.bounded());
+        }
+        connections.after = found.next;
+        if connections.after.is_none() {
+            break;
+        }
+    }
+    let next = runs.last().filter(|_| more).map(|run| run.id.to_string());
+    Ok(Listed { items: runs, next })
+}
+
+pub(super) async fn get(
+    State(app): State<App>,
+    caller: Caller,
+    At(run): At<String>,
+) -> Result<Response, Problem> {
+    Ok(json(&view(sync::get(&app.service, caller.org, id(&run)?).await?)))
+}
+
+pub(super) async fn cancel(
+    State(app): State<App>,
+    caller: Caller,
+    At(run): At<String>,
+) -> Result<Response, Problem> {
+    Ok(json(&view(
+        sync::cancel(&app.service, caller.org, id(&run)?).await?,
+    )))
+}
+
+pub(super) async fn trace(
+    State(app): State<App>,
+    caller: Caller,
+    At(run): At<String>,
+    Asked(asked): Asked<Paging>,
+) -> Result<Response, Problem> {
+    let run: RunId = id(&run)?;
+    let name = format!("trace\0{run}");
+    let page = page(&name, asked.limit, asked.after.as_deref())?;
+    let found = sync::trace(&app.service, caller.org, run, &page).await?;
+    Ok(json(&listed(&name, found, exchange)))
+}
+
+pub(super) async fn logs(
+    State(app): State<App>,
+    caller: Caller,
+    At(run): At<String>,
+    Asked(asked): Asked<Paging>,
+) -> Result<Response, Problem> {
+    let run: RunId = id(&run)?;
+    let name = format!("logs\0{run}");
+    let page = page(&name, asked.limit, asked.after.as_deref())?;
+    let found = sync::logs(&app.service, caller.org, run, &page).await?;
+    Ok(json(&listed(&name, found, |line| LogView {
+        at: line.at.to_string(),
+        level: line.level,
+        message: line.message,
+        fields: line.fields.into_iter().collect(),
+    })))
+}

@@ -1,0 +1,28 @@
+//! Texts of requests and answers that serde's own types do not fit: secrets that only come in, and JSON that goes out
+//! to the byte.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+use sluice_model::secret::Secret;
+
+/// A secret in a request. It is never an answer, and never printed.
+#[derive(Debug, Clone)]
+pub(super) struct SecretText(pub(super) Secret);
+
+impl<'de> Deserialize<'de> for SecretText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Secret::new(text.into_bytes())))
+    }
+}
+
+/// JSON text as it was stored: numbers keep every digit.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(super) struct Raw(Box<RawValue>);
+
+impl Raw {
+    /// Text that is no JSON after all is answered as a string, so that it can still be seen.
+    pub(super) fn new(text: String) -> Self {
+        Self(RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned()))
+    }
+}

@@ -1,0 +1,16 @@
+//! The binary as a library: the configuration, the listener, the API, the command line, and the root where the rooms
+//! are put together.
+
+pub mod config;
+mod key;
+mod master;
+
+pub mod api;
+mod listen;
+mod panics;
+pub mod serve;
+
+pub mod codes;
+pub mod explain;
+
+pub mod cli;
