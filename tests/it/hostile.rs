@@ -10,8 +10,14 @@ mod vendor;
 mod verdict;
 mod yard;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
 use expected::File;
-use yard::Yard;
+use sluice_model::limits::Limits;
+use yard::{Seed, Yard};
+
+use crate::guests;
 
 /// The families that the tests below run.
 const FAMILIES: &[&str] = &[
@@ -32,8 +38,8 @@ async fn family(name: &str) -> Yard {
 #[test]
 fn every_guest_is_expected_and_every_expectation_has_a_guest() {
     let file = File::read();
-    let expected: std::collections::BTreeSet<String> = file.guest.keys().cloned().collect();
-    assert_eq!(expected, crate::guests::names());
+    let expected: BTreeSet<String> = file.guest.keys().cloned().collect();
+    assert_eq!(expected, guests::names());
     for (name, entry) in &file.guest {
         assert!(
             FAMILIES.contains(&entry.family.as_str()),
@@ -66,7 +72,11 @@ async fn values_are_bounded_and_checked() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_crashes_takes_nothing_along() {
-    family("crash").await;
+    let yard = family("crash").await;
+    assert!(
+        yard.vendor.is_let_go().await,
+        "a crashed guest's connection stays open"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,4 +143,38 @@ async fn storage_keeps_its_quota_and_its_versions() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_connector_is_not_loaded() {
     family("load").await;
+}
+
+/// One organization that calls as much as it can has at most its half; another is served meanwhile (G14).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_organization_takes_all_slots() {
+    let yard = Yard::open().await;
+    let seed = || Seed::new(&BTreeMap::new());
+    let limits = Limits {
+        call_time: Duration::from_millis(700),
+        ..Limits::default()
+    };
+    let greedy = yard.load(&guests::component("loop_in_export")).await.unwrap();
+    let calm = yard.load(&guests::component("neighbour")).await.unwrap();
+    let org = yard.call(&greedy, limits.clone(), seed()).caller.org;
+    let crowd = (0..3 * yard::SLOTS).map(|_| {
+        let mut call = yard.call(&greedy, limits.clone(), seed());
+        call.caller.org = org;
+        yard.runtime.act(call, "probe".into(), "{}".into(), "key".into())
+    });
+    let crowd = futures_util::future::join_all(crowd);
+    let served = async {
+        let mut served = 0;
+        for _ in 0..10 {
+            let call = yard.call(&calm, Limits::default(), seed());
+            served += u32::from(matches!(yard.runtime.check(call).await.result, Ok(Ok(_))));
+        }
+        served
+    };
+    let (crowd, served) = tokio::join!(crowd, served);
+    assert_eq!(served, 10);
+    for outcome in crowd {
+        let code = outcome.result.unwrap_err().code();
+        assert!(["guest.deadline", "guest.saturated"].contains(&code), "{code}");
+    }
 }

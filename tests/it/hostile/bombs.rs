@@ -33,7 +33,12 @@ fn meagre() -> Runtime {
     };
     let names = Arc::new(Names::default());
     let broker = Broker::new(sluice_broker::Config::default(), names, Arc::new(SystemClock)).unwrap();
-    let config = Config { slots: 2, compiler, compile, ..Config::default() };
+    let config = Config {
+        slots: 2,
+        compiler,
+        compile,
+        ..Config::default()
+    };
     Runtime::new(config, broker).unwrap()
 }
 
@@ -191,7 +196,10 @@ async fn damaged_components_are_refused_or_run_like_any_other() {
                     limits.clone(),
                     Seed::new(&std::collections::BTreeMap::new()),
                 );
-                let outcome = yard.runtime.act(call, "probe".into(), "{}".into(), "key".into()).await;
+                let outcome = yard
+                    .runtime
+                    .act(call, "probe".into(), "{}".into(), "key".into())
+                    .await;
                 if let Err(error) = outcome.result {
                     assert!(CallError::CODES.contains(&error.code()), "flip {round}: {error}");
                 }

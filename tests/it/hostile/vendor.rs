@@ -42,11 +42,27 @@ impl Forbidden {
 
 /// What reached a vendor, whole requests with their heads, each cut at 64 KiB.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Seen(Arc<Mutex<Vec<Vec<u8>>>>);
+pub(super) struct Seen {
+    requests: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// Slow answers that somebody still listens to.
+    slow: Arc<AtomicUsize>,
+}
 
 impl Seen {
     pub(super) fn take(&self) -> Vec<Vec<u8>> {
-        std::mem::take(&mut *self.0.lock().unwrap())
+        std::mem::take(&mut *self.requests.lock().unwrap())
+    }
+
+    /// Whether nobody listens to a slow answer any more, now or soon: a write notices it.
+    pub(super) async fn is_let_go(&self) -> bool {
+        let mut look = tokio::time::interval(Duration::from_millis(20));
+        for _ in 0..250 {
+            if self.slow.load(Ordering::SeqCst) == 0 {
+                return true;
+            }
+            look.tick().await;
+        }
+        false
     }
 }
 
@@ -96,7 +112,7 @@ async fn answer(mut stream: TcpStream, seen: Seen, targets: Arc<Targets>) -> Opt
             break;
         }
     }
-    seen.0
+    seen.requests
         .lock()
         .unwrap()
         .push(bytes[..bytes.len().min(64 << 10)].to_vec());
@@ -135,7 +151,10 @@ async fn answer(mut stream: TcpStream, seen: Seen, targets: Arc<Targets>) -> Opt
         return hostile(&mut stream, last).await;
     }
     if path == "/slow" {
-        return slow(&mut stream).await;
+        seen.slow.fetch_add(1, Ordering::SeqCst);
+        let ended = slow(&mut stream).await;
+        seen.slow.fetch_sub(1, Ordering::SeqCst);
+        return ended;
     }
     let text = format!("HTTP/1.1 200 OK\r\n{told}content-length: 2\r\nconnection: close\r\n\r\n{{}}");
     stream.write_all(text.as_bytes()).await.ok()

@@ -2,8 +2,8 @@
 //! (THREATS): the process lives, the error is one typed code with words, the canary is nowhere, no forbidden listener was
 //! reached, memory comes back, and a neighbour is served meanwhile.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use sluice_model::fault::{Fault, FaultKind};
@@ -30,7 +30,7 @@ pub(super) async fn judge(yard: &Yard, file: &File, name: &str, expected: &Expec
     let loaded = yard.load(&component).await;
     let mut wrong = Vec::new();
     match (&loaded, &expected.load) {
-        (Ok(connector), None) => wrong = let_loose(yard, file, name, expected, connector).await,
+        (Ok(connector), None) => wrong = let_loose(yard, file, expected, connector).await,
         (Err(error), Some(code)) => refused(error, code, &expected.names, &mut wrong),
         (Ok(_), Some(code)) => wrong.push(format!("was taken, expected `{code}`")),
         (Err(error), None) => wrong.push(format!("was refused with `{}`: {error}", error.code())),
@@ -64,13 +64,7 @@ fn refused(error: &LoadError, code: &str, names: &[String], wrong: &mut Vec<Stri
     }
 }
 
-async fn let_loose(
-    yard: &Yard,
-    file: &File,
-    name: &str,
-    expected: &Expected,
-    guest: &Connector,
-) -> Vec<String> {
+async fn let_loose(yard: &Yard, file: &File, expected: &Expected, guest: &Connector) -> Vec<String> {
     let limits = file.limits(expected);
     let call = yard.call(guest, limits.clone(), Seed::new(&expected.seed));
     let calm = yard
@@ -100,7 +94,6 @@ async fn let_loose(
     if left > LEFT_BYTES {
         wrong.push(format!("left {} MiB resident", left >> 20));
     }
-    let _ = name;
     wrong
 }
 
@@ -136,7 +129,9 @@ async fn tell(yard: &Yard, export: Export, call: sluice_runtime::Call) -> Told {
             format!("{handled:?}")
         }),
         Export::Act => told(
-            runtime.act(call, "probe".into(), yard.input().into(), "key-1".into()).await,
+            runtime
+                .act(call, "probe".into(), yard.input().into(), "key-1".into())
+                .await,
             |answer| answer,
         ),
     }
@@ -362,14 +357,12 @@ async fn settled(before: u64) -> u64 {
     resident().saturating_sub(before)
 }
 
-/// Resident memory of this process in bytes.
+/// Bytes of a page on the machines that this is built for.
+const PAGE_BYTES: u64 = 4096;
+
+/// Resident memory of this process in bytes (proc_pid_statm(5)).
 fn resident() -> u64 {
-    static PAGE: OnceLock<u64> = OnceLock::new();
-    let page = *PAGE.get_or_init(|| 4096);
     let text = std::fs::read_to_string("/proc/self/statm").expect("read /proc/self/statm");
-    text.split(' ')
-        .nth(1)
-        .and_then(|pages| pages.parse::<u64>().ok())
-        .expect("resident pages")
-        * page
+    let pages = text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    pages.expect("resident pages") * PAGE_BYTES
 }

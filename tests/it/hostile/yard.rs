@@ -30,6 +30,9 @@ use super::vendor::{self, Forbidden, Seen, Targets};
 /// Bytes of storage that every install is given.
 const STORAGE_BYTES: u64 = 1 << 20;
 
+/// Calls under way at once.
+pub(super) const SLOTS: u32 = 8;
+
 /// The name of the vendor's credential, and of one that belongs to somebody else.
 pub(super) const TOKEN: &str = "token";
 pub(super) const ANOTHERS: &str = "another";
@@ -272,8 +275,11 @@ fn port(listener: &TcpListener) -> u16 {
 /// An engine and its compiler; a yard of its own each, for it belongs to the yard's broker.
 fn runtime(broker: &Broker) -> Runtime {
     let config = sluice_runtime::Config {
-        slots: 8,
-        compiler: Compiler::Program { program: env!("CARGO_BIN_EXE_sluice-tests-compile").into(), args: Vec::new() },
+        slots: SLOTS,
+        compiler: Compiler::Program {
+            program: env!("CARGO_BIN_EXE_sluice-tests-compile").into(),
+            args: Vec::new(),
+        },
         ..sluice_runtime::Config::default()
     };
     Runtime::new(config, broker.clone()).unwrap_or_else(|error| panic!("{}: {error}", error.code()))
