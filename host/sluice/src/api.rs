@@ -32,3 +32,6 @@ pub use app::{App, Parts};
 pub use document::document;
 pub(crate) use front::hosts;
 pub use routes::router;
+
+#[cfg(test)]
+mod tests;

@@ -149,7 +149,7 @@ impl Default for Server {
             tls_key_file: None,
             allow_plain_public: false,
             public_url: None,
-            max_connections: 1024,
+            max_connections: 4096,
             header_timeout_s: 10,
             body_timeout_s: 30,
             idle_timeout_s: 60,

@@ -2,12 +2,12 @@
 //! are put together.
 
 pub mod config;
-mod key;
-mod master;
+pub mod key;
+pub mod master;
 
 pub mod api;
-mod listen;
-mod panics;
+pub mod listen;
+pub mod panics;
 pub mod serve;
 
 pub mod codes;

@@ -50,6 +50,7 @@ pub async fn serve(
     key_file: Option<&Path>,
     tell: &(dyn Fn(Notice) + Sync),
 ) -> Result<(), ServeError> {
+    raise_descriptors(config.server.max_connections);
     let listener = Listener::bind(config.server.listen).await?;
     let tls = match (&config.server.tls_cert_file, &config.server.tls_key_file) {
         (Some(cert), Some(key)) => Some(listen::acceptor(cert, key)?),
@@ -117,6 +118,32 @@ pub async fn serve(
     tracing::info!("stopped");
     Ok(())
 }
+
+/// A connection needs a file descriptor, and the usual limit of 1024 is far below what one server can hold. What the
+/// system does not give is met when it is missing: connections are then turned away, and counted.
+fn raise_descriptors(connections: usize) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let wanted = u64::try_from(connections)
+        .unwrap_or(u64::MAX)
+        .saturating_add(OTHER_DESCRIPTORS);
+    let limit = getrlimit(Resource::Nofile);
+    let Some(current) = limit.current.filter(|current| *current < wanted) else {
+        return;
+    };
+    let raised = limit.maximum.map_or(wanted, |most| most.min(wanted)).max(current);
+    if let Err(error) = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: Some(raised),
+            maximum: limit.maximum,
+        },
+    ) {
+        tracing::warn!(%error, current, wanted, "the limit of file descriptors stays");
+    }
+}
+
+/// For the database, outbound connections and compiling children.
+const OTHER_DESCRIPTORS: u64 = 2048;
 
 /// Opens the database and sets up what the work stands on.
 async fn open(

@@ -177,10 +177,12 @@ impl Create {
             });
             return Ok(Exit::Ok);
         }
-        if !output.json {
+        let report = ask(client, &created).await?;
+        output.show(&json!({ "connection": created, "test": report }), |output| {
             output.line(&text(&created, "id"));
-        }
-        test(client, output, &created).await
+            steps(output, &report);
+        });
+        judge(output, &created, &report)
     }
 }
 
@@ -316,39 +318,53 @@ async fn show(client: &Client, output: &Output, which: &str) -> Result<Exit, Fai
 }
 
 async fn test(client: &Client, output: &Output, connection: &Value) -> Result<Exit, Failure> {
-    let report = client
+    let report = ask(client, connection).await?;
+    output.show(&report, |output| steps(output, &report));
+    judge(output, connection, &report)
+}
+
+async fn ask(client: &Client, connection: &Value) -> Result<Value, Failure> {
+    client
         .post(&format!("{}/test", path(connection)), json!({}))
-        .await?;
-    let ok = report.get("ok").and_then(Value::as_bool).unwrap_or(false);
-    let steps = report
+        .await
+}
+
+fn steps(output: &Output, report: &Value) {
+    for step in report
         .get("steps")
         .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    output.show(&report, |output| {
-        for step in &steps {
-            let passed = step.get("ok").and_then(Value::as_bool).unwrap_or(false);
-            let sign = if passed { "ok" } else { "failed" };
-            output.note(&format!(
-                "  {sign:<6} {} ({} ms)",
-                text(step, "name"),
-                text(step, "took_ms")
-            ));
-        }
-    });
-    if ok {
-        let who = text(&report, "account.name");
+        .into_iter()
+        .flatten()
+    {
+        let passed = step.get("ok").and_then(Value::as_bool).unwrap_or(false);
+        let sign = if passed { "ok" } else { "failed" };
+        output.note(&format!(
+            "  {sign:<6} {} ({} ms)",
+            text(step, "name"),
+            text(step, "took_ms")
+        ));
+    }
+}
+
+/// The end of a command that tested: its last step says what was wrong.
+fn judge(output: &Output, connection: &Value, report: &Value) -> Result<Exit, Failure> {
+    let name = text(connection, "name");
+    if report.get("ok").and_then(Value::as_bool).unwrap_or(false) {
+        let who = text(report, "account.name");
         output.done(&format!(
-            "{} is connected{}{who}",
-            text(connection, "name"),
+            "{name} is connected{}{who}",
             if who.is_empty() { "" } else { " as " }
         ));
         return Ok(Exit::Ok);
     }
-    let failed = steps.last().cloned().unwrap_or(Value::Null);
+    let failed = report
+        .get("steps")
+        .and_then(Value::as_array)
+        .and_then(|steps| steps.last());
+    let failed = failed.cloned().unwrap_or(Value::Null);
     let mut failure = Failure::new(
         Exit::Failed,
-        format!("{}: {}", text(connection, "name"), text(&failed, "error.message")),
+        format!("{name}: {}", text(&failed, "error.message")),
     );
     failure.code = Some(text(&failed, "error.code")).filter(|code| !code.is_empty());
     failure.hint = failure

@@ -19,7 +19,8 @@ pub(super) struct Output {
     pub(super) may_ask: bool,
     /// Whether progress can be drawn.
     pub(super) draws: bool,
-    pub(super) verbose: bool,
+    /// Whether what only the server's log explains is shown too.
+    verbose: bool,
     quiet: u8,
 }
 
@@ -132,7 +133,11 @@ impl Output {
         if self.json {
             return self.say(&format!("{}\n", failure.to_json()));
         }
-        self.say(&render(failure));
+        let mut text = render(failure);
+        if let Some(id) = failure.request_id.as_ref().filter(|_| self.verbose) {
+            text.push_str(&format!("  {DIM}asked {DIM:#} {}\n", clean(id)));
+        }
+        self.say(&text);
     }
 
     fn say(&self, text: &str) {

@@ -121,4 +121,37 @@ pub(super) const ENTRIES: &[Entry] = &[
         "",
     )
     .passes(),
+    entry(
+        2015,
+        "egress.bad_request",
+        422,
+        "a request is malformed",
+        "The connector built a request with a URL, method or header that is not allowed; Host, Authorization and Content-Length are the host's.",
+        "tell the connector's author",
+    ),
+    entry(
+        2016,
+        "egress.budget",
+        429,
+        "the call made too many requests",
+        "One call may make a limited number of requests, and have a limited number of them under way.",
+        "the connector can ask for a higher http_requests in its manifest",
+    ),
+    entry(
+        2017,
+        "egress.too_large",
+        502,
+        "the vendor's answer is too large",
+        "The head or the body, after decompression, is over its limit.",
+        "the connector can ask for smaller pages, or for a higher response_bytes",
+    ),
+    entry(
+        2018,
+        "egress.truncated",
+        502,
+        "the vendor's answer was cut off",
+        "The body ended before its stated length, or its compression ended early.",
+        "",
+    )
+    .passes(),
 ];

@@ -131,4 +131,12 @@ pub(super) const ENTRIES: &[Entry] = &[
         "An install goes only when no connection needs it any more.",
         "remove the connections first: sluice connection list",
     ),
+    entry(
+        1017,
+        "manifest.schema",
+        422,
+        "a schema of the manifest is not a JSON Schema",
+        "The schema of the configuration, a stream or an action cannot be compiled, or refers to another document. No schema reaches out.",
+        "correct it in connector.toml",
+    ),
 ];

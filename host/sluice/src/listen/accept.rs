@@ -231,7 +231,7 @@ impl Life {
                     connection.as_mut().graceful_shutdown();
                 }
                 _ = look.tick() => {
-                    if !activity.stale(self.bounds.header, self.bounds.idle) {
+                    if !activity.stale(tokio::time::Instant::now(), self.bounds.header, self.bounds.idle) {
                         continue;
                     }
                     let since = *told.get_or_insert_with(|| {
@@ -323,3 +323,117 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of answers that wait for a slow reader.
 const SEND_BYTES: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    struct Running {
+        address: SocketAddr,
+        counters: Counters,
+        stop: CancellationToken,
+        serving: tokio::task::JoinHandle<()>,
+    }
+
+    async fn start(bounds: Bounds) -> Running {
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let (address, counters, stop) = (listener.address(), Counters::default(), CancellationToken::new());
+        let router = Router::new().route("/", get(async || "here"));
+        let serving = tokio::spawn(listener.serve(None, router, bounds, counters.clone(), stop.clone()));
+        Running {
+            address,
+            counters,
+            stop,
+            serving,
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the test is the peer")]
+    async fn connect(address: SocketAddr) -> TcpStream {
+        TcpStream::connect(address).await.unwrap()
+    }
+
+    async fn rest(mut stream: TcpStream) -> String {
+        let mut text = Vec::new();
+        // A reset is an end as well.
+        drop(stream.read_to_end(&mut text).await);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    const PATIENT: Bounds = Bounds {
+        connections: 8,
+        header: Duration::from_secs(600),
+        idle: Duration::from_secs(600),
+    };
+
+    #[tokio::test]
+    async fn who_says_nothing_or_half_a_head_is_cut_off() {
+        let bounds = Bounds {
+            header: Duration::from_millis(100),
+            ..PATIENT
+        };
+        let running = start(bounds).await;
+        let silent = connect(running.address).await;
+        let mut slow = connect(running.address).await;
+        slow.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n").await.unwrap();
+        let mut preface = connect(running.address).await;
+        preface.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
+        assert_eq!(rest(silent).await, "");
+        assert!(!rest(slow).await.contains("here"));
+        assert_eq!(rest(preface).await, "");
+    }
+
+    #[tokio::test]
+    async fn the_permit_is_taken_before_the_connection() {
+        let running = start(Bounds {
+            connections: 1,
+            ..PATIENT
+        })
+        .await;
+        let mut first = connect(running.address).await;
+        first
+            .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answer = [0; 15];
+        first.read_exact(&mut answer).await.unwrap();
+        let mut second = connect(running.address).await;
+        second
+            .write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        assert_eq!(running.counters.accepted.load(Ordering::Relaxed), 1);
+        drop(first);
+        assert!(rest(second).await.ends_with("here"));
+        assert_eq!(running.counters.accepted.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn stopping_ends_idle_connections_and_frees_the_port() {
+        let running = start(PATIENT).await;
+        let mut idle = connect(running.address).await;
+        idle.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answer = [0; 15];
+        idle.read_exact(&mut answer).await.unwrap();
+        assert!(matches!(
+            Listener::bind(running.address).await,
+            Err(ListenError::Busy { .. })
+        ));
+        running.stop.cancel();
+        running.serving.await.unwrap();
+        assert!(rest(idle).await.ends_with("here"));
+        assert_eq!(running.counters.open.load(Ordering::Relaxed), 0);
+        assert!(Listener::bind(running.address).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn another_machines_address_is_refused() {
+        let error = Listener::bind(([192, 0, 2, 1], 0).into()).await.unwrap_err();
+        assert!(ListenError::CODES.contains(&error.code()) && error.hint().is_none());
+    }
+}
