@@ -5,7 +5,11 @@
 //! the median of many batches in one process, and a claim is a ratio of two numbers of the same run.
 
 mod counting;
+mod host;
 mod median;
+mod usage;
 
 pub use counting::Counting;
+pub use host::{Far, Host};
 pub use median::{Spread, per_call};
+pub use usage::Usage;

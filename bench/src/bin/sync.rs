@@ -1,0 +1,68 @@
+//! A whole sync: fetch over TLS, parse in the guest, check against the schema, compare, commit. Records per second of this
+//! process's processor time (the stand-in is another process), and the peak of its memory for two counts, to see whether
+//! it grows.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a measurement prints its numbers")]
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use sluice_bench::{Far, Host, Usage};
+use sluice_model::run::{Mode, RunState};
+use sluice_service::{sync, worker};
+
+#[global_allocator]
+static MEMORY: std::alloc::System = std::alloc::System;
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |index: usize, default: usize| arguments.get(index).and_then(|n| n.parse().ok()).unwrap_or(default);
+    match measure(number(0, 100_000), number(1, 800)).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sync: not measured: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure(records: usize, bytes: usize) -> Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let (issues, size) = (records.to_string(), bytes.to_string());
+    let far = Far::start(&["--issues", &issues, "--issue-bytes", &size, "--pulls", "0"], scratch.path())?;
+    let host = Host::start(scratch.path(), Some(&far)).await?;
+    let connection = host.connect_github("vendor-token").await?;
+    let service = &host.service;
+    let workers = worker::spawn(service);
+    let (before, started) = (Usage::own()?, Instant::now());
+    let runs = sync::start(service, service.org(), connection, &["issues".to_owned()], Mode::Full).await?;
+    let Some(run) = runs.first() else { bail!("no run was queued") };
+    let done = loop {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let now = sync::get(service, service.org(), run.id).await?;
+        if now.state.ended() {
+            break now;
+        }
+    };
+    let (after, took) = (Usage::own()?, started.elapsed());
+    workers.drain(Duration::from_secs(5)).await;
+    if done.state != RunState::Succeeded || done.counts.added != records as u64 {
+        bail!("the run ended {:?} with {:?}: {:?}", done.state, done.counts, done.error);
+    }
+    let cpu = after.cpu_s - before.cpu_s;
+    println!(
+        "{}",
+        serde_json::json!({
+            "records": records, "record_bytes": bytes, "wall_s": took.as_secs_f64(), "cpu_s": cpu,
+            "records_per_cpu_s": (records as f64 / cpu).round(), "peak_mib": after.peak_bytes >> 20,
+            "resident_before_mib": before.resident_bytes >> 20, "database_mib": database(scratch.path()) >> 20,
+        })
+    );
+    Ok(())
+}
+
+fn database(scratch: &std::path::Path) -> u64 {
+    std::fs::metadata(scratch.join("data/sluice.redb")).map_or(0, |file| file.len())
+}

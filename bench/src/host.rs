@@ -1,0 +1,133 @@
+//! The real host in this process, and the vendor's stand-in in another, so that processor time tells them apart.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use sluice_broker::{Broker, ConnectTo, Open, System};
+use sluice_model::SystemClock;
+use sluice_model::id::ConnectionId;
+use sluice_model::seal::MasterKey;
+use sluice_model::secret::Secret;
+use sluice_runtime::{Compiler, Config, Runtime};
+use sluice_service::{Parts, Service, Settings, connection, install};
+use sluice_store::{Options, Store};
+
+/// The stand-in's process.
+#[derive(Debug)]
+pub struct Far {
+    child: Child,
+    pub http: String,
+    pub https: SocketAddr,
+    pub ca_pem: Vec<u8>,
+}
+
+impl Far {
+    /// Starts the stand-in with these arguments; it is ended when this is dropped.
+    ///
+    /// # Errors
+    ///
+    /// If the program is not built (`cargo build --release -p vendor`) or does not say where it is.
+    pub fn start(arguments: &[&str], scratch: &Path) -> Result<Self> {
+        let program = beside_this("vendor")?;
+        let ca = scratch.join("vendor-ca.pem");
+        let mut child = Command::new(&program)
+            .args(arguments)
+            .arg("--ca")
+            .arg(&ca)
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("start {}; build it with `cargo build --release -p vendor`", program.display()))?;
+        let stdout = child.stdout.take().context("the stand-in has no output")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let said: serde_json::Value = serde_json::from_str(&line).context("read where the stand-in is")?;
+        let text = |name: &str| said.get(name).and_then(|value| value.as_str()).context("the stand-in's first line");
+        let https = text("https")?.trim_start_matches("https://").parse()?;
+        Ok(Self { child, http: text("http")?.to_owned(), https, ca_pem: std::fs::read(&ca)? })
+    }
+}
+
+impl Drop for Far {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The host, as the server composes it, on a database of its own.
+#[derive(Debug)]
+pub struct Host {
+    pub service: Service,
+}
+
+impl Host {
+    /// Opens a fresh database in `scratch` and starts everything but the listener.
+    ///
+    /// # Errors
+    ///
+    /// Whatever does not start.
+    pub async fn start(scratch: &Path, far: Option<&Far>) -> Result<Self> {
+        let master = MasterKey::from_text("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f")?;
+        let store = Store::open(Options::new(scratch.join("data"), master))?;
+        let config = match far {
+            None => sluice_broker::Config::default(),
+            Some(far) => sluice_broker::Config {
+                open: vec![Open { net: "127.0.0.1/32".parse()?, port: Some(far.https.port()) }],
+                connect: vec![ConnectTo { host: "api.github.com".to_owned(), port: 443, address: far.https }],
+                extra_ca_pem: vec![far.ca_pem.clone()],
+                ..sluice_broker::Config::default()
+            },
+        };
+        let clock = Arc::new(SystemClock);
+        let broker = Broker::new(config, Arc::new(System::new()?), clock.clone())?;
+        let config = Config { compiler: Compiler::InProcess, ..Config::default() };
+        let runtime = Runtime::new(config, broker)?;
+        let settings = Settings { page_hint: 100, ..Settings::default() };
+        let service = Service::start(Parts { store, runtime, clock, settings }).await?;
+        Ok(Self { service })
+    }
+
+    /// Installs our GitHub connector and connects the stand-in's repository with it.
+    ///
+    /// # Errors
+    ///
+    /// If the connector is not built (`cargo xtask build`), or the stand-in refuses.
+    pub async fn connect_github(&self, token: &str) -> Result<ConnectionId> {
+        let service = &self.service;
+        let file = target()?.join("connectors/github.wasm");
+        let bytes = std::fs::read(&file)
+            .with_context(|| format!("read {}; build it with `cargo xtask build`", file.display()))?;
+        let bytes = Bytes::from(bytes);
+        let proposal = install::inspect(service, bytes.clone()).await?;
+        install::install(service, service.org(), bytes, &proposal.digest, "bench").await?;
+        let new = connection::New {
+            name: "bench".to_owned(),
+            connector: "github".to_owned(),
+            config: serde_json::json!({"repositories": ["acme/web"]}),
+            auth: None,
+            secret: Some(Secret::new(token.as_bytes().to_vec())),
+        };
+        let created = connection::create(service, service.org(), new).await?;
+        let report = connection::test(service, service.org(), created.id).await?;
+        if !report.ok {
+            bail!("the connection does not work: {report:?}");
+        }
+        Ok(created.id)
+    }
+}
+
+fn beside_this(name: &str) -> Result<PathBuf> {
+    let exe = std::env::current_exe()?;
+    Ok(exe.with_file_name(name))
+}
+
+fn target() -> Result<PathBuf> {
+    let exe = std::env::current_exe()?;
+    let target = exe.parent().and_then(Path::parent).context("the target directory")?;
+    Ok(target.to_owned())
+}
