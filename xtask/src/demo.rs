@@ -7,6 +7,7 @@ mod stage;
 mod webhooks;
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -33,10 +34,8 @@ pub(crate) struct Options {
     pub(crate) issues: u64,
 }
 
+/// Builds what the demo needs, and plays it.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    if options.issues < COUNT {
-        bail!("the demo needs at least {COUNT} issues");
-    }
     let started = Instant::now();
     say("Build the server, the stand-in for GitHub and the connector");
     let mut cargo = step::cargo();
@@ -46,6 +45,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     step::run(&mut cargo)?;
     let connectors = build::connectors()?;
+    play(options, &connectors)?;
+    println!("\n   ended well after {}", step::seconds(started.elapsed()));
+    Ok(())
+}
+
+/// The demo with binaries that are built.
+pub(crate) fn play(options: &Options, connectors: &[PathBuf]) -> Result<()> {
+    if options.issues < COUNT {
+        bail!("the demo needs at least {COUNT} issues");
+    }
     let connector = connectors
         .iter()
         .find(|path| path.ends_with("github.wasm"))
@@ -61,7 +70,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!("   files    {}", stage.dir.display());
 
     say("Install the connector: this is what it asks for");
-    let connector = connector.display().to_string();
+    let connector = place::shown(connector);
     let digest = show_permissions(&stage, &connector)?;
     say("Approve exactly that, by the digest of its manifest");
     sluice(
@@ -114,13 +123,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     say("Read the data back");
     sluice(
         &stage,
-        &["event", "list", "--kind", "issues.", "--limit", "5"],
+        &["event", "list", "--kind", "github.issues.", "--limit", "5"],
         None,
     )?;
     sluice(&stage, &["connection", "show", NAME], None)?;
     show_changes(&stage, options.issues)?;
-    hook.check_record(&stage)?;
-    println!("\n   done in {}", step::seconds(started.elapsed()));
+    hook.check(&stage)?;
     if !options.exit {
         wait_for_a_person(&stage, &hook)?;
     }
@@ -246,13 +254,11 @@ fn sluice_json(stage: &Stage, words: &[&str]) -> Result<Value> {
 }
 
 fn show(words: &[&str]) {
-    let root = place::root().display().to_string();
     let quoted = words.iter().map(|word| {
-        let word = word.replace(&format!("{root}/"), "");
-        if word.contains(['"', '[', ' ', '*']) {
+        if word.contains(['"', '[', ' ', '*', '&']) {
             format!("'{word}'")
         } else {
-            word
+            (*word).to_owned()
         }
     });
     println!("\n   $ sluice {}", quoted.collect::<Vec<_>>().join(" "));

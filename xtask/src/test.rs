@@ -7,11 +7,11 @@ use anyhow::Result;
 
 use crate::place::{self, shown};
 use crate::step::{self, Steps};
-use crate::{build, openapi, tool};
+use crate::{build, demo, openapi, tool};
 
 /// `fast` leaves out what needs a tool of its own (deny) and the documentation.
 pub(crate) fn run(fast: bool) -> Result<()> {
-    let mut steps = Steps::new(if fast { 8 } else { 10 });
+    let mut steps = Steps::new(if fast { 9 } else { 11 });
     let outside = outside()?;
 
     steps.run("formatting", || {
@@ -69,8 +69,9 @@ pub(crate) fn run(fast: bool) -> Result<()> {
             ]))
         })?;
     }
+    let mut connectors = Vec::new();
     steps.run("connectors and guests", || {
-        build::connectors()?;
+        connectors = build::connectors()?;
         build::guests()
     })?;
     steps.run("tests of what runs inside, on this machine", || {
@@ -79,11 +80,20 @@ pub(crate) fn run(fast: bool) -> Result<()> {
             .try_for_each(|package| step::run(&mut outside_cargo(&["test", "--quiet", "--locked"], package)))
     })?;
     steps.run("build and documentation examples", || {
-        // The tests boot the binary as a user would, so it is built as one.
-        step::run(step::cargo().args(["build", "--quiet", "--locked", "--workspace", "--bins"]))?;
+        // The tests boot the binary as a user would. Built together with them, because cargo unites the features of what it builds
+        // at once: another choice would compile half of the dependencies a second time.
+        step::run(step::cargo().args(["build", "--quiet", "--locked", "--workspace", "--bins", "--tests"]))?;
         step::run(step::cargo().args(["test", "--quiet", "--locked", "--workspace", "--doc"]))
     })?;
     steps.run("generated files", openapi::check)?;
+    steps.run("the demo", || {
+        let options = demo::Options {
+            exit: true,
+            release: false,
+            issues: demo::ISSUES,
+        };
+        demo::play(&options, &connectors)
+    })?;
     steps.summary();
     workspace_tests()
 }

@@ -51,6 +51,7 @@ impl Stage {
     /// The command line as a person in another terminal would have it.
     pub(super) fn sluice(&self) -> Command {
         let mut command = Command::new(&self.sluice);
+        command.current_dir(place::root());
         for (name, value) in self.environment() {
             command.env(name, value);
         }
