@@ -2,14 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use data_encoding::HEXLOWER;
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
-use sluice_model::seal::MasterKey;
+use sluice_model::seal::{KeyError, MasterKey};
 use zeroize::Zeroizing;
 
 use crate::config::{Data, MasterKeySource};
@@ -30,8 +30,12 @@ pub enum MasterError {
     Env { name: String },
     #[error("get the master key from `{program}`: {reason}")]
     Command { program: String, reason: String },
-    #[error("use the master key from {place}: it is not 32 bytes as hex or base64")]
-    Malformed { place: String },
+    #[error("use the master key from {place}")]
+    Malformed {
+        place: String,
+        #[source]
+        source: KeyError,
+    },
     #[error("open the database: it exists, but the key file {} is missing", path.display())]
     Lost { path: PathBuf },
     #[error("make a master key: the machine's random source does not answer")]
@@ -113,8 +117,9 @@ pub fn load(data: &Data) -> Result<Master, MasterError> {
 
 fn from_text(text: &str, place: &str, made: Option<PathBuf>) -> Result<Master, MasterError> {
     let text = text.trim();
-    let key = MasterKey::from_text(text).map_err(|_| MasterError::Malformed {
+    let key = MasterKey::from_text(text).map_err(|source| MasterError::Malformed {
         place: place.to_owned(),
+        source,
     })?;
     let tag = hmac::sign(
         &hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes()),
@@ -184,7 +189,11 @@ fn make_file(dir: &Path, path: &Path) -> Result<Zeroizing<String>, MasterError> 
         .fill(bytes.as_mut_slice())
         .map_err(|_| MasterError::Random)?;
     let text = Zeroizing::new(HEXLOWER.encode(bytes.as_slice()));
-    fs::create_dir_all(dir).map_err(failed)?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(failed)?;
     let mut file = File::options()
         .write(true)
         .create_new(true)
@@ -248,7 +257,13 @@ mod tests {
         let command =
             |words: &[&str]| MasterKeySource::Command(words.iter().map(|w| (*w).to_owned()).collect());
         let with = |source| data(dir.path(), Some(source));
-        assert!(load(&with(command(&["printf", &"ab".repeat(32)]))).is_ok());
+        assert!(
+            load(&with(command(&[
+                "printf",
+                "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+            ])))
+            .is_ok()
+        );
         assert_eq!(code(&with(command(&["false"]))), "key.unavailable");
         assert_eq!(code(&with(command(&["printf", "short"]))), "key.malformed");
         assert_eq!(

@@ -31,7 +31,8 @@ struct Server {
 impl Server {
     async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let master = MasterKey::from_text(&"07".repeat(32)).unwrap();
+        let master =
+            MasterKey::from_text("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08").unwrap();
         let store = Store::open(sluice_store::Options::new(dir.path().to_owned(), master)).unwrap();
         let clock = Arc::new(SystemClock);
         let resolver = Arc::new(sluice_broker::System::new().unwrap());

@@ -204,6 +204,11 @@ pub(super) fn text(value: &Value, name: &str) -> String {
     match value.pointer(&format!("/{}", name.replace('.', "/"))) {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(items)) if items.iter().all(Value::is_string) => items
+            .iter()
+            .filter_map(Value::as_str)
+            .collect::<Vec<_>>()
+            .join(", "),
         Some(other) => other.to_string(),
     }
 }
