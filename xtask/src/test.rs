@@ -142,7 +142,12 @@ fn outside() -> Result<Vec<PathBuf>> {
 
 /// Those of them that have tests which run on this machine.
 fn tested_outside() -> Result<Vec<PathBuf>> {
-    let mut packages = place::packages("sdk-guest")?;
+    let mut packages = Vec::new();
+    for sdk in place::packages("sdk-guest")? {
+        let template = sdk.join("template");
+        packages.push(sdk);
+        packages.extend(Some(template).filter(|p| p.join("Cargo.toml").is_file()));
+    }
     packages.extend(place::packages("plugins")?);
     Ok(packages)
 }
