@@ -14,6 +14,10 @@ pub(crate) const WASM: &str = "wasm32-wasip2";
 /// The version that deny.toml is written for.
 const DENY: &str = "0.20.2";
 
+/// What the counterparts' own packages ask for.
+const NODE: &str =
+    "Node.js 20 or newer: `apt-get install nodejs npm` where that is new enough, else https://nodejs.org";
+
 /// Adds the wasm target through rustup when the toolchain lacks it.
 pub(crate) fn wasm_target() -> Result<()> {
     let sysroot = step::ask(
@@ -84,12 +88,8 @@ pub(crate) fn npm() -> Result<Command> {
         .and_then(|v| v.trim_start_matches('v').split('.').next()?.parse::<u32>().ok());
     match (major, node.as_deref()) {
         (Some(20..), _) => {}
-        (_, Some(version)) => {
-            bail!("node {version} is too old for tests/counterparts: Node.js 20 or newer is needed")
-        }
-        (_, None) => bail!(
-            "node is not installed; tests/counterparts needs it: `apt-get install nodejs npm` (Node.js 20 or newer)"
-        ),
+        (_, Some(version)) => bail!("node {version} is too old for tests/counterparts: {NODE}"),
+        (_, None) => bail!("node is not installed, and tests/counterparts needs it: {NODE}"),
     }
     if step::ask(Command::new("npm").arg("--version")).is_none() {
         bail!("npm is not installed; tests/counterparts needs it: `apt-get install npm`");
