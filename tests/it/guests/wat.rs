@@ -101,8 +101,9 @@ fn module(resolve: &Resolve, world: WorldId, own: &str) -> String {
     } else {
         REALLOC
     };
+    let answer = if own.contains("$answer") { ANSWER } else { "" };
     let imports = imports.join("\n");
-    format!("(module\n{types}{imports}\n{memory}\n{realloc}\n{ANSWER}\n{exports}\n{own}\n)")
+    format!("(module\n{types}{imports}\n{memory}\n{realloc}\n{answer}\n{exports}\n{own}\n)")
 }
 
 fn core(kind: WasmType) -> &'static str {

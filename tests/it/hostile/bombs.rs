@@ -9,7 +9,10 @@ use sluice_broker::Broker;
 use sluice_model::SystemClock;
 use sluice_model::limits::Limits;
 use sluice_runtime::{CallError, CompileLimits, Compiler, Config, LoadError, Runtime};
-use wasm_encoder::{Component, ComponentTypeSection, ComponentValType, NestedComponentSection};
+use wasm_encoder::{
+    CodeSection, Component, ComponentSection, ComponentTypeSection, ComponentValType, Function,
+    FunctionSection, Module, ModuleSection, NestedComponentSection, TypeSection, ValType,
+};
 
 use super::yard::{Names, Seed, Yard};
 use crate::guests;
@@ -70,54 +73,103 @@ async fn compile_bombs_go_off_elsewhere() {
     assert_eq!(code(&runtime, "100 MB", &large).await, Some("package.too_large"));
     drop(large);
 
-    // As many functions as fit in what a component may have.
-    let functions = guests::connector(&"(func (drop (i32.const 1)))\n".repeat(400_000));
-    let _ = code(&runtime, "400,000 functions", &functions).await;
-
-    let over = guests::connector(&"(func)\n".repeat(1_000_001));
-    let found = code(&runtime, "a million functions", &over).await;
+    // As many functions as fit in what a component may have, and one more than an engine takes.
+    let _ = code(
+        &runtime,
+        "400,000 functions",
+        &with_module(&functions(400_000, &[])),
+    )
+    .await;
+    let found = code(
+        &runtime,
+        "a million functions",
+        &with_module(&functions(1_000_001, &[])),
+    )
+    .await;
     assert!(
         found.is_some_and(|code| refused.contains(&code)),
         "a million functions: {found:?}"
     );
 
-    let table = format!(
-        "(func (param i32) (block (br_table {} (local.get 0))))",
-        "0 ".repeat(2_000_000)
-    );
-    let _ = code(
-        &runtime,
-        "a jump with two million targets",
-        &guests::connector(&table),
-    )
-    .await;
-
-    let locals = format!("(func {})", "(local i32 i64 f32 f64)".repeat(250_000));
-    let found = code(&runtime, "a million locals", &guests::connector(&locals)).await;
+    let locals = functions(1, &[(1_000_000, ValType::I64)]);
+    let found = code(&runtime, "a million locals", &with_module(&locals)).await;
     assert!(
         found.is_some_and(|code| refused.contains(&code)),
         "a million locals: {found:?}"
     );
 
+    let mut jump = Function::new([(1, ValType::I32)]);
+    let mut body = jump.instructions();
+    body.block(wasm_encoder::BlockType::Empty).local_get(0);
+    body.br_table(std::iter::repeat_n(0, 2_000_000), 0).end().end();
+    let _ = code(
+        &runtime,
+        "a jump with two million targets",
+        &with_module(&module([jump])),
+    )
+    .await;
+
+    let mut long = Function::new([(1, ValType::I64)]);
+    let mut body = long.instructions();
+    body.local_get(0);
+    for _ in 0..600_000 {
+        body.local_get(0).i64_mul().local_get(0).i64_rotl();
+    }
+    body.drop().end();
+    let _ = code(&runtime, "a function of megabytes", &with_module(&module([long]))).await;
+
     let data = (0..100_001).fold(String::new(), |mut all, at| {
         writeln!(all, "(data (i32.const {}) \"x\")", at % 1000).unwrap();
         all
     });
-    let _ = code(&runtime, "100,001 data segments", &guests::connector(&data)).await;
+    let data = wat::parse_str(format!("(component (core module (memory 1) {data}))")).unwrap();
+    // The sections behind the preamble of eight bytes.
+    let data = [&guests::connector("")[..], &data[8..]].concat();
+    let _ = code(&runtime, "100,001 data segments", &data).await;
+}
 
-    let sums = "local.get 0 i64.mul local.get 0 i64.rotl ".repeat(600_000);
-    let long = format!("(func (param i64) (result i64) local.get 0 {sums})");
-    let _ = code(&runtime, "a function of megabytes", &guests::connector(&long)).await;
+/// Functions that do nothing, each with these locals.
+fn functions(count: usize, locals: &[(u32, ValType)]) -> Module {
+    let mut empty = Function::new(locals.iter().copied());
+    empty.instructions().end();
+    module(std::iter::repeat_n(empty, count))
+}
+
+fn module(bodies: impl IntoIterator<Item = Function>) -> Module {
+    let mut types = TypeSection::new();
+    types.ty().function([], []);
+    let (mut functions, mut code) = (FunctionSection::new(), CodeSection::new());
+    for body in bodies {
+        functions.function(0);
+        code.function(&body);
+    }
+    let mut module = Module::new();
+    module.section(&types).section(&functions).section(&code);
+    module
+}
+
+/// A connector that carries `module` besides: it is compiled with the rest, and nothing instantiates it.
+fn with_module(module: &Module) -> Vec<u8> {
+    let mut component = guests::connector("");
+    ComponentSection::append_to_component(&ModuleSection(module), &mut component);
+    component
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn depth_does_not_end_a_stack() {
     let runtime = meagre();
 
-    // Blocks in blocks, written flat, since the text's own parser has a stack too.
+    // Blocks in blocks.
     let depth = 100_000;
-    let blocks = format!("(func {} {})", "block ".repeat(depth), "end ".repeat(depth));
-    let _ = code(&runtime, "blocks 100,000 deep", &guests::connector(&blocks)).await;
+    let mut nest = Function::new([]);
+    let mut body = nest.instructions();
+    for _ in 0..depth {
+        body.block(wasm_encoder::BlockType::Empty);
+    }
+    for _ in 0..=depth {
+        body.end();
+    }
+    let _ = code(&runtime, "blocks 100,000 deep", &with_module(&module([nest]))).await;
 
     // A list of a list of a list …, in a component that nothing instantiates.
     for depth in [101, 1_000, 100_000] {
@@ -147,7 +199,7 @@ async fn depth_does_not_end_a_stack() {
 /// A connector that carries `nested` besides.
 fn with_nested(nested: &Component) -> Vec<u8> {
     let mut component = guests::connector("");
-    wasm_encoder::ComponentSection::append_to_component(&NestedComponentSection(nested), &mut component);
+    ComponentSection::append_to_component(&NestedComponentSection(nested), &mut component);
     component
 }
 
