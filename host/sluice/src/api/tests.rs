@@ -358,7 +358,7 @@ async fn bad_requests_have_typed_errors() {
             (404, "install.not_found"),
         ),
         ("POST", connections, "", (415, "request.content_type")),
-        ("POST", "/api/v1/installs", "", (422, "package.not_component")),
+        ("POST", "/api/v1/installs", "", (422, "package.malformed")),
         (
             "DELETE",
             "/api/v1/keys/key_00000000000000000000000000",

@@ -17,7 +17,7 @@ pub(crate) struct Failure {
     /// Names and values that help, in order.
     pub(super) facts: Vec<(String, String)>,
     pub(super) hint: Option<String>,
-    pub(super) request_id: Option<String>,
+    pub(super) request_id: Option<Box<str>>,
     pub(super) retryable: bool,
 }
 
@@ -92,7 +92,7 @@ impl Failure {
             message,
             facts: Vec::new(),
             hint: text("hint"),
-            request_id: text("request_id"),
+            request_id: text("request_id").map(String::into_boxed_str),
             retryable: problem.get("retryable").and_then(Value::as_bool).unwrap_or(false),
             code,
         }
