@@ -119,10 +119,10 @@ async fn send(broker: Broker, caller: Arc<Caller>, request: http::Request<WasiBo
 async fn pump(body: &mut WasiBody, writer: BodyWriter) -> Result<(), Error> {
     while let Some(frame) = body.frame().await {
         // Trailers are not part of what the broker speaks.
-        if let Ok(chunk) = frame?.into_data() {
-            if writer.write(chunk).await.is_err() {
-                return Ok(());
-            }
+        if let Ok(chunk) = frame?.into_data()
+            && writer.write(chunk).await.is_err()
+        {
+            return Ok(());
         }
     }
     let _ = writer.finish().await;
