@@ -41,14 +41,28 @@ impl Far {
             .arg(&ca)
             .stdout(Stdio::piped())
             .spawn()
-            .with_context(|| format!("start {}; build it with `cargo build --release -p vendor`", program.display()))?;
+            .with_context(|| {
+                format!(
+                    "start {}; build it with `cargo build --release -p vendor`",
+                    program.display()
+                )
+            })?;
         let stdout = child.stdout.take().context("the stand-in has no output")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         let said: serde_json::Value = serde_json::from_str(&line).context("read where the stand-in is")?;
-        let text = |name: &str| said.get(name).and_then(|value| value.as_str()).context("the stand-in's first line");
+        let text = |name: &str| {
+            said.get(name)
+                .and_then(|value| value.as_str())
+                .context("the stand-in's first line")
+        };
         let https = text("https")?.trim_start_matches("https://").parse()?;
-        Ok(Self { child, http: text("http")?.to_owned(), https, ca_pem: std::fs::read(&ca)? })
+        Ok(Self {
+            child,
+            http: text("http")?.to_owned(),
+            https,
+            ca_pem: std::fs::read(&ca)?,
+        })
     }
 }
 
@@ -72,23 +86,43 @@ impl Host {
     ///
     /// Whatever does not start.
     pub async fn start(scratch: &Path, far: Option<&Far>) -> Result<Self> {
-        let master = MasterKey::from_text("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f")?;
+        let master =
+            MasterKey::from_text("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f")?;
         let store = Store::open(Options::new(scratch.join("data"), master))?;
         let config = match far {
             None => sluice_broker::Config::default(),
             Some(far) => sluice_broker::Config {
-                open: vec![Open { net: "127.0.0.1/32".parse()?, port: Some(far.https.port()) }],
-                connect: vec![ConnectTo { host: "api.github.com".to_owned(), port: 443, address: far.https }],
+                open: vec![Open {
+                    net: "127.0.0.1/32".parse()?,
+                    port: Some(far.https.port()),
+                }],
+                connect: vec![ConnectTo {
+                    host: "api.github.com".to_owned(),
+                    port: 443,
+                    address: far.https,
+                }],
                 extra_ca_pem: vec![far.ca_pem.clone()],
                 ..sluice_broker::Config::default()
             },
         };
         let clock = Arc::new(SystemClock);
         let broker = Broker::new(config, Arc::new(System::new()?), clock.clone())?;
-        let config = Config { compiler: Compiler::InProcess, ..Config::default() };
+        let config = Config {
+            compiler: Compiler::InProcess,
+            ..Config::default()
+        };
         let runtime = Runtime::new(config, broker)?;
-        let settings = Settings { page_hint: 100, ..Settings::default() };
-        let service = Service::start(Parts { store, runtime, clock, settings }).await?;
+        let settings = Settings {
+            page_hint: 100,
+            ..Settings::default()
+        };
+        let service = Service::start(Parts {
+            store,
+            runtime,
+            clock,
+            settings,
+        })
+        .await?;
         Ok(Self { service })
     }
 
@@ -128,6 +162,9 @@ fn beside_this(name: &str) -> Result<PathBuf> {
 
 fn target() -> Result<PathBuf> {
     let exe = std::env::current_exe()?;
-    let target = exe.parent().and_then(Path::parent).context("the target directory")?;
+    let target = exe
+        .parent()
+        .and_then(Path::parent)
+        .context("the target directory")?;
     Ok(target.to_owned())
 }

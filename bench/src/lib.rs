@@ -6,6 +6,7 @@
 
 mod counting;
 mod host;
+pub mod load;
 mod median;
 mod usage;
 

@@ -32,13 +32,24 @@ impl Usage {
         let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
         // The name in parentheses may contain anything; the numbers start after it. Fields 14 and 15 are clock ticks.
         let numbers = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let ticks: f64 = numbers.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<f64>().ok()).sum();
+        let ticks: f64 = numbers
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .filter_map(|n| n.parse::<f64>().ok())
+            .sum();
         let status = fs::read_to_string(format!("/proc/{process}/status"))?;
         let kib = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
-            line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+            line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok())
+                .unwrap_or(0)
+                * 1024
         };
-        Ok(Self { cpu_s: ticks / TICKS_PER_SECOND, peak_bytes: kib("VmHWM:"), resident_bytes: kib("VmRSS:") })
+        Ok(Self {
+            cpu_s: ticks / TICKS_PER_SECOND,
+            peak_bytes: kib("VmHWM:"),
+            resident_bytes: kib("VmRSS:"),
+        })
     }
 }
 

@@ -2,7 +2,11 @@
 //! component through bare wasmtime with the same pooling allocator and no limits. The two take turns, batch by batch, so
 //! that whatever else the machine does meets both.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a measurement prints its numbers")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a measurement prints its numbers"
+)]
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -48,7 +52,9 @@ async fn main() -> ExitCode {
 }
 
 async fn measure() -> Result<f64> {
-    let file = std::env::args().nth(1).context("usage: call COMPONENT (fixtures/guests' neighbour)")?;
+    let file = std::env::args()
+        .nth(1)
+        .context("usage: call COMPONENT (fixtures/guests' neighbour)")?;
     let bytes = std::fs::read(&file).with_context(|| format!("read {file}"))?;
     let ours = Ours::new(&bytes).await?;
     let bare = Bare::new(&bytes)?;
@@ -90,10 +96,23 @@ struct Ours {
 
 impl Ours {
     async fn new(bytes: &[u8]) -> Result<Self> {
-        let broker = Broker::new(sluice_broker::Config::default(), Arc::new(System::new()?), Arc::new(SystemClock))?;
-        let runtime = Runtime::new(Config { compiler: Compiler::InProcess, ..Config::default() }, broker)?;
+        let broker = Broker::new(
+            sluice_broker::Config::default(),
+            Arc::new(System::new()?),
+            Arc::new(SystemClock),
+        )?;
+        let runtime = Runtime::new(
+            Config {
+                compiler: Compiler::InProcess,
+                ..Config::default()
+            },
+            broker,
+        )?;
         let connector = runtime.load(bytes, &Runtime::digest(bytes)).await?;
-        let grant = Grant { storage_bytes: 1 << 20, ..Grant::default() };
+        let grant = Grant {
+            storage_bytes: 1 << 20,
+            ..Grant::default()
+        };
         let limits = Limits::default();
         let caller = Caller {
             org: OrgId::from_bytes([1; 16]),
@@ -105,9 +124,20 @@ impl Ours {
             budget: Budget::new(&limits),
             rates: Vec::new(),
         };
-        let connection = ConnectionView { id: "cnn_1".to_owned(), config: "{}".to_owned(), account: None };
+        let connection = ConnectionView {
+            id: "cnn_1".to_owned(),
+            config: "{}".to_owned(),
+            account: None,
+        };
         let cancel = CancellationToken::new();
-        let call = Call { connector, connection, caller, storage: Arc::new(EmptySnapshot), limits, cancel };
+        let call = Call {
+            connector,
+            connection,
+            caller,
+            storage: Arc::new(EmptySnapshot),
+            limits,
+            cancel,
+        };
         Ok(Self { runtime, call })
     }
 
@@ -135,14 +165,19 @@ struct Nothing {
 
 impl WasiView for Nothing {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 
 impl Bare {
     fn new(bytes: &[u8]) -> Result<Self> {
         let mut pool = PoolingAllocationConfig::new();
-        pool.max_unused_warm_slots(64).linear_memory_keep_resident(1 << 20).table_keep_resident(1 << 20);
+        pool.max_unused_warm_slots(64)
+            .linear_memory_keep_resident(1 << 20)
+            .table_keep_resident(1 << 20);
         if PoolingAllocationConfig::is_pagemap_scan_available() {
             pool.pagemap_scan(wasmtime::Enabled::Yes);
         }
@@ -162,11 +197,23 @@ impl Bare {
 
     async fn call(&self) -> Result<()> {
         use contract::sluice::connector::types::Connection;
-        let state = Nothing { wasi: WasiCtx::builder().build(), table: ResourceTable::new() };
+        let state = Nothing {
+            wasi: WasiCtx::builder().build(),
+            table: ResourceTable::new(),
+        };
         let mut store = Store::new(&self.engine, state);
         let connector = self.pre.instantiate_async(&mut store).await?;
-        let connection = Connection { id: "cnn_1".to_owned(), config: "{}".to_owned(), account: None };
-        let account = connector.sluice_connector_auth().call_check(&mut store, &connection).await?;
-        account.map(drop).map_err(|error| anyhow::anyhow!("the guest failed: {error:?}"))
+        let connection = Connection {
+            id: "cnn_1".to_owned(),
+            config: "{}".to_owned(),
+            account: None,
+        };
+        let account = connector
+            .sluice_connector_auth()
+            .call_check(&mut store, &connection)
+            .await?;
+        account
+            .map(drop)
+            .map_err(|error| anyhow::anyhow!("the guest failed: {error:?}"))
     }
 }

@@ -2,7 +2,11 @@
 //! process's processor time (the stand-in is another process), and the peak of its memory for two counts, to see whether
 //! it grows.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a measurement prints its numbers")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a measurement prints its numbers"
+)]
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -18,7 +22,12 @@ static MEMORY: std::alloc::System = std::alloc::System;
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |index: usize, default: usize| arguments.get(index).and_then(|n| n.parse().ok()).unwrap_or(default);
+    let number = |index: usize, default: usize| {
+        arguments
+            .get(index)
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(default)
+    };
     match measure(number(0, 100_000), number(1, 800)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -31,14 +40,26 @@ async fn main() -> ExitCode {
 async fn measure(records: usize, bytes: usize) -> Result<()> {
     let scratch = tempfile::tempdir()?;
     let (issues, size) = (records.to_string(), bytes.to_string());
-    let far = Far::start(&["--issues", &issues, "--issue-bytes", &size, "--pulls", "0"], scratch.path())?;
+    let far = Far::start(
+        &["--issues", &issues, "--issue-bytes", &size, "--pulls", "0"],
+        scratch.path(),
+    )?;
     let host = Host::start(scratch.path(), Some(&far)).await?;
     let connection = host.connect_github("vendor-token").await?;
     let service = &host.service;
     let workers = worker::spawn(service);
     let (before, started) = (Usage::own()?, Instant::now());
-    let runs = sync::start(service, service.org(), connection, &["issues".to_owned()], Mode::Full).await?;
-    let Some(run) = runs.first() else { bail!("no run was queued") };
+    let runs = sync::start(
+        service,
+        service.org(),
+        connection,
+        &["issues".to_owned()],
+        Mode::Full,
+    )
+    .await?;
+    let Some(run) = runs.first() else {
+        bail!("no run was queued")
+    };
     let done = loop {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let now = sync::get(service, service.org(), run.id).await?;
@@ -49,7 +70,12 @@ async fn measure(records: usize, bytes: usize) -> Result<()> {
     let (after, took) = (Usage::own()?, started.elapsed());
     workers.drain(Duration::from_secs(5)).await;
     if done.state != RunState::Succeeded || done.counts.added != records as u64 {
-        bail!("the run ended {:?} with {:?}: {:?}", done.state, done.counts, done.error);
+        bail!(
+            "the run ended {:?} with {:?}: {:?}",
+            done.state,
+            done.counts,
+            done.error
+        );
     }
     let cpu = after.cpu_s - before.cpu_s;
     println!(

@@ -1,26 +1,27 @@
 //! Connections: one account at one vendor. Created as a draft with its configuration checked and its secret sealed,
 //! active once the connector has told whose account it is.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+mod secret;
+mod state;
+mod test;
 
 use serde_json::{Value, json};
 use sluice_model::Timestamp;
 use sluice_model::connection::ConnectionState;
-use sluice_model::exchange::Exchange;
-use sluice_model::fault::{Fault, FaultKind};
 use sluice_model::id::{ConnectionId, InstallId, OrgId};
-use sluice_model::manifest::Manifest;
 use sluice_model::secret::Secret;
-use sluice_store::connection::{ConnectionChange, NewConnection, Reason};
-use tokio_util::sync::CancellationToken;
+use sluice_store::connection::{ConnectionChange, NewConnection};
 
-use crate::call::{self, Callee};
+pub use secret::set_secret;
+pub(crate) use state::{degrade, state_after};
+pub use state::{pause, resume};
+pub use test::{Step, TestReport, test};
+
 use crate::page::{Listed, Page};
 use crate::problem::Problem;
 use crate::schema::Violation;
-use crate::vault::origin_text;
 use crate::{Service, catalogue, event, install};
+use secret::{check_secret, choose_scheme, put_secret};
 
 /// A connection as it is now.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,27 +63,6 @@ pub struct New {
     /// None: the manifest's first scheme.
     pub auth: Option<String>,
     pub secret: Option<Secret>,
-}
-
-/// What a test found.
-#[derive(Debug, Clone)]
-pub struct TestReport {
-    pub ok: bool,
-    pub account: Option<Account>,
-    /// In the order in which they were taken; the first that failed is the last.
-    pub steps: Vec<Step>,
-    /// What was asked of the vendor.
-    pub exchanges: Vec<Exchange>,
-}
-
-/// One thing that a test looked at.
-#[derive(Debug, Clone)]
-pub struct Step {
-    /// `configuration`, `credential`, `vendor`, `account`.
-    pub name: &'static str,
-    pub ok: bool,
-    pub took: Duration,
-    pub problem: Option<Problem>,
 }
 
 /// Why something can't be done with a connection.
@@ -306,170 +286,6 @@ pub async fn list(service: &Service, org: OrgId, page: &Page) -> Result<Listed<C
     })
 }
 
-/// Asks the vendor who the connection belongs to. A good answer makes it active; a bad one says who has to act. A
-/// paused connection stays paused.
-///
-/// # Errors
-///
-/// If the connection is gone or the database does not answer: what the test itself finds is in the report.
-pub async fn test(service: &Service, org: OrgId, id: ConnectionId) -> Result<TestReport, Error> {
-    let mut report = TestReport {
-        ok: false,
-        account: None,
-        steps: Vec::new(),
-        exchanges: Vec::new(),
-    };
-    let started = Instant::now();
-    let callee = match Callee::read(service, org, id).await {
-        Ok(callee) => callee,
-        Err(call::Error::Connection(error)) => return Err(error),
-        Err(call::Error::Catalogue(error)) => return Err(error.into()),
-        Err(error @ call::Error::Expand(_)) => {
-            report.steps.push(Step::failed(
-                "configuration",
-                started,
-                Problem::new(error.code(), error),
-            ));
-            return Ok(report);
-        }
-    };
-    if let Err(violation) = callee.known.config.check(&callee.connection.config) {
-        report.steps.push(Step::failed(
-            "configuration",
-            started,
-            Problem::new("connection.config", violation),
-        ));
-        return Ok(report);
-    }
-    report.steps.push(Step::passed("configuration", started));
-    if let Some(scheme) = &callee.connection.auth {
-        let started = Instant::now();
-        if service.store().get_credential(org, id, scheme).await?.is_none() {
-            let problem = Problem::new(
-                "secret.missing",
-                format!("the connection has no secret for `{scheme}`"),
-            );
-            report.steps.push(Step::failed("credential", started, problem));
-            settle(
-                service,
-                org,
-                id,
-                None,
-                Some((ConnectionState::NeedsReauth, last_problem(&report))),
-            )
-            .await?;
-            return Ok(report);
-        }
-        report.steps.push(Step::passed("credential", started));
-    }
-    let started = Instant::now();
-    let call = match callee.call(service, CancellationToken::new()).await {
-        Ok(call) => call,
-        Err(error) => {
-            report
-                .steps
-                .push(Step::failed("vendor", started, Problem::new(error.code(), error)));
-            return Ok(report);
-        }
-    };
-    let outcome = service.runtime().check(call).await;
-    call::observe(service, "check", &callee, &outcome);
-    report.exchanges = outcome.effects.exchanges;
-    match outcome.result {
-        Ok(Ok(account)) => {
-            let account = Account {
-                id: account.id,
-                name: account.name,
-                scopes: account.scopes,
-            };
-            report.steps.push(Step::passed("account", started));
-            report.account = Some(account.clone());
-            report.ok = true;
-            settle(
-                service,
-                org,
-                id,
-                Some(account),
-                Some((ConnectionState::Active, None)),
-            )
-            .await?;
-        }
-        Ok(Err(fault)) => {
-            report.steps.push(Step::failed(
-                "account",
-                started,
-                Problem::new(fault.kind.code(), &fault),
-            ));
-            if let Some(state) = state_after(&fault) {
-                settle(service, org, id, None, Some((state, last_problem(&report)))).await?;
-            }
-        }
-        Err(error) => report.steps.push(Step::failed(
-            "account",
-            started,
-            Problem::new(error.code(), error),
-        )),
-    }
-    Ok(report)
-}
-
-/// Keeps background work away until it is resumed.
-///
-/// # Errors
-///
-/// [`Error::State`] for a draft.
-pub async fn pause(service: &Service, org: OrgId, id: ConnectionId) -> Result<Connection, Error> {
-    move_to(service, org, id, ConnectionState::Paused, None).await
-}
-
-/// Lets background work go on.
-///
-/// # Errors
-///
-/// [`Error::State`] unless it is paused.
-pub async fn resume(service: &Service, org: OrgId, id: ConnectionId) -> Result<Connection, Error> {
-    let connection = get(service, org, &id.to_string()).await?;
-    if connection.state != ConnectionState::Paused {
-        return Err(Error::State(connection.state, ConnectionState::Active));
-    }
-    move_to(service, org, id, ConnectionState::Active, None).await
-}
-
-/// Sets the secret anew, bound to the origins of the configuration as it is now. Calls that begin after this use it.
-///
-/// # Errors
-///
-/// [`Error::Scheme`], [`Error::Secret`].
-pub async fn set_secret(
-    service: &Service,
-    org: OrgId,
-    id: ConnectionId,
-    scheme: Option<String>,
-    secret: Secret,
-) -> Result<(), Error> {
-    check_secret(&secret)?;
-    let connection = get(service, org, &id.to_string()).await?;
-    let known = catalogue::known(service, org, connection.install).await?;
-    let wanted = scheme.or_else(|| connection.auth.clone());
-    let offered = choose_scheme(&known.manifest, wanted)?;
-    let Some(scheme) = offered else {
-        return Err(Error::Scheme {
-            wanted: "(any)".to_owned(),
-            offered: "none".to_owned(),
-        });
-    };
-    put_secret(service, org, &known.manifest, &connection, &scheme, secret).await?;
-    event::platform(
-        service,
-        org,
-        "sluice.connection.secret_set",
-        id,
-        || json!({"scheme": scheme}),
-    )
-    .await?;
-    Ok(())
-}
-
 /// Removes the connection and what belongs to it: records, cursors, credentials, storage, hooks, receipts.
 ///
 /// # Errors
@@ -491,195 +307,8 @@ pub async fn remove(service: &Service, org: OrgId, id: ConnectionId) -> Result<(
     Ok(())
 }
 
-/// What a fault says about the connection as a whole.
-pub(crate) fn state_after(fault: &Fault) -> Option<ConnectionState> {
-    match fault.kind {
-        FaultKind::Auth => Some(ConnectionState::NeedsReauth),
-        FaultKind::Config => Some(ConnectionState::Misconfigured),
-        _ => None,
-    }
-}
-
-/// Moves a connection whose fault somebody has to mend, and tells it once.
-pub(crate) async fn degrade(
-    service: &Service,
-    org: OrgId,
-    id: ConnectionId,
-    fault: &Fault,
-) -> Result<(), Error> {
-    let Some(state) = state_after(fault) else {
-        return Ok(());
-    };
-    let problem = Problem::new(fault.kind.code(), fault);
-    settle(service, org, id, None, Some((state, Some(problem)))).await
-}
-
-async fn move_to(
-    service: &Service,
-    org: OrgId,
-    id: ConnectionId,
-    state: ConnectionState,
-    problem: Option<Problem>,
-) -> Result<Connection, Error> {
-    settle(service, org, id, None, Some((state, problem))).await?;
-    get(service, org, &id.to_string()).await
-}
-
-type NewState = (ConnectionState, Option<Problem>);
-
-/// Writes the account and the state together; who changed the connection meanwhile is not overwritten but built upon.
-async fn settle(
-    service: &Service,
-    org: OrgId,
-    id: ConnectionId,
-    account: Option<Account>,
-    new_state: Option<NewState>,
-) -> Result<(), Error> {
-    for _ in 0..MAX_UPDATES {
-        let Some(stored) = service.store().get_connection(org, id).await? else {
-            return Err(Error::Missing(id.to_string()));
-        };
-        let (revision, was) = (stored.revision, stored.state);
-        let mut change = ConnectionChange::default();
-        if let Some(account) = &account {
-            let mut settings: Settings = serde_json::from_str(&stored.settings).unwrap_or_default();
-            settings.account = Some(account.clone());
-            change.settings = Some(settings_text(&settings));
-        }
-        let mut told = None;
-        if let Some((state, problem)) = &new_state {
-            let paused_by_a_person = was == ConnectionState::Paused && account.is_some();
-            if !paused_by_a_person {
-                if !was.may_become(*state) {
-                    return Err(Error::State(was, *state));
-                }
-                let reason = problem
-                    .clone()
-                    .map(|Problem { code, message }| Reason { code, message });
-                change.state = Some((*state, reason));
-                told = (was != *state).then_some((*state, problem));
-            }
-        }
-        match service
-            .store()
-            .update_connection(org, id, revision, change, service.now())
-            .await
-        {
-            Err(sluice_store::Error::Revision { .. }) => continue,
-            Err(error) => return Err(error.into()),
-            Ok(_) => {}
-        }
-        if let Some((state, problem)) = told {
-            event::platform(service, org, "sluice.connection.state", id, || {
-                json!({"from": was, "to": state, "code": problem.as_ref().map(|problem| &problem.code),
-                       "message": problem.as_ref().map(|problem| &problem.message)})
-            })
-            .await?;
-        }
-        return Ok(());
-    }
-    Err(Error::Store(sluice_store::Error::Revision {
-        what: "connection",
-        expected: 0,
-        found: 0,
-    }))
-}
-
-/// How often an update starts again because somebody was faster.
-const MAX_UPDATES: usize = 16;
-
-async fn put_secret(
-    service: &Service,
-    org: OrgId,
-    manifest: &Arc<Manifest>,
-    connection: &Connection,
-    scheme: &str,
-    secret: Secret,
-) -> Result<(), Error> {
-    let Some(declared) = manifest.auth(scheme) else {
-        return Err(Error::Scheme {
-            wanted: scheme.to_owned(),
-            offered: offered(manifest),
-        });
-    };
-    let mut origins = Vec::with_capacity(declared.origins.len());
-    for origin in &declared.origins {
-        let origin = origin.expand(&connection.config).map_err(|error| {
-            Error::Config(Violation {
-                pointer: String::new(),
-                reason: error.to_string(),
-            })
-        })?;
-        origins.push(origin_text(&origin));
-    }
-    service
-        .store()
-        .put_credential(org, connection.id, scheme, secret, origins)
-        .await?;
-    service.credentials().forget(connection.id);
-    Ok(())
-}
-
-fn choose_scheme(manifest: &Manifest, wanted: Option<String>) -> Result<Option<String>, Error> {
-    match wanted {
-        None => Ok(manifest.auth.first().map(|scheme| scheme.name.clone())),
-        Some(wanted) if manifest.auth(&wanted).is_some() => Ok(Some(wanted)),
-        Some(wanted) => Err(Error::Scheme {
-            wanted,
-            offered: offered(manifest),
-        }),
-    }
-}
-
-fn offered(manifest: &Manifest) -> String {
-    let names: Vec<_> = manifest
-        .auth
-        .iter()
-        .map(|scheme| format!("`{}`", scheme.name))
-        .collect();
-    if names.is_empty() {
-        "none".to_owned()
-    } else {
-        names.join(", ")
-    }
-}
-
-fn check_secret(secret: &Secret) -> Result<(), Error> {
-    let bytes = secret.expose();
-    let fits = (1..=MAX_SECRET_BYTES).contains(&bytes.len())
-        && !bytes.iter().any(|byte| *byte < 0x20 || *byte == 0x7f);
-    if fits { Ok(()) } else { Err(Error::Secret) }
-}
-
-/// Tokens are short; the longest in use are JWTs of a few KiB.
-const MAX_SECRET_BYTES: usize = 16 * 1024;
-
 fn settings_text(settings: &Settings) -> String {
     serde_json::to_string(settings).unwrap_or_default()
-}
-
-fn last_problem(report: &TestReport) -> Option<Problem> {
-    report.steps.last().and_then(|step| step.problem.clone())
-}
-
-impl Step {
-    fn passed(name: &'static str, since: Instant) -> Self {
-        Self {
-            name,
-            ok: true,
-            took: since.elapsed(),
-            problem: None,
-        }
-    }
-
-    fn failed(name: &'static str, since: Instant, problem: Problem) -> Self {
-        Self {
-            name,
-            ok: false,
-            took: since.elapsed(),
-            problem: Some(problem),
-        }
-    }
 }
 
 fn view(stored: sluice_store::connection::Connection) -> Result<Connection, Error> {

@@ -19,7 +19,8 @@ impl Store {
     /// [`Error::Corrupt`], [`Error::Failed`].
     pub async fn release_leases(&self, now: Timestamp) -> Result<(), Error> {
         self.release::<kind::Run>(Work::Runs, now, release_run).await?;
-        self.release::<kind::Receipt>(Work::Receipts, now, release_receipt).await
+        self.release::<kind::Receipt>(Work::Receipts, now, release_receipt)
+            .await
     }
 
     async fn release<K: 'static>(&self, work: Work, now: Timestamp, one: Release<K>) -> Result<(), Error> {
@@ -37,8 +38,10 @@ impl Store {
             if let Some((org, time, id)) = due.last().filter(|_| due.len() == MAX_LIMIT) {
                 span = Some(Span::all().after(Key::org(*org).number(*time).id(*id)));
             }
-            self.write(64 * due.len(), move |rows| due.iter().try_for_each(|(org, _, id)| one(rows, *org, *id, now)))
-                .await?;
+            self.write(64 * due.len(), move |rows| {
+                due.iter().try_for_each(|(org, _, id)| one(rows, *org, *id, now))
+            })
+            .await?;
         }
         Ok(())
     }
@@ -48,7 +51,9 @@ type Release<K> = fn(&mut Writer<'_>, OrgId, Id<K>, Timestamp) -> Result<(), Err
 
 fn release_run(rows: &mut Writer<'_>, org: OrgId, id: RunId, now: Timestamp) -> Result<(), Error> {
     let key = Key::org(org).id(id);
-    let Some(mut run) = rows.get_json::<Run>(Table::Runs, &key)? else { return Ok(()) };
+    let Some(mut run) = rows.get_json::<Run>(Table::Runs, &key)? else {
+        return Ok(());
+    };
     if run.state != RunState::Running {
         return Ok(());
     }
@@ -60,7 +65,9 @@ fn release_run(rows: &mut Writer<'_>, org: OrgId, id: RunId, now: Timestamp) -> 
 
 fn release_receipt(rows: &mut Writer<'_>, org: OrgId, id: ReceiptId, now: Timestamp) -> Result<(), Error> {
     let key = Key::org(org).id(id);
-    let Some(mut receipt) = rows.get_json::<Receipt>(Table::Receipts, &key)? else { return Ok(()) };
+    let Some(mut receipt) = rows.get_json::<Receipt>(Table::Receipts, &key)? else {
+        return Ok(());
+    };
     if receipt.worker.take().is_none() {
         return Ok(());
     }

@@ -1,0 +1,143 @@
+//! A load of HTTP/1.1 requests over connections that stay open, and how long each took.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Makes the n-th request's bytes, head and body.
+pub type Make = Arc<dyn Fn(u64) -> Vec<u8> + Send + Sync>;
+
+/// What a load saw.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    pub per_second: f64,
+    pub p50_ms: f64,
+    pub p99_ms: f64,
+    pub answers: u64,
+}
+
+/// As fast as the server answers, over this many connections for this long. Every answer must be a 200.
+///
+/// # Errors
+///
+/// The first connection that breaks or answer that is not 200.
+pub async fn closed(
+    to: SocketAddr,
+    connections: usize,
+    time: Duration,
+    first: u64,
+    make: Make,
+) -> Result<Seen> {
+    let next = Arc::new(AtomicU64::new(first));
+    let started = Instant::now();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..connections {
+        let (next, make) = (Arc::clone(&next), Arc::clone(&make));
+        tasks.spawn(async move {
+            let mut stream = connect(to).await?;
+            let mut took = Vec::new();
+            while started.elapsed() < time {
+                let request = make(next.fetch_add(1, Ordering::Relaxed));
+                let sent = Instant::now();
+                exchange(&mut stream, &request).await?;
+                took.push(sent.elapsed());
+            }
+            anyhow::Ok(took)
+        });
+    }
+    gather(tasks, started).await
+}
+
+/// So many requests a second, however long the answers take, over this many connections.
+///
+/// # Errors
+///
+/// As [`closed`].
+pub async fn paced(
+    to: SocketAddr,
+    connections: u32,
+    per_second: u32,
+    time: Duration,
+    first: u64,
+    make: Make,
+) -> Result<Seen> {
+    let started = Instant::now();
+    let gap = Duration::from_secs(1) * connections / per_second;
+    let mut tasks = tokio::task::JoinSet::new();
+    for lane in 0..connections {
+        let make = Arc::clone(&make);
+        tasks.spawn(async move {
+            let mut stream = connect(to).await?;
+            let mut took = Vec::new();
+            let mut due = started + gap * lane / connections;
+            let mut number = first + u64::from(lane) * 1_000_000;
+            while due < started + time {
+                tokio::time::sleep_until(due.into()).await;
+                exchange(&mut stream, &make(number)).await?;
+                // From when it should have been sent: a server that stalls is charged for all that waited.
+                took.push(due.elapsed());
+                due += gap;
+                number += 1;
+            }
+            anyhow::Ok(took)
+        });
+    }
+    gather(tasks, started).await
+}
+
+async fn gather(mut tasks: tokio::task::JoinSet<Result<Vec<Duration>>>, started: Instant) -> Result<Seen> {
+    let mut all = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        all.extend(done??);
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    all.sort_unstable();
+    let at = |share: f64| {
+        let index = (all.len().saturating_sub(1) as f64 * share).round() as usize;
+        all.get(index).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
+    };
+    Ok(Seen {
+        per_second: all.len() as f64 / seconds,
+        p50_ms: at(0.5),
+        p99_ms: at(0.99),
+        answers: all.len() as u64,
+    })
+}
+
+async fn connect(to: SocketAddr) -> Result<TcpStream> {
+    let stream = TcpStream::connect(to).await.context("connect to the server")?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// One request and its answer. Answers have a `content-length`.
+async fn exchange(stream: &mut TcpStream, request: &[u8]) -> Result<()> {
+    stream.write_all(request).await?;
+    let mut answer = Vec::with_capacity(1024);
+    let (head, length) = loop {
+        if stream.read_buf(&mut answer).await? == 0 {
+            bail!("the server closed the connection");
+        }
+        let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else {
+            continue;
+        };
+        let head = String::from_utf8_lossy(answer.get(..end).unwrap_or_default()).to_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+        let length: usize = length.context("an answer without a length")?.trim().parse()?;
+        if !head.starts_with("http/1.1 200") {
+            bail!("the server answered {}", head.lines().next().unwrap_or_default());
+        }
+        break (end + 4, length);
+    };
+    while answer.len() < head + length {
+        if stream.read_buf(&mut answer).await? == 0 {
+            bail!("the server closed the connection in an answer");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! The moves of a connection between its states, each written once and told once.
+
+use serde_json::json;
+use sluice_model::connection::ConnectionState;
+use sluice_model::fault::{Fault, FaultKind};
+use sluice_model::id::{ConnectionId, OrgId};
+use sluice_store::connection::{ConnectionChange, Reason};
+
+use super::{Account, Connection, Error, Settings, get, settings_text};
+use crate::problem::Problem;
+use crate::{Service, event};
+
+/// Keeps background work away until it is resumed.
+///
+/// # Errors
+///
+/// [`Error::State`] for a draft.
+pub async fn pause(service: &Service, org: OrgId, id: ConnectionId) -> Result<Connection, Error> {
+    move_to(service, org, id, ConnectionState::Paused, None).await
+}
+
+/// Lets background work go on.
+///
+/// # Errors
+///
+/// [`Error::State`] unless it is paused.
+pub async fn resume(service: &Service, org: OrgId, id: ConnectionId) -> Result<Connection, Error> {
+    let connection = get(service, org, &id.to_string()).await?;
+    if connection.state != ConnectionState::Paused {
+        return Err(Error::State(connection.state, ConnectionState::Active));
+    }
+    move_to(service, org, id, ConnectionState::Active, None).await
+}
+
+/// What a fault says about the connection as a whole.
+pub(crate) fn state_after(fault: &Fault) -> Option<ConnectionState> {
+    match fault.kind {
+        FaultKind::Auth => Some(ConnectionState::NeedsReauth),
+        FaultKind::Config => Some(ConnectionState::Misconfigured),
+        _ => None,
+    }
+}
+
+/// Moves a connection whose fault somebody has to mend, and tells it once.
+pub(crate) async fn degrade(
+    service: &Service,
+    org: OrgId,
+    id: ConnectionId,
+    fault: &Fault,
+) -> Result<(), Error> {
+    let Some(state) = state_after(fault) else {
+        return Ok(());
+    };
+    let problem = Problem::new(fault.kind.code(), fault);
+    settle(service, org, id, None, Some((state, Some(problem)))).await
+}
+
+async fn move_to(
+    service: &Service,
+    org: OrgId,
+    id: ConnectionId,
+    state: ConnectionState,
+    problem: Option<Problem>,
+) -> Result<Connection, Error> {
+    settle(service, org, id, None, Some((state, problem))).await?;
+    get(service, org, &id.to_string()).await
+}
+
+type NewState = (ConnectionState, Option<Problem>);
+
+/// Writes the account and the state together; who changed the connection meanwhile is not overwritten but built upon.
+pub(super) async fn settle(
+    service: &Service,
+    org: OrgId,
+    id: ConnectionId,
+    account: Option<Account>,
+    new_state: Option<NewState>,
+) -> Result<(), Error> {
+    for _ in 0..MAX_UPDATES {
+        let Some(stored) = service.store().get_connection(org, id).await? else {
+            return Err(Error::Missing(id.to_string()));
+        };
+        let (revision, was) = (stored.revision, stored.state);
+        let mut change = ConnectionChange::default();
+        if let Some(account) = &account {
+            let mut settings: Settings = serde_json::from_str(&stored.settings).unwrap_or_default();
+            settings.account = Some(account.clone());
+            change.settings = Some(settings_text(&settings));
+        }
+        let mut told = None;
+        if let Some((state, problem)) = &new_state {
+            let paused_by_a_person = was == ConnectionState::Paused && account.is_some();
+            if !paused_by_a_person {
+                if !was.may_become(*state) {
+                    return Err(Error::State(was, *state));
+                }
+                let reason = problem
+                    .clone()
+                    .map(|Problem { code, message }| Reason { code, message });
+                change.state = Some((*state, reason));
+                told = (was != *state).then_some((*state, problem));
+            }
+        }
+        match service
+            .store()
+            .update_connection(org, id, revision, change, service.now())
+            .await
+        {
+            Err(sluice_store::Error::Revision { .. }) => continue,
+            Err(error) => return Err(error.into()),
+            Ok(_) => {}
+        }
+        if let Some((state, problem)) = told {
+            event::platform(service, org, "sluice.connection.state", id, || {
+                json!({"from": was, "to": state, "code": problem.as_ref().map(|problem| &problem.code),
+                       "message": problem.as_ref().map(|problem| &problem.message)})
+            })
+            .await?;
+        }
+        return Ok(());
+    }
+    Err(Error::Store(sluice_store::Error::Revision {
+        what: "connection",
+        expected: 0,
+        found: 0,
+    }))
+}
+
+/// How often an update starts again because somebody was faster.
+const MAX_UPDATES: usize = 16;
