@@ -14,7 +14,7 @@ use wasm_encoder::{
     FunctionSection, Module, ModuleSection, NestedComponentSection, TypeSection, ValType,
 };
 
-use super::yard::{Names, Seed, Yard};
+use super::yard::{self, Names, Seed, Yard};
 use crate::guests;
 
 /// The child's time on the clock, and what the machine may need to notice.
@@ -66,6 +66,7 @@ async fn code(runtime: &Runtime, what: &str, component: &[u8]) -> Option<&'stati
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn compile_bombs_go_off_elsewhere() {
+    let _turn = yard::turn().await;
     let runtime = meagre();
     let refused = ["package.malformed", "package.compile_failed"];
 
@@ -157,6 +158,7 @@ fn with_module(module: &Module) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn depth_does_not_end_a_stack() {
+    let _turn = yard::turn().await;
     let runtime = meagre();
 
     // Blocks in blocks.

@@ -27,6 +27,8 @@ pub(super) struct Expected {
     #[serde(default)]
     pub(super) logs: Vec<String>,
     #[serde(default)]
+    pub(super) codes: Vec<String>,
+    #[serde(default)]
     pub(super) seed: BTreeMap<String, String>,
 }
 

@@ -19,7 +19,7 @@ use crate::guests;
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Resident memory that a call may leave behind: pools, caches, fragments; not a leak of what guests hold.
-const LEFT_BYTES: u64 = 96 << 20;
+const LEFT_BYTES: u64 = 192 << 20;
 
 /// Resident memory that the host may use for one call beyond what the guest was granted.
 const HOST_BYTES: u64 = 512 << 20;
@@ -106,6 +106,8 @@ struct Told {
     /// What the guest answered, as text.
     answer: String,
     logs: Vec<(Source, String, String)>,
+    /// The codes of the exchanges that failed.
+    codes: Vec<String>,
     /// Everything else that came out, for the search.
     rest: Vec<Vec<u8>>,
     writes: usize,
@@ -164,6 +166,11 @@ fn told<T>(outcome: Outcome<T>, show: impl FnOnce(T) -> String) -> Told {
             line.fields.clone().unwrap_or_default(),
         )
     });
+    let codes = effects
+        .exchanges
+        .iter()
+        .filter_map(|exchange| exchange.error.clone())
+        .collect();
     let (code, words, answer) = match outcome.result {
         Ok(Ok(value)) => ("ok", String::new(), show(value)),
         Ok(Err(fault)) => (fault.kind.code(), fault_words(&fault), String::new()),
@@ -174,6 +181,7 @@ fn told<T>(outcome: Outcome<T>, show: impl FnOnce(T) -> String) -> Told {
         words,
         answer,
         logs: logs.collect(),
+        codes,
         rest,
         writes: effects.storage.len(),
     }
@@ -227,6 +235,12 @@ impl Told {
         }
         if self.code == "ok" && (!expected.report.is_empty() || !expected.every.is_empty()) {
             self.judge_report(expected, &mut wrong);
+        }
+        for code in expected.codes.iter().filter(|code| !self.codes.contains(code)) {
+            wrong.push(format!(
+                "no exchange ended with `{code}`; they ended with {:?}",
+                self.codes
+            ));
         }
         self.judge_logs(expected, &mut wrong);
         self.search(&mut wrong);

@@ -37,6 +37,12 @@ pub(super) const SLOTS: u32 = 8;
 pub(super) const TOKEN: &str = "token";
 pub(super) const ANOTHERS: &str = "another";
 
+/// One of these tests at a time: memory is measured for the whole process.
+pub(super) async fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Turn<()> = Turn::const_new(());
+    TURN.lock().await
+}
+
 /// One test's world.
 pub(super) struct Yard {
     pub(super) runtime: Runtime,
@@ -58,10 +64,9 @@ struct Ports {
 }
 
 impl Yard {
-    /// One yard at a time: memory is measured for the whole process.
+    /// Opens it when it is this test's turn.
     pub(super) async fn open() -> Self {
-        static TURN: Turn<()> = Turn::const_new(());
-        let turn = TURN.lock().await;
+        let turn = turn().await;
         canary::Host::listen();
 
         let (vendor, shadow) = twins().await;
