@@ -60,6 +60,11 @@ fn id(what: &str, id: &str) -> Checked<()> {
     text(what, id, MAX_ID_BYTES)
 }
 
+/// An empty one is for the service: it sets that record aside and keeps its page.
+fn record_id(id: &str) -> Checked<()> {
+    text("a record's id", id, MAX_ID_BYTES)
+}
+
 fn time(ms: Option<u64>) -> Option<Timestamp> {
     ms.map(Timestamp::from_millis)
 }
@@ -161,7 +166,7 @@ pub(crate) fn read_request(request: ReadRequest) -> sync::ReadRequest {
 }
 
 fn item(found: sync::Item) -> Checked<Item> {
-    id("a record's id", &found.id)?;
+    record_id(&found.id)?;
     Ok(Item {
         id: found.id,
         data: found.data,
@@ -173,7 +178,7 @@ fn change(found: sync::Change) -> Checked<Change> {
     match found {
         sync::Change::Upsert(found) => item(found).map(Change::Upsert),
         sync::Change::Delete(found) => {
-            id("a record's id", &found)?;
+            record_id(&found)?;
             Ok(Change::Delete(found))
         }
     }

@@ -257,7 +257,6 @@ async fn actions() {
 #[tokio::test]
 async fn bad_pages() {
     for (word, what) in [
-        ("empty-id", "a record's id is empty"),
         ("long-id", "bytes of a record's id: 513, at most 512"),
         ("many", "changes of a page: 10001, at most 10000"),
         ("big-cursor", "bytes of the cursor: 65537, at most 65536"),
@@ -270,6 +269,19 @@ async fn bad_pages() {
             .unwrap_err();
         assert_eq!(error, CallError::BadValue { what: what.into() });
     }
+}
+
+/// The service sets such a record aside and keeps its page.
+#[tokio::test]
+async fn a_record_without_an_id_is_handed_on() {
+    let (runtime, call) = made("empty-id").await;
+    let page = runtime
+        .read(call, ReadRequest::default())
+        .await
+        .result
+        .unwrap()
+        .unwrap();
+    assert_eq!(page.changes[0].id(), "");
 }
 
 /// A page that is within every count and still more than may cross at once.
