@@ -2,12 +2,21 @@
 //!
 //! | module | what it asks |
 //! |---|---|
+//! | [`main_job`] | does the main job work from one end to the other, with a power cut in the middle? |
+//! | [`webhooks`] | are GitHub's own examples taken once, damaged ones never, and acknowledged ones kept over a kill? |
+//! | [`kills`] | does a sync of 100,000 records killed fifty times end with exactly these? |
+//! | [`bad_input`] | does everything that is wrong get one typed error, and is nothing lost? |
+//! | [`secrets`] | does a secret stay out of every place that can be read? |
+//! | [`api_auth`] | does every route ask for a key, and is every trick around that refused? |
 //! | [`hostile`] | does every hostile guest get what `fixtures/guests/expected.toml` says, and nothing else? |
 //!
 //! and what they stand on:
 //!
 //! | module | what it gives |
 //! |---|---|
+//! | [`server`] | the real server as a process, and a client |
+//! | [`github`] | a stand-in for GitHub, and the first steps with its connector |
+//! | [`package`] | connector files with the manifests that a test needs |
 //! | [`guests`] | the fixture guests as components, built once |
 
 #![expect(
@@ -18,6 +27,15 @@
     reason = "tests are free"
 )]
 
+mod github;
 mod guests;
+mod package;
+mod server;
 
+mod api_auth;
+mod bad_input;
 mod hostile;
+mod kills;
+mod main_job;
+mod secrets;
+mod webhooks;
