@@ -132,7 +132,7 @@ impl Error {
             Self::Denied { .. } => "grant it to the install, if the connector should reach it".into(),
             Self::DeniedAddress { address, .. } => {
                 format!(
-                    "if {address} is meant to be reached, the operator opens its range under `egress.open`"
+                    "if {address} is meant to be reached, the operator opens its range under `broker.open`"
                 )
             }
             Self::DeniedSelf { .. } => "use another server; this one is never reached through itself".into(),
@@ -142,7 +142,8 @@ impl Error {
             }
             Self::NoCredential { name } => format!("set the credential `{name}` of the connection"),
             Self::Tls { .. } => {
-                "check the server's certificate; a private authority is added under `egress.extra_ca`".into()
+                "check the server's certificate; a private authority is added under `broker.extra_ca_files`"
+                    .into()
             }
             Self::BadRequest { .. } => "correct the request; it was not sent".into(),
             Self::TooLarge { .. } => "ask for less at once, or raise `response_bytes` in the grant".into(),
@@ -173,7 +174,7 @@ impl Error {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A certificate authority of `extra_ca_pem` is not a certificate.
-    #[error("read certificate authority {index} of `egress.extra_ca`: {reason}")]
+    #[error("read certificate authority {index} of `broker.extra_ca_files`: {reason}")]
     Authority { index: usize, reason: String },
     /// The TLS library refuses its own settings.
     #[error("set TLS up")]
