@@ -149,7 +149,7 @@ async fn what_is_no_connector_is_not_loaded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_organization_takes_all_slots() {
     let yard = Yard::open().await;
-    let seed = || Seed::new(&BTreeMap::new());
+    let seed = || Seed::snapshot(&BTreeMap::new());
     let limits = Limits {
         call_time: Duration::from_millis(700),
         ..Limits::default()

@@ -140,10 +140,7 @@ pub async fn inspect(service: &Service, component: Bytes) -> Result<Proposal, Er
     let manifest = read_manifest(&text)?;
     let grant = manifest.capabilities.without_optional();
     let installed = newest(service, service.org(), &manifest.id).await?;
-    let diff = match &installed {
-        Some((_, old)) => Some(diff(old, &grant)),
-        None => None,
-    };
+    let diff = installed.as_ref().map(|(_, old)| diff(old, &grant));
     Ok(Proposal {
         digest: Manifest::digest(&text),
         page: permission_page(&manifest, &grant),

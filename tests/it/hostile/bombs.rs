@@ -248,7 +248,7 @@ async fn damaged_components_are_refused_or_run_like_any_other() {
                 let call = yard.call(
                     &connector,
                     limits.clone(),
-                    Seed::new(&std::collections::BTreeMap::new()),
+                    Seed::snapshot(&std::collections::BTreeMap::new()),
                 );
                 let outcome = yard
                     .runtime

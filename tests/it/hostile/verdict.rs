@@ -66,7 +66,7 @@ fn refused(error: &LoadError, code: &str, names: &[String], wrong: &mut Vec<Stri
 
 async fn let_loose(yard: &Yard, file: &File, expected: &Expected, guest: &Connector) -> Vec<String> {
     let limits = file.limits(expected);
-    let call = yard.call(guest, limits.clone(), Seed::new(&expected.seed));
+    let call = yard.call(guest, limits.clone(), Seed::snapshot(&expected.seed));
     let calm = yard
         .load(&guests::component("neighbour"))
         .await

@@ -352,7 +352,7 @@ impl Vault for OneSecret {
 pub(super) struct Seed(BTreeMap<String, String>);
 
 impl Seed {
-    pub(super) fn new(entries: &BTreeMap<String, String>) -> Arc<dyn Snapshot> {
+    pub(super) fn snapshot(entries: &BTreeMap<String, String>) -> Arc<dyn Snapshot> {
         Arc::new(Self(entries.clone()))
     }
 }

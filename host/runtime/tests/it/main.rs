@@ -12,6 +12,13 @@
 //! - `network`: http through the broker
 //! - `secret`: handles and placeholders
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests are free"
+)]
+
 mod cached;
 mod compile;
 mod limits;
