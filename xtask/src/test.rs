@@ -136,7 +136,8 @@ pub(crate) fn counterparts() -> Result<()> {
 /// Packages that are compiled for wasm and stand outside the workspace.
 fn outside() -> Result<Vec<PathBuf>> {
     let mut packages = tested_outside()?;
-    packages.extend(Some(place::root().join("fixtures/guests")).filter(|p| p.join("Cargo.toml").is_file()));
+    let guests = ["fixtures/guests", "host/runtime/tests/guest"];
+    packages.extend(guests.map(|guest| place::root().join(guest)));
     Ok(packages)
 }
 
