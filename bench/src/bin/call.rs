@@ -186,12 +186,15 @@ impl Bare {
             .concurrency_support(false)
             .memory_init_cow(true)
             .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-        let engine = Engine::new(&config)?;
-        let component = Component::new(&engine, bytes)?;
+        let engine = Engine::new(&config).map_err(plain)?;
+        let component = Component::new(&engine, bytes).map_err(plain)?;
         let mut linker = Linker::<Nothing>::new(&engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        linker.define_unknown_imports_as_traps(&component)?;
-        let pre = contract::ConnectorPre::new(linker.instantiate_pre(&component)?)?;
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(plain)?;
+        linker
+            .define_unknown_imports_as_traps(&component)
+            .map_err(plain)?;
+        let pre = linker.instantiate_pre(&component).map_err(plain)?;
+        let pre = contract::ConnectorPre::new(pre).map_err(plain)?;
         Ok(Self { engine, pre })
     }
 
@@ -202,7 +205,7 @@ impl Bare {
             table: ResourceTable::new(),
         };
         let mut store = Store::new(&self.engine, state);
-        let connector = self.pre.instantiate_async(&mut store).await?;
+        let connector = self.pre.instantiate_async(&mut store).await.map_err(plain)?;
         let connection = Connection {
             id: "cnn_1".to_owned(),
             config: "{}".to_owned(),
@@ -211,9 +214,15 @@ impl Bare {
         let account = connector
             .sluice_connector_auth()
             .call_check(&mut store, &connection)
-            .await?;
+            .await
+            .map_err(plain)?;
         account
             .map(drop)
             .map_err(|error| anyhow::anyhow!("the guest failed: {error:?}"))
     }
+}
+
+/// The engine's error as this program's.
+fn plain(error: wasmtime::Error) -> anyhow::Error {
+    anyhow::anyhow!("{error:#}")
 }
