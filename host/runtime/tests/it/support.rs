@@ -191,15 +191,3 @@ impl Making {
         }
     }
 }
-
-/// What `check` gives as the account's name when the guest is told `word`.
-pub(crate) async fn name(word: &str) -> String {
-    let (runtime, connector) = shared().await;
-    runtime
-        .check(Making::new(&connector, word).call())
-        .await
-        .result
-        .unwrap()
-        .unwrap()
-        .name
-}

@@ -52,7 +52,11 @@ fn deep_inside(depth: u32) -> u32 {
 #[inline(never)]
 fn recurse(depth: u64) -> u64 {
     let frame = std::hint::black_box([depth; 64]);
-    if std::hint::black_box(depth) == u64::MAX { 0 } else { recurse(depth + 1) + frame[63] }
+    if std::hint::black_box(depth) == u64::MAX {
+        0
+    } else {
+        recurse(depth + 1) + frame[63]
+    }
 }
 
 fn env() -> String {
@@ -183,6 +187,8 @@ impl auth::Guest for Guest {
                 println!("to stdout");
                 eprintln!("to stderr\rforged");
                 print!("without end");
+                // Nobody flushes for a component: it does not exit.
+                std::io::Write::flush(&mut std::io::stdout()).unwrap();
                 metrics::count("pages", 2);
                 metrics::count("pages", 3);
                 metrics::gauge("BAD", 1.0);
@@ -304,7 +310,7 @@ impl sync::Guest for Guest {
             _ => ("x".to_owned(), 1, 1),
         };
         let data = if connection.config == "\"huge\"" {
-            "0".repeat(4_000)
+            "0".repeat(2_000)
         } else {
             format!("{request:?}")
         };
