@@ -80,9 +80,16 @@ async fn exchange(mut child: Child, limits: &CompileLimits, bytes: &[u8]) -> Res
     };
     let mut artifact = Vec::new();
     let mut words = Vec::new();
-    let mut out = stdout.take(limits.artifact_bytes.saturating_add(1));
-    let mut err = stderr.take(REASON_BYTES as u64 * 4);
-    let (_, read, _) = tokio::join!(feed, out.read_to_end(&mut artifact), err.read_to_end(&mut words));
+    // Each end is closed as soon as enough was heard: a child that goes on writing then fails instead of waiting for us.
+    let hear = async {
+        let mut out = stdout.take(limits.artifact_bytes.saturating_add(1));
+        out.read_to_end(&mut artifact).await
+    };
+    let listen = async {
+        let mut err = stderr.take(REASON_BYTES as u64 * 4);
+        err.read_to_end(&mut words).await
+    };
+    let (_, read, _) = tokio::join!(feed, hear, listen);
     if artifact.len() as u64 > limits.artifact_bytes {
         return Err(format!(
             "its machine code is larger than {} bytes",

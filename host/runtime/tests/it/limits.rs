@@ -140,7 +140,9 @@ async fn a_panic_tells_where() {
 #[tokio::test]
 async fn recursion_ends() {
     let error = stopped("recurse", |_| ()).await.result.unwrap_err();
-    assert!(error.to_string().contains("stack"), "{error}");
+    // A Rust guest's frames lie in its own memory; which of the two stacks ends first depends on their size.
+    let ends = ["stack", "out of bounds memory access"];
+    assert!(ends.iter().any(|end| error.to_string().contains(end)), "{error}");
 }
 
 #[tokio::test]

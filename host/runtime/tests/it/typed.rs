@@ -99,7 +99,7 @@ async fn sync() {
         (item.id.as_str(), item.modified, gone.as_str()),
         ("x", Some(time(3)), "gone")
     );
-    for part in ["things", "two", "[7]", "start: 3", "end: 4", "page_hint: 100"] {
+    for part in ["things", "two", "[7]", "start: 3", "end: 4", "page-hint: 100"] {
         assert!(item.data.contains(part), "{} lacks {part}", item.data);
     }
     assert_eq!(
