@@ -10,8 +10,8 @@ use data_encoding::BASE64;
 use futures_util::future::BoxFuture;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
+pub use sluice_model::auth::Apply;
 use sluice_model::capability::{HostPattern, Scheme};
-pub use sluice_model::manifest::Apply;
 use sluice_model::secret::Secret;
 use zeroize::Zeroizing;
 
@@ -90,6 +90,13 @@ impl Credential {
                 let text = std::str::from_utf8(self.secret.expose())
                     .map_err(|_| self.unfit("it is not text and cannot stand in a query"))?;
                 place.set_query_value(name, text);
+            }
+            Apply::Body { .. }
+            | Apply::SigV4 { .. }
+            | Apply::OAuth1 { .. }
+            | Apply::Signed(_)
+            | Apply::ClientCertificate => {
+                return Err(self.unfit("its scheme is not one that is applied here"));
             }
         }
         Ok(())

@@ -23,6 +23,7 @@
 pub mod clock;
 pub mod id;
 
+pub mod auth;
 pub mod capability;
 pub mod grant;
 pub mod limits;

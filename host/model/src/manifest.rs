@@ -15,6 +15,7 @@ pub(crate) mod words;
 
 use serde_json::Value;
 
+use crate::auth::{Apply, Obtain, Part};
 use crate::capability::HostPattern;
 use crate::grant::Grant;
 use crate::run::Mode;
@@ -75,36 +76,18 @@ pub struct AuthScheme {
     pub name: String,
     /// For people.
     pub title: String,
-    /// How the secret gets into a request.
+    /// How it goes on a request.
     pub apply: Apply,
+    /// How it is come by.
+    pub obtain: Obtain,
+    /// What the person who connects gives.
+    pub parts: Vec<Part>,
+    /// What whoever registered at the vendor keeps for it: empty where the scheme needs no app.
+    pub app: Vec<Part>,
     /// The only places it is sent to.
     pub origins: Vec<OriginPattern>,
     /// Where to get one.
     pub help: Option<String>,
-}
-
-/// How a secret gets into a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Apply {
-    /// `authorization: Bearer …` (RFC 6750 §2.1).
-    Bearer,
-    /// A header of its own.
-    Header {
-        /// In lower case.
-        name: String,
-        /// Written before the secret.
-        prefix: String,
-    },
-    /// A parameter of the query.
-    Query {
-        /// The parameter.
-        name: String,
-    },
-    /// `authorization: Basic …` (RFC 7617).
-    Basic {
-        /// The fixed user whose password the secret is; without one the secret is `user:password`.
-        username: Option<String>,
-    },
 }
 
 /// A named sequence of records.

@@ -8,8 +8,9 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{Grant, units};
+use crate::auth::Apply;
 use crate::capability::EgressRule;
-use crate::manifest::{Apply, AuthScheme, Manifest};
+use crate::manifest::{AuthScheme, Manifest};
 use crate::signature::Recipe;
 
 /// The page, as data; `Display` renders it as text. The publisher's words stand in quotes.
@@ -105,6 +106,11 @@ fn credential(scheme: &AuthScheme) -> CredentialLine {
         Apply::Header { name, .. } => format!("in the header `{name}`"),
         Apply::Query { name } => format!("in the query parameter `{name}`"),
         Apply::Basic { .. } => "as user and password (basic authentication)".to_owned(),
+        Apply::Body { name } => format!("in the body's field `{name}`"),
+        Apply::SigV4 { service, .. } => format!("as an AWS signature (version 4, service `{service}`)"),
+        Apply::OAuth1 { .. } => "as an OAuth 1.0a signature".to_owned(),
+        Apply::Signed(_) => "as a keyed signature over the request".to_owned(),
+        Apply::ClientCertificate => "as a client certificate (mutual TLS)".to_owned(),
     };
     CredentialLine {
         name: scheme.name.clone(),

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::capabilities;
 use super::source::Node;
-use super::{Apply, AuthScheme, ManifestError};
+use super::{AuthScheme, ManifestError};
+use crate::auth::{Apply, Obtain, Part, SECRET};
 use crate::grant::Grant;
 use crate::signature::is_header_name;
 
@@ -116,6 +117,15 @@ pub(super) fn read(node: &Node<'_>, config: &Value, grant: &Grant) -> Result<Aut
         name: table.need("name")?.name()?,
         title: table.need("title")?.line(200)?,
         apply,
+        obtain: Obtain::Given,
+        parts: vec![Part {
+            name: SECRET.to_owned(),
+            title: "Secret".to_owned(),
+            secret: true,
+            optional: false,
+            multiline: false,
+        }],
+        app: Vec::new(),
         origins: origins
             .iter()
             .map(|node| capabilities::origin(node, config, grant))
