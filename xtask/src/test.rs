@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::place::{self, shown};
 use crate::step::{self, Steps};
@@ -124,13 +124,52 @@ fn workspace_tests() -> Result<()> {
     ]))
 }
 
-/// GitHub's own libraries and payloads, as the committed lock file names them.
+/// Software we did not write, as tests/counterparts names it to the last version: installed when that list has changed since.
 pub(crate) fn counterparts() -> Result<()> {
-    step::run(
-        tool::npm()?
-            .current_dir(place::root().join("tests/counterparts"))
-            .args(["ci", "--no-progress", "--loglevel=error"]),
-    )
+    let home = place::root().join("tests/counterparts");
+    tool::chromium()?;
+    installed(
+        &home.join("package-lock.json"),
+        &home.join("node_modules"),
+        || {
+            step::run(
+                tool::npm()?
+                    .current_dir(&home)
+                    .args(["ci", "--no-progress", "--loglevel=error"]),
+            )
+        },
+    )?;
+    // Beside node_modules it stands where the tests find it wherever cargo builds.
+    let requirements = home.join("moto/requirements.txt");
+    let venv = place::root().join("target/counterparts-venv");
+    let works = step::ask(Command::new(venv.join("bin/python")).args(["-c", "import moto"])).is_some();
+    if !works && venv.exists() {
+        // Another Python than the one it was made with, or half of an install.
+        std::fs::remove_dir_all(&venv).with_context(|| format!("remove {}", shown(&venv)))?;
+    }
+    installed(&requirements, &venv, || {
+        let mut python = tool::python()?;
+        step::run(python.args(["-m", "venv", "--clear"]).arg(&venv))?;
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+        step::run(
+            Command::new(venv.join("bin/python"))
+                .args(pip)
+                .args(["--no-deps", "--only-binary", ":all:", "-r"])
+                .arg(&requirements),
+        )
+    })
+}
+
+/// Runs `install` unless what `list` says is in `place` already, which a copy of the list there tells.
+fn installed(list: &Path, place: &Path, install: impl FnOnce() -> Result<()>) -> Result<()> {
+    let wanted = std::fs::read(list).with_context(|| format!("read {}", shown(list)))?;
+    let stamp = place.join(".installed");
+    if std::fs::read(&stamp).is_ok_and(|there| there == wanted) {
+        println!("   {} is as {} has it", shown(place), shown(list));
+        return Ok(());
+    }
+    install()?;
+    std::fs::write(&stamp, wanted).with_context(|| format!("write {}", shown(&stamp)))
 }
 
 /// Packages that are compiled for wasm and stand outside the workspace.

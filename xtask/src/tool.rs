@@ -97,12 +97,33 @@ pub(crate) fn npm() -> Result<Command> {
     Ok(Command::new("npm"))
 }
 
-/// Python, for the peers that bench/ measures against.
+/// Python with venv, for the counterparts and for the peers that bench/ measures against.
 pub(crate) fn python() -> Result<Command> {
     if step::ask(Command::new("python3").args(["-c", "import venv, ensurepip"])).is_none() {
         bail!(
-            "python3 with venv is not there; bench/peers.sh needs it: `apt-get install python3 python3-venv`"
+            "python3 with venv is not there; tests/counterparts and bench/peers.sh need it: `apt-get install python3 python3-venv`"
         );
     }
     Ok(Command::new("python3"))
+}
+
+/// A Chromium for tests/counterparts/browser, which looks for the same names.
+pub(crate) fn chromium() -> Result<()> {
+    let names = [
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+        "google-chrome-stable",
+    ];
+    let named = std::env::var_os("CHROMIUM")
+        .filter(|name| !name.is_empty())
+        .map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places = std::env::split_paths(&path).flat_map(|dir| names.map(|name| dir.join(name)));
+    if named.map_or_else(|| places.any(|place| place.is_file()), |path| path.is_file()) {
+        return Ok(());
+    }
+    bail!(
+        "no Chromium is there; tests/counterparts/browser needs one: `apt-get install chromium`, or set CHROMIUM to its path"
+    );
 }

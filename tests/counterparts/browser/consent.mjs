@@ -37,7 +37,7 @@ if (!url || options.allow === options.deny || (options.allow && !options.user)) 
 }
 
 const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-const executablePath = process.env.CHROMIUM ?? onPath(NAMES);
+const executablePath = process.env.CHROMIUM || onPath(NAMES);
 if (!executablePath) {
   console.error("no Chromium is installed and this test needs one: `apt-get install chromium`, or set CHROMIUM to its path");
   process.exit(3);

@@ -22,6 +22,8 @@ import sys
 import tempfile
 import threading
 
+sys.dont_write_bytecode = True  # the checkout stays as it is
+
 # Before moto reads them: no credentials and no configuration of whoever runs this.
 os.environ.update(AWS_ACCESS_KEY_ID="none", AWS_SECRET_ACCESS_KEY="none", AWS_EC2_METADATA_DISABLED="true")
 os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull, MOTO_CALL_RESET_API="false")
