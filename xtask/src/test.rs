@@ -140,7 +140,7 @@ pub(crate) fn counterparts() -> Result<()> {
         },
     )?;
     // Beside node_modules it stands where the tests find it wherever cargo builds.
-    let requirements = home.join("moto/requirements.txt");
+    let requirements = home.join("requirements.txt");
     let venv = place::root().join("target/counterparts-venv");
     let works = step::ask(Command::new(venv.join("bin/python")).args(["-c", "import moto"])).is_some();
     if !works && venv.exists() {
