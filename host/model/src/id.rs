@@ -43,6 +43,9 @@ pub mod kind {
     /// API key.
     #[derive(Debug)]
     pub enum Key {}
+    /// Authorization.
+    #[derive(Debug)]
+    pub enum Authorization {}
 
     impl Kind for Org {
         const PREFIX: &'static str = "org_";
@@ -68,6 +71,9 @@ pub mod kind {
     impl Kind for Key {
         const PREFIX: &'static str = "key_";
     }
+    impl Kind for Authorization {
+        const PREFIX: &'static str = "aut_";
+    }
 }
 
 /// An organization: the tenant.
@@ -86,6 +92,8 @@ pub type ReceiptId = Id<kind::Receipt>;
 pub type EventId = Id<kind::Event>;
 /// An API key.
 pub type KeyId = Id<kind::Key>;
+/// One attempt to come by a credential: from the first link to the vendor's answer.
+pub type AuthorizationId = Id<kind::Authorization>;
 
 /// 16 bytes that know what they name.
 pub struct Id<K> {

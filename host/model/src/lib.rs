@@ -38,6 +38,7 @@ pub mod record;
 pub mod run;
 pub mod schedule;
 
+pub mod jws;
 pub mod seal;
 pub mod secret;
 pub mod signature;

@@ -10,7 +10,7 @@ use crate::org::require;
 use crate::row::{MAX_VALUE_BYTES, cap, cap_name, from_json};
 use crate::sweep::STEP_ROWS;
 use crate::table::{Rows, Table, Writer};
-use crate::{Error, Listing, Page, Store, hook, receipt, run};
+use crate::{Error, Listing, Page, Store, credential, hook, receipt, run};
 
 /// A connection that is to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,7 +181,7 @@ impl Store {
                 if state != old.state && !old.state.may_become(state) {
                     return Err(Error::State {
                         what: "change the connection's state",
-                        state: state_name(old.state),
+                        state: old.state.name(),
                     });
                 }
                 (new.state, new.reason) = (state, reason);
@@ -221,6 +221,7 @@ impl Store {
             let connection = require_connection(rows, org, id)?;
             let place = Key::org(org).id(id);
             run::cancel_all(rows, org, id, now)?;
+            credential::set_due(rows, org, id, None)?;
             hook::remove_all(rows, org, id)?;
             let tombstone = Tombstone {
                 connector: connection.connector,
@@ -309,13 +310,3 @@ fn check_texts(name: Option<&str>, config: Option<&str>, settings: Option<&str>)
 
 /// A name is something that people read.
 const MAX_CONNECTION_NAME_BYTES: usize = 256;
-
-const fn state_name(state: ConnectionState) -> &'static str {
-    match state {
-        ConnectionState::Draft => "draft",
-        ConnectionState::Active => "active",
-        ConnectionState::NeedsReauth => "needs-reauth",
-        ConnectionState::Misconfigured => "misconfigured",
-        ConnectionState::Paused => "paused",
-    }
-}

@@ -1,15 +1,19 @@
 //! Credentials and other secrets: sealed under the organization's key, bound by associated data to their owner, field
 //! and version, so that a value moved to another row does not open.
 
-use sluice_model::id::{ConnectionId, OrgId};
+use std::time::Duration;
+
+use sluice_model::Timestamp;
+use sluice_model::id::{ConnectionId, OrgId, kind};
 use sluice_model::seal::{Aad, MasterKey, OrgKey, Sealed};
 use sluice_model::secret::Secret;
 
 use crate::connection::require_connection;
+use crate::due::{self, Work};
 use crate::key::{Key, Parts, Span};
 use crate::org::require;
 use crate::row::{cap, cap_name, split_head, with_head};
-use crate::table::{Rows, Table};
+use crate::table::{Rows, Table, Writer};
 use crate::{Error, Store};
 
 /// A connection's secret and where it may be sent.
@@ -20,32 +24,83 @@ pub struct Credential {
     pub origins: Vec<String>,
     /// Goes up with every put.
     pub version: u32,
+    pub life: Life,
+}
+
+/// What is known of a credential without opening it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Life {
+    /// When the vendor gave it, or a person set it.
+    pub obtained: Option<Timestamp>,
+    /// When it ends.
+    pub expires: Option<Timestamp>,
+    /// When it is to be refreshed at the latest.
+    pub due: Option<Timestamp>,
+    /// What it was given for, where the vendor told.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+}
+
+/// A secret to be kept.
+#[derive(Debug)]
+pub struct NewCredential {
+    pub secret: Secret,
+    pub origins: Vec<String>,
+    pub life: Life,
+}
+
+/// A credential as it is known without opening it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CredentialHead {
+    /// The auth scheme.
+    pub scheme: String,
+    pub version: u32,
+    pub life: Life,
 }
 
 impl Store {
-    /// Sets the secret of a connection's auth scheme; answers its version. [`Error::Missing`] if the connection is gone,
+    /// Sets the secret of a connection's auth scheme; answers its version. With `expect` only if the one that is there
+    /// has this version, 0 for none: [`Error::Revision`] otherwise. [`Error::Missing`] if the connection is gone,
     /// [`Error::Seal`].
     pub async fn put_credential(
         &self,
         org: OrgId,
         connection: ConnectionId,
         scheme: &str,
-        secret: Secret,
-        origins: Vec<String>,
+        new: NewCredential,
+        expect: Option<u32>,
     ) -> Result<u32, Error> {
         cap(
             "a credential's origins",
-            origins.iter().map(String::len).sum(),
+            new.origins.iter().map(String::len).sum(),
             MAX_ORIGINS_BYTES,
         )?;
-        self.seal(
-            org,
-            Some(connection),
-            connection.to_string(),
-            format!("{CREDENTIAL}{scheme}"),
-            secret,
-            origins,
-        )
+        let scopes = new.life.scopes.iter().map(String::len).sum();
+        cap("a credential's scopes", scopes, MAX_ORIGINS_BYTES)?;
+        let owner = connection.to_string();
+        let field = format!("{CREDENTIAL}{scheme}");
+        cap_name("a secret's field", &field)?;
+        let master = self.master().clone();
+        self.write(new.secret.expose().len(), move |rows| {
+            require_connection(rows, org, connection)?;
+            let old = head(rows, org, &owner, &field)?.map_or(0, |head| head.version);
+            if let Some(expected) = expect.filter(|expected| *expected != old) {
+                return Err(Error::Revision {
+                    what: "a credential",
+                    expected: expected.into(),
+                    found: old.into(),
+                });
+            }
+            let head = Head {
+                version: old + 1,
+                origins: new.origins,
+                life: new.life,
+            };
+            put(rows, &master, org, (&owner, &field), &head, &new.secret)?;
+            let due = earliest(rows, org, connection)?;
+            set_due(rows, org, connection, due)?;
+            Ok(head.version)
+        })
         .await
     }
 
@@ -62,22 +117,86 @@ impl Store {
             secret,
             origins: head.origins,
             version: head.version,
+            life: head.life,
         }))
     }
 
-    /// The names of the auth schemes that have a secret.
-    pub async fn list_credentials(&self, org: OrgId, connection: ConnectionId) -> Result<Vec<String>, Error> {
-        self.read(move |rows| {
-            let owner = Key::org(org).text(&connection.to_string());
-            let span = Span::prefix(&owner.clone().tail(CREDENTIAL));
-            rows.collect(Table::Secrets, &span, false, 1000, |key, _| {
-                let field = Parts::new(key.get(owner.bytes().len()..).unwrap_or_default()).tail_text();
-                Ok(field
-                    .and_then(|field| field.strip_prefix(CREDENTIAL))
-                    .map(str::to_owned))
-            })
+    /// Removes the secret of an auth scheme; with `expect` only if it has this version: [`Error::Revision`] otherwise.
+    /// Nothing happens if there is none.
+    pub async fn remove_credential(
+        &self,
+        org: OrgId,
+        connection: ConnectionId,
+        scheme: &str,
+        expect: Option<u32>,
+    ) -> Result<(), Error> {
+        let owner = connection.to_string();
+        let field = format!("{CREDENTIAL}{scheme}");
+        self.write(64, move |rows| {
+            let Some(head) = head(rows, org, &owner, &field)? else {
+                return Ok(());
+            };
+            if let Some(expected) = expect.filter(|expected| *expected != head.version) {
+                return Err(Error::Revision {
+                    what: "a credential",
+                    expected: expected.into(),
+                    found: head.version.into(),
+                });
+            }
+            rows.delete(Table::Secrets, &secret_key(org, &owner, &field))?;
+            let due = earliest(rows, org, connection)?;
+            set_due(rows, org, connection, due)
         })
         .await
+    }
+
+    /// What is known of a connection's credentials without opening them.
+    pub async fn credential_heads(
+        &self,
+        org: OrgId,
+        connection: ConnectionId,
+    ) -> Result<Vec<CredentialHead>, Error> {
+        self.read(move |rows| heads(rows, org, connection)).await
+    }
+
+    /// Leases connections whose credentials are to be refreshed: until `lease_for` has passed nobody else gets them. A put
+    /// sets the time anew from what the credentials say.
+    pub async fn lease_due_credentials(
+        &self,
+        now: Timestamp,
+        lease_for: Duration,
+        limit: usize,
+    ) -> Result<Vec<(OrgId, ConnectionId)>, Error> {
+        if !self.any_due(Work::Credentials, now).await? {
+            return Ok(Vec::new());
+        }
+        let (turn, until) = (self.turn(Work::Credentials), now.after(lease_for));
+        let leased = self
+            .write(256, move |rows| {
+                let due = due::take::<kind::Connection>(rows, Work::Credentials, turn, now, limit)?;
+                let mut leased = Vec::with_capacity(due.len());
+                for due in due {
+                    set_due(rows, due.org, due.id, Some(until))?;
+                    leased.push((due.org, due.id));
+                }
+                Ok(leased)
+            })
+            .await?;
+        if let Some((last, _)) = leased.last() {
+            self.set_turn(Work::Credentials, *last);
+        }
+        Ok(leased)
+    }
+
+    /// Puts a connection's refreshing off to this time, or until its next put.
+    pub async fn defer_credentials(
+        &self,
+        org: OrgId,
+        connection: ConnectionId,
+        until: Option<Timestamp>,
+    ) -> Result<(), Error> {
+        self.write(64, move |rows| set_due(rows, org, connection, until))
+            .await
     }
 
     /// Sets any other secret, e.g. a hook's: `owner` is an id's text. Answers its version. [`Error::Seal`].
@@ -94,8 +213,7 @@ impl Store {
                 name: field.to_owned(),
             });
         }
-        self.seal(org, None, owner.to_owned(), field.to_owned(), secret, Vec::new())
-            .await
+        self.seal(org, owner.to_owned(), field.to_owned(), secret).await
     }
 
     /// The secret that was set with [`Store::put_secret`].
@@ -123,44 +241,25 @@ const MAX_ORIGINS_BYTES: usize = 64 << 10;
 struct Head {
     version: u32,
     origins: Vec<String>,
+    #[serde(default)]
+    life: Life,
 }
 
 impl Store {
-    async fn seal(
-        &self,
-        org: OrgId,
-        connection: Option<ConnectionId>,
-        owner: String,
-        field: String,
-        secret: Secret,
-        origins: Vec<String>,
-    ) -> Result<u32, Error> {
+    async fn seal(&self, org: OrgId, owner: String, field: String, secret: Secret) -> Result<u32, Error> {
         cap_name("the owner of a secret", &owner)?;
         cap_name("a secret's field", &field)?;
         let master = self.master().clone();
         self.write(secret.expose().len(), move |rows| {
             require(rows, org)?;
-            if let Some(connection) = connection {
-                require_connection(rows, org, connection)?;
-            }
-            let place = secret_key(org, &owner, &field);
-            let old: Option<Head> = rows.look(Table::Secrets, &place, |content| {
-                Ok(split_head(Table::Secrets, content)?.0)
-            })?;
-            let version = old.map_or(0, |head| head.version) + 1;
-            let uses = rows.get_number(Table::OrgKeyUses, &Key::org(org))?;
-            let key = org_key(rows, &master, org)?.with_uses(uses);
-            let aad = Aad {
-                org,
-                owner: &owner,
-                field: &field,
-                version,
+            let old = head(rows, org, &owner, &field)?;
+            let head = Head {
+                version: old.map_or(0, |head| head.version) + 1,
+                origins: Vec::new(),
+                life: Life::default(),
             };
-            let sealed = key.seal(&aad, secret.expose()).map_err(Error::Seal)?;
-            let head = with_head(&Head { version, origins })?;
-            rows.put_number(Table::OrgKeyUses, &Key::org(org), key.uses())?;
-            rows.put(Table::Secrets, &place, &[&head, sealed.as_bytes()])?;
-            Ok(version)
+            put(rows, &master, org, (&owner, &field), &head, &secret)?;
+            Ok(head.version)
         })
         .await
     }
@@ -169,23 +268,116 @@ impl Store {
         self.read_now(|rows| {
             let found = rows.look(Table::Secrets, &secret_key(org, owner, field), |content| {
                 let (head, sealed): (Head, _) = split_head(Table::Secrets, content)?;
-                Ok((head, Sealed::from_bytes(sealed.to_vec())))
+                Ok((head, sealed.to_vec()))
             })?;
             let Some((head, sealed)) = found else {
                 return Ok(None);
             };
-            let aad = Aad {
-                org,
-                owner,
-                field,
-                version: head.version,
-            };
-            let secret = org_key(rows, self.master(), org)?
-                .open(&aad, &sealed)
-                .map_err(Error::Seal)?;
+            let secret = open_value(rows, self.master(), org, (owner, field, head.version), sealed)?;
             Ok(Some((secret, head)))
         })
     }
+}
+
+fn head(rows: &mut impl Rows, org: OrgId, owner: &str, field: &str) -> Result<Option<Head>, Error> {
+    rows.look(Table::Secrets, &secret_key(org, owner, field), |content| {
+        Ok(split_head(Table::Secrets, content)?.0)
+    })
+}
+
+fn put(
+    rows: &mut Writer<'_>,
+    master: &MasterKey,
+    org: OrgId,
+    (owner, field): (&str, &str),
+    head: &Head,
+    secret: &Secret,
+) -> Result<(), Error> {
+    let sealed = seal_value(rows, master, org, (owner, field, head.version), secret)?;
+    rows.put(
+        Table::Secrets,
+        &secret_key(org, owner, field),
+        &[&with_head(head)?, &sealed],
+    )
+}
+
+fn heads(rows: &mut impl Rows, org: OrgId, connection: ConnectionId) -> Result<Vec<CredentialHead>, Error> {
+    let owner = Key::org(org).text(&connection.to_string());
+    let span = Span::prefix(&owner.clone().tail(CREDENTIAL));
+    rows.collect(Table::Secrets, &span, false, 1000, |key, content| {
+        let field = Parts::new(key.get(owner.bytes().len()..).unwrap_or_default()).tail_text();
+        let (head, _) = split_head::<Head>(Table::Secrets, content)?;
+        let scheme = field.and_then(|field| field.strip_prefix(CREDENTIAL));
+        Ok(scheme.map(|scheme| CredentialHead {
+            scheme: scheme.to_owned(),
+            version: head.version,
+            life: head.life,
+        }))
+    })
+}
+
+fn earliest(rows: &mut impl Rows, org: OrgId, connection: ConnectionId) -> Result<Option<Timestamp>, Error> {
+    let heads = heads(rows, org, connection)?;
+    Ok(heads.into_iter().filter_map(|head| head.life.due).min())
+}
+
+/// Moves a connection in the index of what is to be refreshed, or takes it out.
+pub(crate) fn set_due(
+    rows: &mut Writer<'_>,
+    org: OrgId,
+    connection: ConnectionId,
+    at: Option<Timestamp>,
+) -> Result<(), Error> {
+    let place = Key::org(org).id(connection);
+    if rows.has(Table::CredentialTimes, &place)? {
+        let old = Timestamp::from_millis(rows.get_number(Table::CredentialTimes, &place)?);
+        due::remove(rows, Work::Credentials, org, Some(old), connection)?;
+    }
+    match at {
+        Some(at) => rows.put_number(Table::CredentialTimes, &place, at.as_millis())?,
+        None => rows.delete(Table::CredentialTimes, &place)?,
+    }
+    due::add(rows, Work::Credentials, org, at, connection)
+}
+
+/// Seals a value under the organization's key and counts the use. `place`: owner, field and version.
+pub(crate) fn seal_value(
+    rows: &mut Writer<'_>,
+    master: &MasterKey,
+    org: OrgId,
+    (owner, field, version): (&str, &str, u32),
+    secret: &Secret,
+) -> Result<Vec<u8>, Error> {
+    let uses = rows.get_number(Table::OrgKeyUses, &Key::org(org))?;
+    let key = org_key(rows, master, org)?.with_uses(uses);
+    let aad = Aad {
+        org,
+        owner,
+        field,
+        version,
+    };
+    let sealed = key.seal(&aad, secret.expose()).map_err(Error::Seal)?;
+    rows.put_number(Table::OrgKeyUses, &Key::org(org), key.uses())?;
+    Ok(sealed.as_bytes().to_vec())
+}
+
+/// Opens what [`seal_value`] sealed.
+pub(crate) fn open_value(
+    rows: &mut impl Rows,
+    master: &MasterKey,
+    org: OrgId,
+    (owner, field, version): (&str, &str, u32),
+    sealed: Vec<u8>,
+) -> Result<Secret, Error> {
+    let aad = Aad {
+        org,
+        owner,
+        field,
+        version,
+    };
+    org_key(rows, master, org)?
+        .open(&aad, &Sealed::from_bytes(sealed))
+        .map_err(Error::Seal)
 }
 
 /// The organization's key, unwrapped anew each time: once its row is gone no memory of the process opens anything.

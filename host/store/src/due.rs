@@ -15,6 +15,8 @@ use crate::{Error, MAX_LIMIT, Store};
 pub enum Work {
     Runs,
     Receipts,
+    /// Connections with a token to refresh.
+    Credentials,
 }
 
 impl Work {
@@ -22,12 +24,13 @@ impl Work {
         match self {
             Self::Runs => Table::DueRuns,
             Self::Receipts => Table::DueReceipts,
+            Self::Credentials => Table::DueCredentials,
         }
     }
 }
 
 impl Store {
-    /// When the next run or receipt is due (a moment that has passed means now); `None` if nothing waits. The ends of
+    /// When the next row of this kind is due (a moment that has passed means now); `None` if nothing waits. The ends of
     /// leases count: whoever wakes then finds out whether the worker is still there.
     pub async fn next_due(&self, work: Work) -> Result<Option<Timestamp>, Error> {
         self.read_now(|rows| {

@@ -26,6 +26,7 @@ mod store;
 pub mod api_key;
 pub mod org;
 
+pub mod authorization;
 pub mod connection;
 pub mod credential;
 pub mod hook;

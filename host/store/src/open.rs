@@ -20,8 +20,8 @@ use crate::key::Key;
 use crate::table::{Reader, Rows, Table, Writer};
 use crate::{Error, OpenError};
 
-/// The format that is written.
-const FORMAT: u64 = 1;
+/// The format that is written. 2 added the tables of authorizations and of credentials that are due.
+const FORMAT: u64 = 2;
 const FILE: &str = "sluice.redb";
 const NEW_FILE: &str = "sluice.redb.new";
 const LOCK_FILE: &str = "sluice.lock";
@@ -196,6 +196,7 @@ fn finish(
     }
     match guarded_rows(&file, || format(&database))? {
         Some(FORMAT) => {}
+        Some(1) => guarded_rows(&file, || from_1_to_2(&database))?,
         Some(found) if found > FORMAT => {
             let (found, known) = (u32::try_from(found).unwrap_or(u32::MAX), FORMAT as u32);
             return Err(OpenError::NewerFormat { file, found, known });
@@ -215,6 +216,22 @@ fn finish(
         file,
         lock,
     })
+}
+
+/// Format 2 has more tables and reads every row of format 1 as it is.
+fn from_1_to_2(database: &Database) -> Result<(), Error> {
+    let failed = |error: String| Error::Failed {
+        reason: Arc::from(error),
+    };
+    let mut transaction = database
+        .begin_write()
+        .map_err(|error| failed(error.to_string()))?;
+    transaction.set_quick_repair(true);
+    let mut writer = Writer::new(&transaction);
+    writer.open_all()?;
+    writer.put_number(Table::Meta, &Key::empty().tail("format"), 2)?;
+    drop(writer);
+    transaction.commit().map_err(|error| failed(error.to_string()))
 }
 
 /// The organization that the check value is wrapped for: none.

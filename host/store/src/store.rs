@@ -39,7 +39,7 @@ struct Shared {
     failed: Arc<watch::Sender<Option<Arc<str>>>>,
     thread: Option<JoinHandle<()>>,
     /// The organization whose work was leased last, per kind of work.
-    turns: [Mutex<OrgId>; 2],
+    turns: [Mutex<OrgId>; 3],
     /// Keeps other processes out for as long as the store is open.
     _lock: Option<std::fs::File>,
 }
@@ -103,7 +103,7 @@ impl Store {
                 wake,
                 failed,
                 thread: Some(thread),
-                turns: [turn(), turn()],
+                turns: [turn(), turn(), turn()],
                 _lock: lock,
             }),
         })
@@ -137,10 +137,11 @@ impl Store {
     }
 
     fn turn_of(&self, work: crate::due::Work) -> &Mutex<OrgId> {
-        let [runs, receipts] = &self.shared.turns;
+        let [runs, receipts, credentials] = &self.shared.turns;
         match work {
             crate::due::Work::Runs => runs,
             crate::due::Work::Receipts => receipts,
+            crate::due::Work::Credentials => credentials,
         }
     }
 

@@ -3,15 +3,16 @@
 use sluice_model::Timestamp;
 use sluice_model::id::{ConnectionId, OrgId};
 
+use crate::authorization::REMEMBERED_MS;
 use crate::key::{Parts, Span};
 use crate::org::WHOLE_ORG;
 use crate::receipt::DEDUPE_FOR;
 use crate::table::{Rows, Table};
-use crate::{Error, Store, connection, org, receipt};
+use crate::{Error, Store, authorization, connection, org, receipt};
 
 impl Store {
     /// Does up to `max_steps` steps (each one commit of at most a thousand rows): forgets dedupe keys older than
-    /// [`DEDUPE_FOR`](crate::receipt::DEDUPE_FOR) and goes on with interrupted removals. Answers whether there is more.
+    /// [`DEDUPE_FOR`](crate::receipt::DEDUPE_FOR) and authorizations that ended a day ago, and goes on with interrupted removals. Answers whether there is more.
     pub async fn sweep(&self, now: Timestamp, max_steps: usize) -> Result<bool, Error> {
         let mut left = max_steps;
         for (of_org, of_connection) in self.removals().await? {
@@ -31,6 +32,7 @@ impl Store {
         }
         let window = u64::try_from(DEDUPE_FOR.as_millis()).unwrap_or(u64::MAX);
         let before = Timestamp::from_millis(now.as_millis().saturating_sub(window));
+        let remembered = Timestamp::from_millis(now.as_millis().saturating_sub(REMEMBERED_MS));
         for org in self.list_orgs().await? {
             loop {
                 if left == 0 {
@@ -45,6 +47,9 @@ impl Store {
                     break;
                 }
             }
+            let (id, before) = (org.id, remembered);
+            self.write(64, move |rows| authorization::forget(rows, id, before, STEP_ROWS))
+                .await?;
         }
         Ok(false)
     }

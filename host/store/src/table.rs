@@ -47,6 +47,12 @@ pub(crate) enum Table {
     Removals,
     /// org, owner, field → version, origins, sealed
     Secrets,
+    /// org, time, connection → nothing
+    DueCredentials,
+    /// org, connection → the time under which it stands in DueCredentials
+    CredentialTimes,
+    /// org, authorization → Authorization, sealed
+    Authorizations,
     /// org, run → Run
     Runs,
     /// org, connection, run → nothing
@@ -100,7 +106,7 @@ pub(crate) enum Table {
 const TABLES: usize = Table::EventNumbers as usize + 1;
 
 /// Tables whose keys begin with the organization.
-pub(crate) const OF_ORG: [Table; 34] = [
+pub(crate) const OF_ORG: [Table; 37] = [
     Table::OrgKeyUses,
     Table::ApiKeys,
     Table::Installs,
@@ -110,6 +116,9 @@ pub(crate) const OF_ORG: [Table; 34] = [
     Table::ConnectionNames,
     Table::Tombstones,
     Table::Secrets,
+    Table::DueCredentials,
+    Table::CredentialTimes,
+    Table::Authorizations,
     Table::Runs,
     Table::RunsByConnection,
     Table::ActiveRuns,
@@ -156,6 +165,9 @@ impl Table {
             Self::Tombstones => "tombstones",
             Self::Removals => "removals",
             Self::Secrets => "secrets",
+            Self::DueCredentials => "due_credentials",
+            Self::CredentialTimes => "credential_times",
+            Self::Authorizations => "authorizations",
             Self::Runs => "runs",
             Self::RunsByConnection => "runs_by_connection",
             Self::ActiveRuns => "active_runs",

@@ -4,12 +4,14 @@
 //! | module | what |
 //! |---|---|
 //! | `door` | every noun once around, fencing, dedupe, quotas, removals |
+//! | `credential` | versions, what is due, authorizations that are used once |
 //! | `crash` | the power cut at every write and sync; damage at rest |
 //! | `disk` | the disk in memory that remembers what was synced |
 
 #[cfg(test)]
 mod it {
     pub(crate) mod crash;
+    pub(crate) mod credential;
     pub(crate) mod disk;
     pub(crate) mod door;
 }

@@ -15,6 +15,7 @@ use sluice_model::secret::Secret;
 use sluice_store::api_key::ApiKey;
 use sluice_store::checkpoint::PageCommit;
 use sluice_store::connection::{ConnectionChange, NewConnection};
+use sluice_store::credential::{Life, NewCredential};
 use sluice_store::hook::{Hook, HookState};
 use sluice_store::install::Install;
 use sluice_store::receipt::{Accepted, DEDUPE_FOR, NewReceipt, ReceiptFailure, ReceiptOutcome};
@@ -670,8 +671,12 @@ async fn secrets_are_sealed_and_go_with_their_organization() {
     let secret = Secret::new(b"hunter2-hunter2".to_vec());
     let origins = vec!["https://api.github.com".to_owned()];
     let put = |secret| {
-        r.store
-            .put_credential(r.org, r.connection, "token", secret, origins.clone())
+        let new = NewCredential {
+            secret,
+            origins: origins.clone(),
+            life: Life::default(),
+        };
+        r.store.put_credential(r.org, r.connection, "token", new, None)
     };
     assert_eq!(put(secret.clone()).await.unwrap(), 1);
     assert_eq!(put(secret.clone()).await.unwrap(), 2);
@@ -685,10 +690,9 @@ async fn secrets_are_sealed_and_go_with_their_organization() {
         (found.secret, found.version, found.origins),
         (secret.clone(), 2, origins.clone())
     );
-    assert_eq!(
-        r.store.list_credentials(r.org, r.connection).await.unwrap(),
-        ["token"]
-    );
+    let heads = r.store.credential_heads(r.org, r.connection).await.unwrap();
+    assert_eq!(heads.len(), 1);
+    assert_eq!((heads[0].scheme.as_str(), heads[0].version), ("token", 2));
     r.store
         .put_secret(r.org, &r.hook.to_string(), "signing", secret.clone())
         .await
