@@ -144,7 +144,7 @@ impl Host {
             connector: "github".to_owned(),
             config: serde_json::json!({"repositories": ["acme/web"]}),
             auth: None,
-            secret: Some(Secret::new(token.as_bytes().to_vec())),
+            secret: Some([("secret".to_owned(), Secret::new(token.as_bytes().to_vec()))].into()),
         };
         let created = connection::create(service, service.org(), new).await?;
         let report = connection::test(service, service.org(), created.id).await?;

@@ -85,6 +85,12 @@ impl Runtime {
         })))
     }
 
+    /// The road that guests are given, for the host's own requests on a connection's behalf.
+    #[must_use]
+    pub fn broker(&self) -> &Broker {
+        &self.0.broker
+    }
+
     /// Reads what a component says about itself, without compiling it. Takes time in proportion to its size.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sluice_broker::{Budget, Caller, Trace};
+use sluice_broker::{Budget, Caller, Credential, Trace};
 use sluice_model::id::{ConnectionId, OrgId};
 use sluice_model::limits::Limits;
 use sluice_runtime::{Call, CallError, ConnectionView, Effects, Outcome, Snapshot};
@@ -94,6 +94,16 @@ impl Callee {
 
     /// One call. Its exchanges are collected in a trace of its own.
     pub(crate) async fn call(&self, service: &Service, cancel: CancellationToken) -> Result<Call, Error> {
+        self.call_with(service, cancel, None).await
+    }
+
+    /// One call with this credential as the connection's own, before it is kept.
+    pub(crate) async fn call_with(
+        &self,
+        service: &Service,
+        cancel: CancellationToken,
+        trial: Option<Arc<Credential>>,
+    ) -> Result<Call, Error> {
         let connector = self.known.code(service, self.org).await?.clone();
         let vault = ConnectionVault {
             service: service.clone(),
@@ -101,6 +111,7 @@ impl Callee {
             connection: self.connection.id,
             own: self.connection.auth.clone(),
             manifest: Arc::clone(&self.known.manifest),
+            trial,
         };
         let caller = Caller {
             org: self.org,

@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 use sluice_model::Timestamp;
 use sluice_model::connection::ConnectionState;
 use sluice_model::id::{ConnectionId, InstallId, OrgId};
-use sluice_model::secret::Secret;
 use sluice_store::connection::{ConnectionChange, NewConnection};
+use sluice_store::credential::Life;
 
-pub use secret::set_secret;
-pub(crate) use state::{degrade, state_after};
+pub use secret::{Given, set_secret};
+pub(crate) use secret::{check_part, choose_scheme};
+pub(crate) use state::{News, degrade, move_to, settle, state_after};
 pub use state::{pause, resume};
 pub use test::{Step, TestReport, test};
 
@@ -21,7 +22,7 @@ use crate::page::{Listed, Page};
 use crate::problem::Problem;
 use crate::schema::Violation;
 use crate::{Service, catalogue, event, install};
-use secret::{check_secret, choose_scheme, put_secret};
+use secret::put_secret;
 
 /// A connection as it is now.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +63,7 @@ pub struct New {
     pub config: Value,
     /// None: the manifest's first scheme.
     pub auth: Option<String>,
-    pub secret: Option<Secret>,
+    pub secret: Option<Given>,
 }
 
 /// Why something can't be done with a connection.
@@ -82,7 +83,11 @@ pub enum Error {
     Scheme { wanted: String, offered: String },
     #[error("the secret is empty, too long, or has characters that no header may carry")]
     Secret,
-    #[error("the connection is {0:?} and can't become {1:?}")]
+    #[error("the scheme has no part `{part}`; it has {offered}")]
+    Part { part: String, offered: String },
+    #[error("the secret's {0} missing")]
+    Parts(String),
+    #[error("the connection is {} and can't become {}", .0.name(), .1.name())]
     State(ConnectionState, ConnectionState),
     #[error(transparent)]
     Install(#[from] Box<install::Error>),
@@ -102,6 +107,7 @@ impl Error {
         "connection.config",
         "connection.scheme",
         "connection.secret",
+        "connection.secret_part",
         "connection.state",
     ];
 
@@ -116,6 +122,7 @@ impl Error {
             Self::Config(_) => "connection.config",
             Self::Scheme { .. } => "connection.scheme",
             Self::Secret => "connection.secret",
+            Self::Part { .. } | Self::Parts(_) => "connection.secret_part",
             Self::State(..) => "connection.state",
             Self::Install(error) => error.code(),
             Self::Catalogue(error) => error.code(),
@@ -133,6 +140,9 @@ impl Error {
             Self::Secret => Some("give the token alone, without quotes or a line break".to_owned()),
             Self::Install(error) => error.hint(),
             Self::Store(error) => error.hint(),
+            Self::Part { .. } | Self::Parts(_) => {
+                Some("`sluice connector info` names the parts of each auth scheme".to_owned())
+            }
             Self::Missing(_) | Self::Name | Self::Scheme { .. } | Self::State(..) | Self::Catalogue(_) => {
                 None
             }
@@ -167,8 +177,11 @@ pub async fn create(service: &Service, org: OrgId, new: New) -> Result<Connectio
     let known = catalogue::known(service, org, install.id).await?;
     known.config.check(&new.config)?;
     let auth = choose_scheme(&known.manifest, new.auth)?;
-    if let Some(secret) = &new.secret {
-        check_secret(secret)?;
+    if let (Some(scheme), Some(given)) = (
+        auth.as_deref().and_then(|name| known.manifest.auth(name)),
+        &new.secret,
+    ) {
+        secret::check(scheme, given)?;
     }
     let settings = Settings {
         auth: auth.clone(),
@@ -305,6 +318,32 @@ pub async fn remove(service: &Service, org: OrgId, id: ConnectionId) -> Result<(
     )
     .await?;
     Ok(())
+}
+
+/// What is known of a connection's credential without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    pub version: u32,
+    pub life: Life,
+    /// Since this process started.
+    pub last_used: Option<Timestamp>,
+}
+
+/// What is known of the credential of the scheme that the connection uses.
+///
+/// # Errors
+///
+/// If the database does not answer.
+pub async fn credential(service: &Service, org: OrgId, of: &Connection) -> Result<Option<Credential>, Error> {
+    let heads = service.store().credential_heads(org, of.id).await?;
+    let own = heads
+        .into_iter()
+        .find(|head| of.auth.as_deref() == Some(head.scheme.as_str()));
+    Ok(own.map(|head| Credential {
+        version: head.version,
+        life: head.life,
+        last_used: service.credentials().last_used(of.id),
+    }))
 }
 
 fn settings_text(settings: &Settings) -> String {

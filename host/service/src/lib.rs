@@ -18,6 +18,7 @@ pub mod schema;
 pub mod vault;
 
 pub mod action;
+pub mod auth;
 pub mod connection;
 pub mod event;
 pub mod hooks;

@@ -9,6 +9,7 @@ use sluice_model::{Clock, Timestamp};
 use sluice_runtime::Runtime;
 use sluice_store::Store;
 
+use crate::auth::{Discovered, Flights};
 use crate::catalogue::Catalogue;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
@@ -38,6 +39,8 @@ struct Inner {
     metrics: Metrics,
     catalogue: Catalogue,
     credentials: Credentials,
+    flights: Flights,
+    discovered: Discovered,
     hooks: crate::hooks::Known,
     active: crate::sync::Active,
     random: SystemRandom,
@@ -85,6 +88,8 @@ impl Service {
             metrics: Metrics::default(),
             catalogue: Catalogue::default(),
             credentials: Credentials::default(),
+            flights: Flights::default(),
+            discovered: Discovered::default(),
             hooks: crate::hooks::Known::default(),
             active: crate::sync::Active::default(),
             random,
@@ -140,6 +145,18 @@ impl Service {
 
     pub(crate) fn credentials(&self) -> &Credentials {
         &self.inner.credentials
+    }
+
+    pub(crate) fn flights(&self) -> &Flights {
+        &self.inner.flights
+    }
+
+    pub(crate) fn discovered(&self) -> &Discovered {
+        &self.inner.discovered
+    }
+
+    pub(crate) fn broker(&self) -> &sluice_broker::Broker {
+        self.inner.runtime.broker()
     }
 
     pub(crate) fn known_hooks(&self) -> &crate::hooks::Known {

@@ -1,9 +1,12 @@
 //! What an operator can set about the work, already parsed.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use sluice_model::grant::Ceiling;
 use sluice_model::schedule::Schedule;
+
+use crate::auth::app::AppParts;
 
 /// Settings of the work. Times are durations, sizes are bytes.
 #[derive(Debug, Clone)]
@@ -26,6 +29,8 @@ pub struct Settings {
     pub run_retry: Schedule,
     /// Waits between the tries of a receipt.
     pub receipt_retry: Schedule,
+    /// The operator's apps by connector and auth scheme; an organization's own goes before.
+    pub apps: HashMap<(String, String), AppParts>,
 }
 
 impl Default for Settings {
@@ -51,6 +56,7 @@ impl Default for Settings {
                 max: Duration::from_secs(3600),
                 tries: 12,
             },
+            apps: HashMap::new(),
         }
     }
 }

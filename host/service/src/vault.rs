@@ -3,41 +3,68 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use serde_json::Value;
 use sluice_broker::credential::OWN;
-use sluice_broker::{Credential, Origin, Vault, VaultError};
-use sluice_model::capability::{HostPattern, Scheme};
+use sluice_broker::{Apply, Credential, Origin, Vault, VaultError};
+use sluice_model::Timestamp;
+use sluice_model::auth::{Obtain, SECRET, Template};
+use sluice_model::capability::{HostPattern, PatternError, Scheme};
 use sluice_model::id::{ConnectionId, OrgId};
-use sluice_model::manifest::{Manifest, OriginPattern};
+use sluice_model::manifest::{AuthScheme, Manifest, OriginPattern};
+use sluice_model::secret::Secret;
 
 use crate::Service;
+use crate::auth::{self, Bundle};
 
 /// Opened credentials of all connections. An entry is dropped, and its secret wiped, when the secret is set anew or
 /// its connection is removed.
 #[derive(Default)]
 pub(crate) struct Credentials {
-    open: Mutex<HashMap<(ConnectionId, String), Arc<Credential>>>,
+    open: Mutex<HashMap<(ConnectionId, String), Opened>>,
+}
+
+/// A credential as it is used, without another look at the store.
+#[derive(Clone)]
+struct Opened {
+    credential: Arc<Credential>,
+    /// When it has to be looked at again: near its end.
+    until: Option<Timestamp>,
+    last_used: Timestamp,
 }
 
 /// More are not kept open at once: what is idle can be unsealed again.
 const MAX_OPEN: usize = 10_000;
+/// A token that could not be refreshed and is still good is used so long before the next try.
+const USED_ON: Duration = Duration::from_secs(5);
 
 impl Credentials {
-    fn get(&self, key: &(ConnectionId, String)) -> Option<Arc<Credential>> {
-        self.open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(key)
-            .cloned()
+    fn get(&self, key: &(ConnectionId, String), now: Timestamp) -> Option<Arc<Credential>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = open.get_mut(key)?;
+        if found.until.is_some_and(|until| until <= now) {
+            open.remove(key);
+            return None;
+        }
+        found.last_used = now;
+        Some(Arc::clone(&found.credential))
     }
 
-    fn put(&self, key: (ConnectionId, String), credential: Arc<Credential>) {
+    fn put(&self, key: (ConnectionId, String), opened: Opened) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= MAX_OPEN {
             open.clear();
         }
-        open.insert(key, credential);
+        open.insert(key, opened);
+    }
+
+    /// When a connection's credential was used last, as far as this process knows.
+    pub(crate) fn last_used(&self, connection: ConnectionId) -> Option<Timestamp> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = open.iter().filter(|((of, _), _)| *of == connection);
+        of.map(|(_, opened)| opened.last_used).max()
     }
 
     pub(crate) fn forget(&self, connection: ConnectionId) {
@@ -56,6 +83,8 @@ pub(crate) struct ConnectionVault {
     /// The auth scheme that the connection uses; none where its connector declares none.
     pub(crate) own: Option<String>,
     pub(crate) manifest: Arc<Manifest>,
+    /// A new credential that is tried before it is kept, in the place of the connection's own.
+    pub(crate) trial: Option<Arc<Credential>>,
 }
 
 impl ConnectionVault {
@@ -64,36 +93,121 @@ impl ConnectionVault {
         let Some(name) = (if name == OWN { own } else { Some(name) }) else {
             return Ok(None);
         };
-        let Some(scheme) = self.manifest.auth(name) else {
+        if let Some(trial) = self.trial.as_ref().filter(|trial| trial.name == name) {
+            return Ok(Some(Arc::clone(trial)));
+        }
+        // A part by itself is a handle's business: what a custom flow signs with or sends.
+        let (scheme, part) = match name.split_once('.') {
+            Some((scheme, part)) => (scheme, Some(part)),
+            None => (name, None),
+        };
+        let Some(scheme) = self.manifest.auth(scheme) else {
             return Ok(None);
         };
         let key = (self.connection, name.to_owned());
-        if let Some(found) = self.service.credentials().get(&key) {
+        let now = self.service.now();
+        if let Some(found) = self.service.credentials().get(&key, now) {
             return Ok(Some(found));
         }
+        let Some((stored, until)) = self.fresh(scheme).await? else {
+            return Ok(None);
+        };
+        let unreadable = || VaultError::new("the credential can't be read");
+        let bundle = Bundle::read(&stored.secret).ok_or_else(unreadable)?;
+        let app = if scheme.app.is_empty() {
+            Bundle::default()
+        } else {
+            let loaded = auth::app::load(&self.service, self.org, &self.manifest.id, scheme).await;
+            loaded.unwrap_or_default()
+        };
+        let credential = match part {
+            // Tokens and apps of recipes are the host's alone.
+            Some(_) if !matches!(scheme.obtain, Obtain::Custom | Obtain::Given) => None,
+            Some(part) => one_part(name, part, &bundle, &app, &stored.origins),
+            None => {
+                let config = self.config(scheme).await?;
+                credential(scheme, &bundle, &app, &stored.origins, &config, stored.version)
+            }
+        };
+        let Some(credential) = credential else {
+            return Ok(None);
+        };
+        let opened = Opened {
+            credential: Arc::clone(&credential),
+            until,
+            last_used: now,
+        };
+        self.service.credentials().put(key, opened);
+        Ok(Some(credential))
+    }
+
+    /// What is kept for the scheme, refreshed if it is about to end; and until when it may be used without another look.
+    async fn fresh(
+        &self,
+        scheme: &AuthScheme,
+    ) -> Result<Option<(sluice_store::credential::Credential, Option<Timestamp>)>, VaultError> {
+        let mut stored = self.stored(&scheme.name).await?;
+        let now = self.service.now();
+        let mut failed = None;
+        let version = stored.as_ref().map_or(0, |stored| stored.version);
+        let has_access = |stored: &sluice_store::credential::Credential| {
+            Bundle::read(&stored.secret).is_some_and(|bundle| has_token(scheme, &bundle))
+        };
+        let is_due = match &stored {
+            None => auth::comes_by_itself(scheme),
+            Some(stored) if !has_access(stored) => auth::comes_by_itself(scheme),
+            Some(stored) => {
+                let end = stored.life.due.or(stored.life.expires);
+                end.is_some_and(|end| end <= now)
+                    && Bundle::read(&stored.secret).is_some_and(|bundle| auth::is_renewable(scheme, &bundle))
+            }
+        };
+        if is_due {
+            let renewed = auth::renew(&self.service, self.org, self.connection, &scheme.name, version).await;
+            failed = renewed.err();
+            stored = self.stored(&scheme.name).await?;
+        }
+        let Some(stored) = stored.filter(has_access) else {
+            return match failed {
+                Some(problem) => Err(VaultError::new(problem.message)),
+                None => Ok(None),
+            };
+        };
+        let until = match (&failed, stored.life.expires) {
+            (Some(problem), Some(end)) if end <= now => return Err(VaultError::new(problem.message.clone())),
+            (Some(_), _) => Some(now.after(USED_ON)),
+            (None, _) => stored.life.due.or(stored.life.expires).filter(|end| *end > now),
+        };
+        Ok(Some((stored, until)))
+    }
+
+    async fn stored(&self, scheme: &str) -> Result<Option<sluice_store::credential::Credential>, VaultError> {
         let stored = self
             .service
             .store()
-            .get_credential(self.org, self.connection, name)
+            .get_credential(self.org, self.connection, scheme)
             .await;
-        let stored = stored.map_err(|error| {
+        stored.map_err(|error| {
             tracing::error!(connection = %self.connection, code = error.code(), %error, "a credential can't be read");
             VaultError::new("the credential can't be read")
-        })?;
-        let Some(stored) = stored else { return Ok(None) };
-        let origins = stored
-            .origins
-            .iter()
-            .filter_map(|text| parse_origin(text))
-            .collect();
-        let credential = Arc::new(Credential {
-            name: name.to_owned(),
-            secret: stored.secret,
-            apply: scheme.apply.clone(),
-            origins,
-        });
-        self.service.credentials().put(key, Arc::clone(&credential));
-        Ok(Some(credential))
+        })
+    }
+
+    /// The configuration, where the scheme's way onto a request takes something of it.
+    async fn config(&self, scheme: &AuthScheme) -> Result<Value, VaultError> {
+        if !matches!(scheme.apply, Apply::SigV4 { .. }) {
+            return Ok(Value::Null);
+        }
+        let found = self
+            .service
+            .store()
+            .get_connection(self.org, self.connection)
+            .await;
+        let found = found
+            .ok()
+            .flatten()
+            .ok_or_else(|| VaultError::new("the connection can't be read"))?;
+        serde_json::from_str(&found.config).map_err(|_| VaultError::new("the configuration can't be read"))
     }
 }
 
@@ -111,9 +225,96 @@ impl fmt::Debug for ConnectionVault {
     }
 }
 
+/// Whether the bundle has what goes on a request, not only what brings it.
+fn has_token(scheme: &AuthScheme, bundle: &Bundle) -> bool {
+    match &scheme.obtain {
+        Obtain::OAuth2(_) => bundle.get("access_token").is_some(),
+        Obtain::OAuth1(_) => bundle.get("token").is_some(),
+        Obtain::Given | Obtain::Custom => !bundle.is_empty(),
+    }
+}
+
+/// The credential of a scheme, with what goes on requests and nothing of what only flows need.
+pub(crate) fn credential(
+    scheme: &AuthScheme,
+    bundle: &Bundle,
+    app: &Bundle,
+    origins: &[String],
+    config: &Value,
+    version: u32,
+) -> Option<Arc<Credential>> {
+    let mut parts: Vec<(String, Secret)> = match &scheme.obtain {
+        Obtain::Given | Obtain::Custom => {
+            let all = bundle
+                .parts()
+                .map(|(name, secret)| (name.to_owned(), secret.clone()));
+            all.collect()
+        }
+        Obtain::OAuth2(_) => vec![(SECRET.to_owned(), bundle.get("access_token")?.clone())],
+        Obtain::OAuth1(_) => vec![
+            ("consumer_key".to_owned(), app.get("client_id")?.clone()),
+            ("consumer_secret".to_owned(), app.get("client_secret")?.clone()),
+            ("token".to_owned(), bundle.get("token")?.clone()),
+            ("token_secret".to_owned(), bundle.get("token_secret")?.clone()),
+        ],
+    };
+    if matches!(scheme.obtain, Obtain::Custom)
+        && !parts.iter().any(|(name, _)| name == SECRET)
+        && let Some(access) = bundle.get("access_token")
+    {
+        parts.push((SECRET.to_owned(), access.clone()));
+    }
+    let mut apply = scheme.apply.clone();
+    if let Apply::SigV4 { region, .. } = &mut apply {
+        *region = Template::text(region.fill_config(config).ok()?);
+    }
+    let _ = version;
+    let secret = parts.into_iter().find(|(name, _)| name == SECRET)?.1;
+    Some(Arc::new(Credential {
+        name: scheme.name.clone(),
+        secret,
+        apply,
+        origins: origins.iter().filter_map(|text| parse_origin(text)).collect(),
+    }))
+}
+
+/// One part of a credential or of its app, for a handle.
+fn one_part(
+    name: &str,
+    part: &str,
+    bundle: &Bundle,
+    app: &Bundle,
+    origins: &[String],
+) -> Option<Arc<Credential>> {
+    let secret = match part.strip_prefix("app.") {
+        Some(part) => app.get(part)?,
+        None => bundle.get(part)?,
+    };
+    Some(Arc::new(Credential {
+        name: name.to_owned(),
+        secret: secret.clone(),
+        apply: Apply::Bearer,
+        origins: origins.iter().filter_map(|text| parse_origin(text)).collect(),
+    }))
+}
+
+/// Why a scheme's origins can't be said for a configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct OriginError(#[from] PatternError);
+
+/// Where a scheme's credential may go for this configuration.
+pub(crate) fn origins(scheme: &AuthScheme, config: &Value) -> Result<Vec<String>, OriginError> {
+    let mut all = Vec::with_capacity(scheme.origins.len());
+    for origin in &scheme.origins {
+        all.push(origin_text(&origin.expand(config)?));
+    }
+    Ok(all)
+}
+
 /// An origin as the store keeps it: bound when the secret was set, so that a later change of the configuration can't
 /// lead the secret elsewhere.
-pub(crate) fn origin_text(origin: &OriginPattern) -> String {
+fn origin_text(origin: &OriginPattern) -> String {
     format!("{}://{}:{}", origin.scheme, origin.host, origin.port)
 }
 

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::{Service, hooks, sync};
+use crate::{Service, auth, hooks, sync};
 
 /// The workers of one process.
 #[derive(Debug)]
@@ -38,6 +38,7 @@ pub fn spawn(service: &Service) -> Workers {
     let dispatchers = vec![
         start(Work::Runs),
         start(Work::Receipts),
+        start(Work::Credentials),
         tokio::spawn(sweep(service.clone(), stop.clone())),
     ];
     Workers {
@@ -77,6 +78,7 @@ impl Dispatcher {
         let slots = match self.kind {
             Work::Runs => settings.sync_workers,
             Work::Receipts => settings.hook_workers,
+            Work::Credentials => REFRESH_WORKERS,
         };
         let slots = Arc::new(Semaphore::new(slots.max(1)));
         let wake = self.service.store().wake();
@@ -157,6 +159,16 @@ impl Dispatcher {
                 }
                 Ok(taken)
             }
+            Work::Credentials => {
+                let leased = service.store().lease_due_credentials(now, lease, free).await?;
+                let taken = leased.len();
+                for ((org, id), permit) in leased.into_iter().zip(permits.by_ref()) {
+                    self.start(permit, id.to_string(), move |service, _| async move {
+                        auth::drive(&service, org, id).await
+                    });
+                }
+                Ok(taken)
+            }
         }
     }
 
@@ -213,6 +225,8 @@ fn worker_name() -> String {
     format!("pid-{}", std::process::id())
 }
 
+/// Tokens refreshed ahead of their end at once; who needs one now does not wait for these.
+const REFRESH_WORKERS: usize = 4;
 /// The clock may be set while a worker sleeps; it looks again at least so often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// Keeps a clock that stands still from making a worker spin.

@@ -14,6 +14,9 @@ pub mod problem;
 pub mod routes;
 
 mod actions;
+mod apps;
+mod authorizations;
+mod connect;
 mod connections;
 mod connectors;
 mod events;

@@ -31,6 +31,7 @@ pub fn every() -> Vec<&'static str> {
         sluice_service::install::Error::CODES,
         sluice_service::catalogue::Error::CODES,
         sluice_service::connection::Error::CODES,
+        sluice_service::auth::Error::CODES,
         sluice_service::action::Error::CODES,
         sluice_service::schema::SchemaError::CODES,
         sluice_service::sync::Error::CODES,

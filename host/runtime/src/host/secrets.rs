@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
-use ring::{hmac, rand, signature};
+use ring::hmac;
 use sluice_broker::Held;
+use sluice_model::auth::JwtAlgorithm;
+use sluice_model::jws;
 use sluice_model::secret::Secret;
 use wasmtime::component::Resource;
-use zeroize::Zeroizing;
 
 use crate::bindings::sluice::connector::secrets as wit;
 use crate::state::State;
@@ -97,7 +98,7 @@ impl wit::HostSecret for State {
         let handle = self.table.get(&this)?;
         match jwt(handle, &header, &claims) {
             Ok(derived) => Ok(Ok(self.table.push(derived)?)),
-            Err(reason) => Ok(Err(reason.to_owned())),
+            Err(reason) => Ok(Err(reason)),
         }
     }
 
@@ -129,72 +130,23 @@ fn key(algorithm: wit::Algorithm, handle: &Handle) -> hmac::Key {
     hmac::Key::new(algorithm, handle.0.secret.expose())
 }
 
-/// A compact JWS (RFC 7515 §7.1) over claims (RFC 7519).
-fn jwt(handle: &Handle, header: &str, claims: &str) -> Result<Handle, &'static str> {
+/// A compact JWS over claims, as `wit` says: HS256 or RS256.
+fn jwt(handle: &Handle, header: &str, claims: &str) -> Result<Handle, String> {
     if header.len() + claims.len() > JWT_BYTES {
-        return Err("the header and the claims have more than 64 KiB");
+        return Err("the header and the claims have more than 64 KiB".to_owned());
     }
     let parsed: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(header).map_err(|_| "the header is not a JSON object")?;
     serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(claims)
         .map_err(|_| "the claims are not a JSON object")?;
-    let signed = format!(
-        "{}.{}",
-        BASE64URL_NOPAD.encode(header.as_bytes()),
-        BASE64URL_NOPAD.encode(claims.as_bytes())
-    );
-    let secret = handle.0.secret.expose();
-    let signature = match parsed.get("alg").and_then(serde_json::Value::as_str) {
-        // A private key must not become a shared one: that is how algorithms are confused.
-        Some("HS256") if is_pem(secret) => return Err("HS256 needs a shared secret, this is a private key"),
-        Some("HS256") => hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), signed.as_bytes())
-            .as_ref()
-            .to_vec(),
-        Some("RS256") => rsa(secret, signed.as_bytes())?,
-        _ => return Err("`alg` of the header must be HS256 or RS256"),
+    let algorithm = match parsed.get("alg").and_then(serde_json::Value::as_str) {
+        Some("HS256") => JwtAlgorithm::Hs256,
+        Some("RS256") => JwtAlgorithm::Rs256,
+        _ => return Err("`alg` of the header must be HS256 or RS256".to_owned()),
     };
-    let text = format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature));
-    Ok(handle.derive(text.into_bytes()))
-}
-
-/// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518 §3.3).
-fn rsa(secret: &[u8], message: &[u8]) -> Result<Vec<u8>, &'static str> {
-    const UNFIT: &str = "RS256 needs an RSA private key of at least 2048 bits, as PEM or DER";
-    let der = if is_pem(secret) {
-        pem(secret).ok_or(UNFIT)?
-    } else {
-        Zeroizing::new(secret.to_vec())
-    };
-    let pair = signature::RsaKeyPair::from_pkcs8(&der).or_else(|_| signature::RsaKeyPair::from_der(&der));
-    let pair = pair.map_err(|_| UNFIT)?;
-    let mut signature = vec![0; pair.public().modulus_len()];
-    pair.sign(
-        &signature::RSA_PKCS1_SHA256,
-        &rand::SystemRandom::new(),
-        message,
-        &mut signature,
-    )
-    .map_err(|_| "the key could not sign")?;
-    Ok(signature)
-}
-
-fn is_pem(secret: &[u8]) -> bool {
-    secret.trim_ascii_start().starts_with(b"-----BEGIN ")
-}
-
-/// The first block of a PEM text (RFC 7468).
-fn pem(secret: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    let text = std::str::from_utf8(secret).ok()?;
-    let inside = text
-        .trim_start()
-        .lines()
-        .skip(1)
-        .take_while(|line| !line.starts_with("-----END "));
-    let mut base64 = Zeroizing::new(String::with_capacity(text.len()));
-    for line in inside {
-        base64.push_str(line.trim());
-    }
-    BASE64.decode(base64.as_bytes()).ok().map(Zeroizing::new)
+    let token = jws::sign(algorithm, handle.0.secret.expose(), header, claims);
+    let token = token.map_err(|error| error.to_string())?;
+    Ok(handle.derive(token.expose().to_vec()))
 }
 
 #[cfg(test)]
@@ -207,19 +159,6 @@ mod tests {
             secret: Secret::new(secret.to_vec()),
             origins: Vec::new(),
         })
-    }
-
-    /// The example of RFC 7515 A.1.
-    #[test]
-    fn hs256_as_the_rfc_says() {
-        let key = BASE64URL_NOPAD
-            .decode(b"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow")
-            .unwrap();
-        let header = "{\"typ\":\"JWT\",\r\n \"alg\":\"HS256\"}";
-        let claims = "{\"iss\":\"joe\",\r\n \"exp\":1300819380,\r\n \"http://example.com/is_root\":true}";
-        let token = jwt(&handle(&key), header, claims).unwrap();
-        let expected = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-        assert_eq!(token.0.secret.expose(), expected.as_bytes());
     }
 
     #[test]

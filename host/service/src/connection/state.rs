@@ -1,6 +1,6 @@
 //! The moves of a connection between its states, each written once and told once.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sluice_model::connection::ConnectionState;
 use sluice_model::fault::{Fault, FaultKind};
 use sluice_model::id::{ConnectionId, OrgId};
@@ -52,28 +52,37 @@ pub(crate) async fn degrade(
         return Ok(());
     };
     let problem = Problem::new(fault.kind.code(), fault);
-    settle(service, org, id, None, Some((state, Some(problem)))).await
+    settle(service, org, id, News::default(), Some((state, Some(problem)))).await
 }
 
-async fn move_to(
+pub(crate) async fn move_to(
     service: &Service,
     org: OrgId,
     id: ConnectionId,
     state: ConnectionState,
     problem: Option<Problem>,
 ) -> Result<Connection, Error> {
-    settle(service, org, id, None, Some((state, problem))).await?;
+    settle(service, org, id, News::default(), Some((state, problem))).await?;
     get(service, org, &id.to_string()).await
 }
 
 type NewState = (ConnectionState, Option<Problem>);
 
-/// Writes the account and the state together; who changed the connection meanwhile is not overwritten but built upon.
-pub(super) async fn settle(
+/// What is new about a connection.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    pub(crate) account: Option<Account>,
+    /// The scheme that it uses from now on.
+    pub(crate) auth: Option<String>,
+    pub(crate) config: Option<Value>,
+}
+
+/// Writes what is new and the state together; who changed the connection meanwhile is not overwritten but built upon.
+pub(crate) async fn settle(
     service: &Service,
     org: OrgId,
     id: ConnectionId,
-    account: Option<Account>,
+    news: News,
     new_state: Option<NewState>,
 ) -> Result<(), Error> {
     for _ in 0..MAX_UPDATES {
@@ -82,14 +91,16 @@ pub(super) async fn settle(
         };
         let (revision, was) = (stored.revision, stored.state);
         let mut change = ConnectionChange::default();
-        if let Some(account) = &account {
+        if news.account.is_some() || news.auth.is_some() {
             let mut settings: Settings = serde_json::from_str(&stored.settings).unwrap_or_default();
-            settings.account = Some(account.clone());
+            settings.account = news.account.clone().or(settings.account);
+            settings.auth = news.auth.clone().or(settings.auth);
             change.settings = Some(settings_text(&settings));
         }
+        change.config = news.config.as_ref().map(Value::to_string);
         let mut told = None;
         if let Some((state, problem)) = &new_state {
-            let paused_by_a_person = was == ConnectionState::Paused && account.is_some();
+            let paused_by_a_person = was == ConnectionState::Paused && news.account.is_some();
             if !paused_by_a_person {
                 if !was.may_become(*state) {
                     return Err(Error::State(was, *state));

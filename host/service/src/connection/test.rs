@@ -7,7 +7,7 @@ use sluice_model::exchange::Exchange;
 use sluice_model::id::{ConnectionId, OrgId};
 use tokio_util::sync::CancellationToken;
 
-use super::state::{settle, state_after};
+use super::state::{News, settle, state_after};
 use super::{Account, Error};
 use crate::Service;
 use crate::call::{self, Callee};
@@ -82,7 +82,7 @@ pub async fn test(service: &Service, org: OrgId, id: ConnectionId) -> Result<Tes
                 service,
                 org,
                 id,
-                None,
+                News::default(),
                 Some((ConnectionState::NeedsReauth, last_problem(&report))),
             )
             .await?;
@@ -117,7 +117,10 @@ pub async fn test(service: &Service, org: OrgId, id: ConnectionId) -> Result<Tes
                 service,
                 org,
                 id,
-                Some(account),
+                News {
+                    account: Some(account),
+                    ..News::default()
+                },
                 Some((ConnectionState::Active, None)),
             )
             .await?;
@@ -129,7 +132,14 @@ pub async fn test(service: &Service, org: OrgId, id: ConnectionId) -> Result<Tes
                 Problem::new(fault.kind.code(), &fault),
             ));
             if let Some(state) = state_after(&fault) {
-                settle(service, org, id, None, Some((state, last_problem(&report)))).await?;
+                settle(
+                    service,
+                    org,
+                    id,
+                    News::default(),
+                    Some((state, last_problem(&report))),
+                )
+                .await?;
             }
         }
         Err(error) => report.steps.push(Step::failed(

@@ -5,9 +5,10 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sluice_model::Timestamp;
 use sluice_model::connection::ConnectionState;
 use sluice_model::run::Mode;
-use sluice_service::connection::{self, Connection, New, TestReport};
+use sluice_service::connection::{self, Connection, Credential, New, TestReport};
 use sluice_service::sync;
 use utoipa::ToSchema;
 
@@ -16,7 +17,7 @@ use super::body::{Asked, At, Json, json};
 use super::page::{List, Paging, listed, page};
 use super::problem::Problem;
 use super::runs::{self, ExchangeView};
-use super::text::SecretText;
+use super::text::SecretParts;
 
 /// One account at one vendor.
 #[derive(Debug, Serialize, ToSchema)]
@@ -34,6 +35,9 @@ pub(super) struct ConnectionView {
     auth: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<AccountView>,
+    /// What is known of its credential; in a list it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential: Option<CredentialView>,
     /// Why it is in its state, where that is not a good one.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Reason>,
@@ -50,6 +54,28 @@ pub(super) struct ConnectionView {
 pub(super) struct AccountView {
     id: String,
     name: String,
+    scopes: Vec<String>,
+}
+
+/// A credential without its secret.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Credential)]
+pub(super) struct CredentialView {
+    /// Goes up whenever it is set or refreshed.
+    version: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "date-time")]
+    obtained: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "date-time")]
+    expires: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "date-time")]
+    refresh_due: Option<String>,
+    /// Since this server's start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "date-time")]
+    last_used: Option<String>,
     scopes: Vec<String>,
 }
 
@@ -70,7 +96,7 @@ impl From<sluice_service::problem::Problem> for Reason {
     }
 }
 
-pub(super) fn view(connection: Connection) -> ConnectionView {
+pub(super) fn view(connection: Connection, credential: Option<Credential>) -> ConnectionView {
     ConnectionView {
         id: connection.id.to_string(),
         name: connection.name,
@@ -80,6 +106,14 @@ pub(super) fn view(connection: Connection) -> ConnectionView {
         config: connection.config,
         auth: connection.auth,
         account: connection.account.map(account),
+        credential: credential.map(|credential| CredentialView {
+            version: credential.version,
+            obtained: text(credential.life.obtained),
+            expires: text(credential.life.expires),
+            refresh_due: text(credential.life.due),
+            last_used: text(credential.last_used),
+            scopes: credential.life.scopes,
+        }),
         error: connection.error.map(Reason::from),
         created: connection.created.to_string(),
         updated: connection.updated.to_string(),
@@ -87,7 +121,11 @@ pub(super) fn view(connection: Connection) -> ConnectionView {
     }
 }
 
-fn account(account: connection::Account) -> AccountView {
+fn text(time: Option<Timestamp>) -> Option<String> {
+    time.map(|time| time.to_string())
+}
+
+pub(super) fn account(account: connection::Account) -> AccountView {
     AccountView {
         id: account.id,
         name: account.name,
@@ -102,7 +140,7 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let page = page("connections", asked.limit, asked.after.as_deref())?;
     let found = connection::list(&app.service, caller.org, &page).await?;
-    Ok(json(&listed("connections", found, view)))
+    Ok(json(&listed("connections", found, |found| view(found, None))))
 }
 
 /// A connection to be made.
@@ -117,9 +155,9 @@ pub(super) struct Creation {
     config: Value,
     /// Without it: the first scheme of the manifest.
     auth: Option<String>,
-    /// Never answered again.
-    #[schema(value_type = Option<String>, write_only)]
-    secret: Option<SecretText>,
+    /// A text, or an object of the scheme's parts. Never answered again.
+    #[schema(value_type = Option<Value>, write_only)]
+    secret: Option<SecretParts>,
 }
 
 fn empty() -> Value {
@@ -139,7 +177,7 @@ pub(super) async fn create(
         secret: new.secret.map(|secret| secret.0),
     };
     let created = connection::create(&app.service, caller.org, new).await?;
-    Ok((StatusCode::CREATED, json(&view(created))).into_response())
+    Ok((StatusCode::CREATED, json(&view(created, None))).into_response())
 }
 
 pub(super) async fn get(
@@ -147,7 +185,9 @@ pub(super) async fn get(
     caller: Caller,
     At(id): At<String>,
 ) -> Result<Response, Problem> {
-    Ok(json(&view(connection::get(&app.service, caller.org, &id).await?)))
+    let found = connection::get(&app.service, caller.org, &id).await?;
+    let credential = connection::credential(&app.service, caller.org, &found).await?;
+    Ok(json(&view(found, credential)))
 }
 
 pub(super) async fn remove(
@@ -168,6 +208,7 @@ pub(super) async fn pause(
     let found = connection::get(&app.service, caller.org, &id).await?;
     Ok(json(&view(
         connection::pause(&app.service, caller.org, found.id).await?,
+        None,
     )))
 }
 
@@ -179,6 +220,7 @@ pub(super) async fn resume(
     let found = connection::get(&app.service, caller.org, &id).await?;
     Ok(json(&view(
         connection::resume(&app.service, caller.org, found.id).await?,
+        None,
     )))
 }
 
@@ -189,8 +231,9 @@ pub(super) async fn resume(
 pub(super) struct SecretChange {
     /// Without it: the scheme that the connection uses.
     auth: Option<String>,
-    #[schema(value_type = String, write_only)]
-    secret: SecretText,
+    /// A text, or an object of the scheme's parts.
+    #[schema(value_type = Value, write_only)]
+    secret: SecretParts,
 }
 
 pub(super) async fn set_secret(

@@ -13,7 +13,8 @@ use utoipa::openapi::{ResponseBuilder, Schema};
 use super::body::json;
 use super::routes::{Access, ROUTES, Route};
 use super::{
-    actions, connections, connectors, events, health, hooks, inbound, installs, keys, problem, receipts,
+    actions, apps, authorizations, connections, connectors, events, health, hooks, inbound, installs, keys,
+    problem, receipts,
 };
 use super::{records, runs};
 
@@ -64,6 +65,13 @@ fn schemas() -> ComponentsBuilder {
         .schema_from::<connections::Reason>()
         .schema_from::<connections::Creation>()
         .schema_from::<connections::SecretChange>()
+        .schema_from::<connections::CredentialView>()
+        .schema_from::<authorizations::Beginning>()
+        .schema_from::<authorizations::BegunView>()
+        .schema_from::<authorizations::StatusView>()
+        .schema_from::<apps::AppView>()
+        .schema_from::<apps::AppPartView>()
+        .schema_from::<apps::AppChange>()
         .schema_from::<connections::TestView>()
         .schema_from::<connections::StepView>()
         .schema_from::<connections::SyncRequest>()

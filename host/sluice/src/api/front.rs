@@ -167,7 +167,10 @@ fn check_host(app: &App, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> 
     if named.is_none() && authority.is_none() && app.hosts.is_some() {
         return Err(Problem::new("request.host", "there is no Host field"));
     }
-    if let Some(origin) = headers.get(header::ORIGIN) {
+    // A person comes to these from wherever the link was sent, and comes back from the vendor: links, states and the
+    // cookie of one browser are what protects them. Posting to a link is for its own page alone.
+    let is_landing = uri.path() == "/connect/callback";
+    if let Some(origin) = headers.get(header::ORIGIN).filter(|_| !is_landing) {
         let origin = origin.to_str().unwrap_or_default();
         let at = origin.split_once("://").map(|(_, rest)| rest).unwrap_or_default();
         let same = named
@@ -176,6 +179,9 @@ fn check_host(app: &App, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> 
         if at.is_empty() || !is_ours(app, host_of(at)) || !same {
             return Err(foreign("Origin"));
         }
+    }
+    if uri.path().starts_with("/connect/") {
+        return Ok(());
     }
     let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
     if matches!(site, Some(b"cross-site" | b"same-site")) {

@@ -156,6 +156,12 @@ impl From<sluice_service::connection::Error> for Problem {
     }
 }
 
+impl From<sluice_service::auth::Error> for Problem {
+    fn from(error: sluice_service::auth::Error) -> Self {
+        Self::of(error.code(), error.hint(), &error)
+    }
+}
+
 impl From<sluice_service::sync::Error> for Problem {
     fn from(error: sluice_service::sync::Error) -> Self {
         Self::of(error.code(), error.hint(), &error)

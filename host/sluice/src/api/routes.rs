@@ -7,7 +7,10 @@ use axum::routing::{MethodRouter, any, delete, get, post, put};
 
 use super::app::App;
 use super::problem::Problem;
-use super::{actions, connections, connectors, document, events, front, guard, health, hooks, inbound};
+use super::{
+    actions, apps, authorizations, connect, connections, connectors, document, events, front, guard, health,
+    hooks, inbound,
+};
 use super::{installs, keys, metrics, receipts, records, runs};
 
 /// Who may.
@@ -60,6 +63,17 @@ pub enum Operation {
     ResumeConnection,
     SetConnectionSecret,
     SyncConnection,
+    CreateAuthorization,
+    GetAuthorization,
+    RefreshConnection,
+    RevokeConnection,
+    GetApp,
+    SetApp,
+    RemoveApp,
+    Land,
+    LandPosted,
+    LookAtLink,
+    FollowLink,
     ListRecords,
     GetRecord,
     CountRecords,
@@ -154,6 +168,39 @@ pub const ROUTES: &[Route] = &[
     .public()
     .takes("binary")
     .gives(200, "Acknowledgement"),
+    route(
+        "GET",
+        "/connect/callback",
+        Operation::Land,
+        "where a vendor sends the browser back to",
+    )
+    .public()
+    .gives(200, "text"),
+    route(
+        "POST",
+        "/connect/callback",
+        Operation::LandPosted,
+        "the same for vendors that send a form",
+    )
+    .public()
+    .takes("binary")
+    .gives(303, "text"),
+    route(
+        "GET",
+        "/connect/{link}",
+        Operation::LookAtLink,
+        "the page of a link to connect an account",
+    )
+    .public()
+    .gives(200, "text"),
+    route(
+        "POST",
+        "/connect/{link}",
+        Operation::FollowLink,
+        "goes on to the vendor; a link does so once",
+    )
+    .public()
+    .gives(303, "text"),
     route("GET", "/metrics", Operation::Metrics, "counters for Prometheus").gives(200, "text"),
     route("GET", "/api/v1/openapi.json", Operation::OpenApi, "this document").gives(200, "Object"),
     route(
@@ -260,6 +307,56 @@ pub const ROUTES: &[Route] = &[
         "set the secret anew",
     )
     .takes("NewSecret"),
+    route(
+        "POST",
+        "/api/v1/connections/{connection}/authorizations",
+        Operation::CreateAuthorization,
+        "come by its credential: with a link, a code, or at once",
+    )
+    .takes("NewAuthorization")
+    .gives(201, "BegunAuthorization"),
+    route(
+        "GET",
+        "/api/v1/connections/{connection}/authorizations/{authorization}",
+        Operation::GetAuthorization,
+        "how an authorization stands",
+    )
+    .gives(200, "Authorization"),
+    route(
+        "POST",
+        "/api/v1/connections/{connection}/refresh",
+        Operation::RefreshConnection,
+        "refresh its token now",
+    )
+    .gives(200, "Connection"),
+    route(
+        "POST",
+        "/api/v1/connections/{connection}/revoke",
+        Operation::RevokeConnection,
+        "give its grant back to the vendor and forget its credential",
+    )
+    .gives(200, "Object"),
+    route(
+        "GET",
+        "/api/v1/apps/{connector}/{auth}",
+        Operation::GetApp,
+        "the app of a connector's auth scheme, without its secrets",
+    )
+    .gives(200, "App"),
+    route(
+        "PUT",
+        "/api/v1/apps/{connector}/{auth}",
+        Operation::SetApp,
+        "set parts of the app",
+    )
+    .takes("NewApp")
+    .gives(200, "App"),
+    route(
+        "DELETE",
+        "/api/v1/apps/{connector}/{auth}",
+        Operation::RemoveApp,
+        "forget the organization's app",
+    ),
     route(
         "POST",
         "/api/v1/connections/{connection}/sync",
@@ -484,6 +581,17 @@ fn work(operation: Operation) -> MethodRouter<App> {
         Operation::ResumeConnection => post(connections::resume),
         Operation::SetConnectionSecret => put(connections::set_secret),
         Operation::SyncConnection => post(connections::sync),
+        Operation::CreateAuthorization => post(authorizations::create),
+        Operation::GetAuthorization => get(authorizations::get),
+        Operation::RefreshConnection => post(authorizations::refresh),
+        Operation::RevokeConnection => post(authorizations::revoke),
+        Operation::GetApp => get(apps::get),
+        Operation::SetApp => put(apps::set),
+        Operation::RemoveApp => delete(apps::remove),
+        Operation::Land => get(connect::land),
+        Operation::LandPosted => post(connect::posted),
+        Operation::LookAtLink => get(connect::look),
+        Operation::FollowLink => post(connect::follow),
         Operation::ListRecords => get(records::list),
         Operation::GetRecord => get(records::get),
         Operation::CountRecords => get(records::counts),

@@ -1,9 +1,13 @@
 //! Texts of requests and answers that serde's own types do not fit: secrets that only come in, and JSON that goes out
 //! to the byte.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
+use sluice_model::auth::SECRET;
 use sluice_model::secret::Secret;
+use sluice_service::connection::Given;
 
 /// A secret in a request. It is never an answer, and never printed.
 #[derive(Debug, Clone)]
@@ -12,6 +16,25 @@ pub(super) struct SecretText(pub(super) Secret);
 impl<'de> Deserialize<'de> for SecretText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(|text| Self(Secret::new(text.into_bytes())))
+    }
+}
+
+/// A secret of one part as a text, or its parts by name.
+#[derive(Debug, Clone)]
+pub(super) struct SecretParts(pub(super) Given);
+
+impl<'de> Deserialize<'de> for SecretParts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "a secret is a text, or an object of its parts")]
+        enum Either {
+            One(SecretText),
+            Parts(BTreeMap<String, SecretText>),
+        }
+        Ok(Self(match Either::deserialize(deserializer)? {
+            Either::One(text) => Given::from([(SECRET.to_owned(), text.0)]),
+            Either::Parts(parts) => parts.into_iter().map(|(name, text)| (name, text.0)).collect(),
+        }))
     }
 }
 
