@@ -12,15 +12,19 @@
 //!
 //! Not here: sending, sealing, waiting.
 
+mod address;
 mod apply;
 mod assertion;
 mod fill;
 mod oauth1;
 mod oauth2;
+mod reach;
 mod sign;
 mod template;
 
+pub use address::Address;
 pub use apply::Apply;
+pub(crate) use apply::is_region;
 pub use assertion::{Assertion, AssertionUse, JwtAlgorithm};
 pub use fill::{Fill, FillFrom, Take};
 pub use oauth1::{OAuth1, OAuth1Method};

@@ -1,6 +1,9 @@
 //! How a credential goes on a request.
 
-use super::{OAuth1Method, SignRecipe, Template};
+use serde_json::Value;
+
+use super::{OAuth1Method, Placement, SignRecipe, Template, TemplateError};
+use crate::capability::PatternError;
 
 /// How a credential goes on a request. Each says which parts of the credential it takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,4 +70,53 @@ impl Apply {
             Self::ClientCertificate => (&["certificate", "private_key"], &[]),
         }
     }
+
+    /// The same with the configuration's values in it: what the broker takes.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration lacks a value, or has a region that is none.
+    pub fn expand(&self, config: &Value) -> Result<Self, PatternError> {
+        let missing = |error: TemplateError| {
+            let piece = match error {
+                TemplateError::Missing(piece) | TemplateError::Form(piece) => piece,
+            };
+            PatternError::new(&piece, "is missing from the configuration")
+        };
+        match self {
+            Self::SigV4 { service, region } => {
+                let text = region.fill_config(config).map_err(missing)?;
+                if !is_region(&text) {
+                    return Err(PatternError::new(&text, "is not a region such as `eu-central-1`"));
+                }
+                Ok(Self::SigV4 {
+                    service: service.clone(),
+                    region: Template::text(text),
+                })
+            }
+            Self::Signed(recipe) => {
+                let places = |places: &[Placement]| {
+                    places
+                        .iter()
+                        .map(|placement| placement.expand(config))
+                        .collect::<Result<_, _>>()
+                };
+                Ok(Self::Signed(Box::new(SignRecipe {
+                    before: places(&recipe.before).map_err(missing)?,
+                    message: recipe.message.expand(config).map_err(missing)?,
+                    after: places(&recipe.after).map_err(missing)?,
+                    ..(**recipe).clone()
+                })))
+            }
+            _ => Ok(self.clone()),
+        }
+    }
+}
+
+/// `us-east-1`, or what other stores call `auto`.
+pub(crate) fn is_region(text: &str) -> bool {
+    (1..=40).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }

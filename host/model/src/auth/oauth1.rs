@@ -1,6 +1,6 @@
 //! OAuth 1.0a (RFC 5849), as far as vendors still ask for it.
 
-use super::Template;
+use super::{Address, Template};
 
 /// How a request is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,13 +18,13 @@ pub enum OAuth1Method {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OAuth1 {
     /// Where a temporary token is asked for (§2.1).
-    pub request_url: Template,
+    pub request_url: Address,
     /// Where the person consents (§2.2).
-    pub authorize_url: Template,
+    pub authorize_url: Address,
     /// More of its query, e.g. an app's name or the scopes.
     pub authorize_params: Vec<(String, Template)>,
     /// Where the token is asked for (§2.3).
-    pub access_url: Template,
+    pub access_url: Address,
     /// How these requests are signed.
     pub method: OAuth1Method,
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Assertion, Fill, Template};
+use super::{Address, Assertion, Fill, Template};
 
 /// How tokens are obtained, kept fresh and revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,15 +11,17 @@ pub struct OAuth2 {
     pub grants: Vec<OAuthGrant>,
     /// An OpenID provider or authorization server whose addresses are read from its metadata (OpenID Connect Discovery 1.0,
     /// RFC 8414). Its ID tokens are checked.
-    pub issuer: Option<Template>,
+    pub issuer: Option<Address>,
     /// RFC 6749 §3.1.
-    pub authorize_url: Option<Template>,
+    pub authorize_url: Option<Address>,
     /// RFC 6749 §3.2.
-    pub token_url: Option<Template>,
+    pub token_url: Option<Address>,
     /// RFC 8628 §3.1.
-    pub device_url: Option<Template>,
+    pub device_url: Option<Address>,
     /// RFC 7009.
-    pub revoke_url: Option<Template>,
+    pub revoke_url: Option<Address>,
+    /// Where the issuer's keys are (RFC 7517), for an issuer that keeps them on another host.
+    pub keys_url: Option<Address>,
     /// Asked for; a connection may ask for fewer, or for more of `optional_scopes`.
     pub scopes: Vec<String>,
     /// What a connection may ask for as well.
@@ -131,7 +133,7 @@ pub struct Success {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exchange {
     /// Asked with GET.
-    pub url: Template,
+    pub url: Address,
     /// Its query; `token` is the token that was given.
     pub params: Vec<(String, Template)>,
 }
@@ -140,7 +142,7 @@ pub struct Exchange {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata {
     /// Where.
-    pub url: Template,
+    pub url: Address,
     /// Written before the token in `authorization`, e.g. `OAuth `.
     pub prefix: String,
 }

@@ -1,6 +1,8 @@
 //! Requests signed with a keyed hash: what is signed and where the signature is put (Duo, Pusher and their like).
 
-use super::Template;
+use serde_json::Value;
+
+use super::{Template, TemplateError};
 use crate::signature::{Algorithm, Encoding};
 
 /// A keyed hash over parts of the request.
@@ -33,4 +35,37 @@ pub enum Placement {
     Query(String, Template),
     /// `authorization: Basic` over user and password.
     Basic(Template, Template),
+}
+
+impl Placement {
+    pub(super) fn expand(&self, config: &Value) -> Result<Self, TemplateError> {
+        Ok(match self {
+            Self::Header(name, value) => Self::Header(name.clone(), value.expand(config)?),
+            Self::Query(name, value) => Self::Query(name.clone(), value.expand(config)?),
+            Self::Basic(user, password) => Self::Basic(user.expand(config)?, password.expand(config)?),
+        })
+    }
+
+    /// The templates of it.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        let (first, second) = match self {
+            Self::Header(_, value) | Self::Query(_, value) => (value, None),
+            Self::Basic(user, password) => (user, Some(password)),
+        };
+        std::iter::once(first).chain(second)
+    }
+}
+
+impl SignRecipe {
+    /// Every template of it.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        let placed = self.before.iter().chain(&self.after);
+        std::iter::once(&self.message).chain(placed.flat_map(Placement::templates))
+    }
+
+    /// Whether it needs the credential's `key_id`.
+    #[must_use]
+    pub fn takes_key_id(&self) -> bool {
+        self.templates().any(|template| template.takes("key_id"))
+    }
 }

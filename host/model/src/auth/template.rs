@@ -113,6 +113,31 @@ impl Template {
     pub fn fill_config(&self, config: &Value) -> Result<String, TemplateError> {
         Ok(self.fill(&OfConfig(config))?.to_string())
     }
+
+    /// The template with the configuration's values in it as text; what else it takes stays.
+    ///
+    /// # Errors
+    ///
+    /// [`TemplateError::Missing`].
+    pub fn expand(&self, config: &Value) -> Result<Self, TemplateError> {
+        let expanded = |piece: &Piece| match piece {
+            Piece::Config(_) => OfConfig(config)
+                .value(piece)
+                .map(|value| Piece::Text(value.to_string()))
+                .ok_or_else(|| TemplateError::Missing(piece.to_string())),
+            _ => Ok(piece.clone()),
+        };
+        let pieces = self.pieces.iter().map(expanded).collect::<Result<_, _>>()?;
+        Ok(Self { pieces })
+    }
+
+    /// Whether it takes this value.
+    #[must_use]
+    pub fn takes(&self, own: &str) -> bool {
+        self.pieces
+            .iter()
+            .any(|piece| matches!(piece, Piece::Own(key) if key == own))
+    }
 }
 
 impl Piece {

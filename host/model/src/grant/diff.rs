@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Grant, units};
 use crate::capability::EgressRule;
+use crate::manifest::AuthScheme;
 
 /// The lines of the permission page that an upgrade changes. An upgrade may be approved without asking when
 /// [`GrantDiff::asks_for_more`] says no.
@@ -83,6 +84,35 @@ pub fn diff(old: &Grant, new: &Grant) -> GrantDiff {
     diff
 }
 
+impl GrantDiff {
+    /// Adds what changes in where credentials go and in what the server itself asks for them: an app's secret is sent
+    /// there, so an upgrade that asks elsewhere is looked at by a person.
+    pub fn compare_auth(&mut self, old: &[AuthScheme], new: &[AuthScheme]) {
+        let lines = |schemes: &[AuthScheme]| -> Vec<String> {
+            let of = |scheme: &AuthScheme| {
+                let asked = scheme.asks().into_iter();
+                let asked = asked.map(|at| format!("the server asks {at} for `{}`", scheme.name));
+                let bound = scheme.origins.iter();
+                asked
+                    .chain(bound.map(|origin| format!("`{}` goes to {origin}", scheme.name)))
+                    .collect::<Vec<_>>()
+            };
+            schemes.iter().flat_map(of).collect()
+        };
+        let (before, after) = (lines(old), lines(new));
+        for line in &after {
+            let list = if before.contains(line) {
+                &mut self.same
+            } else {
+                &mut self.new
+            };
+            list.push(line.clone());
+        }
+        let gone = before.iter().filter(|line| !after.contains(line));
+        self.narrower.extend(gone.map(|line| format!("no longer {line}")));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -156,6 +186,25 @@ mod tests {
         );
         assert_eq!(changed.narrower, ["memory of one call: 32 MiB instead of 64 MiB"]);
         assert!(!diff(&old, &old).asks_for_more());
+    }
+
+    #[test]
+    fn asking_elsewhere_for_a_token_is_new() {
+        let text = include_str!("../../tests/auth.toml");
+        let schemes = |text: &str| crate::manifest::Manifest::parse(text).unwrap().auth;
+        let mut diff = GrantDiff::default();
+        diff.compare_auth(&schemes(text), &schemes(text));
+        assert!(!diff.asks_for_more() && diff.narrower.is_empty());
+        let moved = text.replace("https://oauth2.acme.example/token", "https://evil.example/token");
+        diff.compare_auth(&schemes(text), &schemes(&moved));
+        assert_eq!(
+            diff.new,
+            ["the server asks https://evil.example/token for `account`"]
+        );
+        assert_eq!(
+            diff.narrower,
+            ["no longer the server asks https://oauth2.acme.example/token for `account`"]
+        );
     }
 
     fn any_grant() -> impl Strategy<Value = Grant> {

@@ -57,6 +57,15 @@ pub struct CredentialLine {
     pub applied: String,
     /// The only places it is sent to.
     pub origins: Vec<String>,
+    /// Where the server itself asks for it, keeps it fresh and gives it back: never the connector.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<String>,
+    /// What the person who connects is asked for, in the publisher's words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gives: Vec<String>,
+    /// What an operator or an organization has to have from the vendor for it, in the publisher's words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub app: Vec<String>,
 }
 
 /// A webhook.
@@ -117,7 +126,29 @@ fn credential(scheme: &AuthScheme) -> CredentialLine {
         title: scheme.title.clone(),
         applied,
         origins: scheme.origins.iter().map(ToString::to_string).collect(),
+        asked: scheme.asks(),
+        gives: scheme.parts.iter().map(|part| part.title.clone()).collect(),
+        app: scheme.app.iter().map(|part| part.title.clone()).collect(),
     }
+}
+
+/// How it is come by, on one line.
+fn come_by(line: &CredentialLine) -> String {
+    let quoted = |titles: &[String]| {
+        let titles: Vec<_> = titles.iter().map(|title| format!("\"{title}\"")).collect();
+        titles.join(", ")
+    };
+    let mut sentences = Vec::new();
+    if !line.gives.is_empty() {
+        sentences.push(format!("whoever connects gives {}", quoted(&line.gives)));
+    }
+    if !line.app.is_empty() {
+        sentences.push(format!("its app needs {}", quoted(&line.app)));
+    }
+    if !line.asked.is_empty() {
+        sentences.push(format!("the server itself asks {}", line.asked.join(", ")));
+    }
+    sentences.join("; ")
 }
 
 fn hook(webhook: &crate::manifest::Webhook) -> HookLine {
@@ -173,18 +204,17 @@ impl fmt::Display for PermissionPage {
         for line in &self.requests {
             writeln!(f, "  send     {line}")?;
         }
-        for CredentialLine {
-            title,
-            applied,
-            origins,
-            ..
-        } in &self.credentials
-        {
+        for line in &self.credentials {
+            let (title, applied) = (&line.title, &line.applied);
             writeln!(
                 f,
                 "  use      \"{title}\", added {applied} and never seen by its code, only to {}",
-                origins.join(", ")
+                line.origins.join(", ")
             )?;
+            let come_by = come_by(line);
+            if !come_by.is_empty() {
+                writeln!(f, "           {come_by}")?;
+            }
         }
         for HookLine {
             name,
@@ -259,6 +289,21 @@ mod tests {
             assert!(page.contains(line), "{line:?} is missing in:\n{page}");
         }
         assert!(!page.split("OPTIONAL").next().unwrap().contains("DELETE"));
+    }
+
+    #[test]
+    fn the_page_says_how_credentials_are_come_by() {
+        let manifest = Manifest::parse(include_str!("../../tests/auth.toml")).unwrap();
+        let page = permission_page(&manifest, &manifest.capabilities).to_string();
+        for line in [
+            "  use      \"AWS keys\", added as an AWS signature (version 4, service `s3`) and never seen by its code, only to https://api.acme.example\n           whoever connects gives \"Access key ID\", \"Secret access key\", \"Session token\"\n",
+            "           its app needs \"Client ID\", \"Client secret\"; the server itself asks https://login.acme.example/${config.tenant}/token, https://login.acme.example/device, https://login.acme.example/revoke, https://graph.acme.example/access_token, https://${config.instance}/metadata?v=1\n",
+            "           whoever connects gives \"Key file\"; the server itself asks https://oauth2.acme.example/token\n",
+            "the server itself asks https://id.acme.example/tenant and what is below its host, https://id.acme.example/token, https://keys.acme.example/jwks\n",
+        ] {
+            assert!(page.contains(line), "{line:?} is missing in:\n{page}");
+        }
+        assert!(!page.contains("oauth/authorize"), "only the browser goes there");
     }
 
     #[test]

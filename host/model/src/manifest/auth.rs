@@ -1,131 +1,114 @@
-//! `[[auth]]`: how credentials are applied, and where they may go.
+//! `[[auth]]`: how credentials are come by and applied, and where they may go.
+//!
+//! What must always hold: a template takes only what its place may have (an address nothing but the configuration, what a
+//! browser is sent to no secret), and only names that the scheme or the config schema declares; every address that
+//! the host will ask is known from here.
+
+mod answer;
+mod applied;
+mod assertion;
+mod oauth1;
+mod oauth2;
+mod parts;
+mod sign;
+mod template;
 
 use serde_json::Value;
 
 use super::capabilities;
 use super::source::Node;
 use super::{AuthScheme, ManifestError};
-use crate::auth::{Apply, Obtain, Part, SECRET};
+use crate::auth::{Apply, Obtain};
 use crate::grant::Grant;
-use crate::signature::is_header_name;
+use template::Declared;
 
 /// The most places one credential is bound to.
 const MAX_ORIGINS: usize = 50;
 
-/// Headers that frame the request or name its peer; a credential there would change where or what is sent.
-const RESERVED: [&str; 13] = [
-    "host",
-    "content-length",
-    "content-type",
-    "content-encoding",
-    "transfer-encoding",
-    "connection",
-    "upgrade",
-    "te",
-    "trailer",
-    "expect",
-    "keep-alive",
-    "proxy-connection",
-    "forwarded",
+/// Every key of `[[auth]]`.
+const KEYS: [&str; 18] = [
+    "name",
+    "title",
+    "scheme",
+    "origins",
+    "help",
+    "apply",
+    "parts",
+    "app",
+    "oauth2",
+    "oauth1",
+    "sign",
+    "header",
+    "prefix",
+    "parameter",
+    "username",
+    "field",
+    "service",
+    "region",
 ];
 
 pub(super) fn read(node: &Node<'_>, config: &Value, grant: &Grant) -> Result<AuthScheme, ManifestError> {
-    let keys = [
-        "name",
-        "title",
-        "scheme",
-        "origins",
-        "help",
-        "header",
-        "prefix",
-        "parameter",
-        "username",
-    ];
-    let table = node.table(&keys)?;
+    let table = node.table(&KEYS)?;
     let scheme = table.need("scheme")?;
-    let (apply, own): (Apply, &[&str]) = match scheme.raw(256)? {
-        "bearer" => (Apply::Bearer, &[]),
-        "header" => {
-            let header = table.need("header")?;
-            let name = header.raw(128)?.to_owned();
-            if !is_header_name(&name) {
-                return Err(header.error("is not a header's name in lower case"));
-            }
-            if RESERVED.contains(&name.as_str()) {
-                return Err(header.error("is a header that the host itself writes"));
-            }
-            let prefix = table.get("prefix").map_or(Ok(""), |node| {
-                let text = node.raw(128)?;
-                let plain = text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
-                if plain {
-                    Ok(text)
-                } else {
-                    Err(node.error("has a character that no header has"))
-                }
-            })?;
-            (
-                Apply::Header {
-                    name,
-                    prefix: prefix.to_owned(),
-                },
-                &["header", "prefix"],
-            )
+    let word = scheme.raw(256)?;
+    let stray = |own: &[&str]| {
+        let common = ["name", "title", "scheme", "origins", "help"];
+        let found = KEYS
+            .iter()
+            .filter(|key| !common.contains(key) && !own.contains(key))
+            .find_map(|key| table.get(key));
+        found.map_or(Ok(()), |node| Err(node.error("does not belong to this scheme")))
+    };
+    let mut declared = Declared::new(config);
+    let (apply, obtain) = match word {
+        "oauth2" => {
+            stray(&["apply", "parts", "app", "oauth2"])?;
+            let oauth2 = table.need("oauth2")?;
+            declared.parts = parts::listed(&table, "parts", &[])?.unwrap_or_default();
+            declared.app = oauth2::app(&table, &oauth2)?;
+            let apply = match table.get("apply") {
+                Some(node) => applied::of_token(&node, config)?,
+                None => Apply::Bearer,
+            };
+            (apply, Obtain::OAuth2(Box::new(oauth2::read(&oauth2, &declared)?)))
         }
-        "query" => {
-            let parameter = table.need("parameter")?;
-            let name = parameter.raw(128)?.to_owned();
-            if name.is_empty()
-                || !name
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"_.-[]".contains(&b))
+        "oauth1" => {
+            stray(&["app", "oauth1"])?;
+            declared.app = parts::app_of_oauth1(&table)?;
+            let oauth1 = oauth1::read(&table.need("oauth1")?, &declared)?;
+            let method = oauth1.method;
+            (Apply::OAuth1 { method }, Obtain::OAuth1(Box::new(oauth1)))
+        }
+        "custom" => {
+            stray(&["apply", "parts", "app", "sign"])?;
+            declared.parts = parts::listed(&table, "parts", &[])?.unwrap_or_default();
+            declared.app = parts::listed(&table, "app", &[])?.unwrap_or_default();
+            let apply = match table.get("apply") {
+                Some(node) => applied::of_custom(&node, &table, config)?,
+                None => Apply::Bearer,
+            };
+            if !matches!(apply, Apply::Signed(_))
+                && let Some(node) = table.get("sign")
             {
-                return Err(parameter.error("is not a parameter's name: letters, digits and `_.-[]`"));
+                return Err(node.error("belongs to `hmac` only"));
             }
-            (Apply::Query { name }, &["parameter"])
+            (apply, Obtain::Custom)
         }
-        "basic" => {
-            let username = table.get("username").map(|node| {
-                let name = node.line(256)?;
-                // RFC 7617 §2: the first colon ends the user's name.
-                if name.contains(':') {
-                    Err(node.error("has a colon in it"))
-                } else {
-                    Ok(name)
-                }
-            });
-            (
-                Apply::Basic {
-                    username: username.transpose()?,
-                },
-                &["username"],
-            )
-        }
-        other => {
-            return Err(scheme.error(format!(
-                "has the unsupported scheme `{}`; there are `bearer`, `header`, `query` and `basic`",
-                super::words::shown(other)
-            )));
+        _ => {
+            let (apply, own) = applied::given(&scheme, &table, config)?;
+            stray(own)?;
+            declared.parts = parts::given(&table, &apply)?;
+            (apply, Obtain::Given)
         }
     };
-    for key in ["header", "prefix", "parameter", "username"] {
-        if let Some(node) = table.get(key).filter(|_| !own.contains(&key)) {
-            return Err(node.error("does not belong to this scheme"));
-        }
-    }
     let origins = table.need("origins")?.some(MAX_ORIGINS)?;
     Ok(AuthScheme {
         name: table.need("name")?.name()?,
         title: table.need("title")?.line(200)?,
         apply,
-        obtain: Obtain::Given,
-        parts: vec![Part {
-            name: SECRET.to_owned(),
-            title: "Secret".to_owned(),
-            secret: true,
-            optional: false,
-            multiline: false,
-        }],
-        app: Vec::new(),
+        obtain,
+        parts: declared.parts,
+        app: declared.app,
         origins: origins
             .iter()
             .map(|node| capabilities::origin(node, config, grant))
@@ -133,3 +116,6 @@ pub(super) fn read(node: &Node<'_>, config: &Value, grant: &Grant) -> Result<Aut
         help: table.get("help").map(|node| node.prose(2000)).transpose()?,
     })
 }
+
+#[cfg(test)]
+mod tests;

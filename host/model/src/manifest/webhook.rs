@@ -73,7 +73,7 @@ fn dedupe(node: &Node<'_>) -> Result<Dedupe, ManifestError> {
         (Some(name), None) => header(&name).map(Dedupe::Header),
         (None, Some(pointer)) => {
             let text = pointer.raw(256)?;
-            if !is_pointer(text) {
+            if !words::is_pointer(text) {
                 return Err(
                     pointer.error("is not a JSON pointer: it begins with `/`, and `~` is followed by 0 or 1")
                 );
@@ -82,11 +82,6 @@ fn dedupe(node: &Node<'_>) -> Result<Dedupe, ManifestError> {
         }
         _ => Err(node.error("has to have either `header` or `pointer`")),
     }
-}
-
-/// RFC 6901 §3; the whole document is no delivery's id.
-fn is_pointer(text: &str) -> bool {
-    text.starts_with('/') && text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']))
 }
 
 fn header(node: &Node<'_>) -> Result<String, ManifestError> {

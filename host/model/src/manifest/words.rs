@@ -64,6 +64,11 @@ pub(super) fn is_event_kind(text: &str) -> bool {
     (1..=100).contains(&stem.len()) && stem.bytes().all(word)
 }
 
+/// A JSON pointer (RFC 6901 §3) to something within the document; the whole of it is nobody's id or token.
+pub(super) fn is_pointer(text: &str) -> bool {
+    text.starts_with('/') && text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']))
+}
+
 /// Appends a key to a path, quoted where TOML would quote it.
 pub(super) fn join(path: &str, key: &str) -> String {
     let bare = !key.is_empty()

@@ -183,9 +183,9 @@ fn bad_values_are_refused_where_they_stand() {
         ),
         (
             "scheme = \"bearer\"",
-            "scheme = \"oauth2\"",
+            "scheme = \"saml\"",
             "auth[0].scheme",
-            "unsupported scheme `oauth2`",
+            "unsupported scheme `saml`",
         ),
         (
             "scheme = \"bearer\"",
