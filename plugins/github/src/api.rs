@@ -1,6 +1,6 @@
 //! GitHub's REST API: where it is and what every request to it says.
 
-use sluice_sdk::http::{self, Request};
+use sluice_sdk::http::{self, Request, Response};
 
 /// The only address this connector knows; `connector.toml` asks for nothing else.
 pub(crate) const ROOT: &str = "https://api.github.com";
@@ -23,6 +23,11 @@ fn dressed(request: Request) -> Request {
     request
         .header("accept", "application/vnd.github+json")
         .header("x-github-api-version", "2022-11-28")
+}
+
+/// Whether GitHub says that this kind of token may not do this; a rate limit comes with the same status.
+pub(crate) fn is_refused(response: &Response) -> bool {
+    response.status == 403 && !response.is_throttled()
 }
 
 /// The URL after `url` by its `Link: rel="next"`: the same path with the link's query. GitHub writes the path of a

@@ -10,6 +10,9 @@ pub(crate) struct Config {
     repositories: Vec<String>,
     #[serde(default)]
     owner: Option<String>,
+    /// Of a GitHub App; the host obtains its tokens by it.
+    #[serde(default)]
+    installation_id: Option<String>,
 }
 
 /// Which repositories a connection reads.
@@ -41,6 +44,11 @@ pub(crate) fn scope(connection: &Connection) -> Result<Scope, Error> {
             "/repositories",
         )),
     }
+}
+
+/// The installation of a GitHub App that the connection acts for, where it is configured.
+pub(crate) fn installation(connection: &Connection) -> Result<Option<String>, Error> {
+    Ok(connection.config::<Config>()?.installation_id)
 }
 
 /// Whether it is `owner/name`; nothing else may become part of a path.

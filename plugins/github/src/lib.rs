@@ -19,13 +19,19 @@ struct GitHub;
 sluice_sdk::export!(GitHub);
 
 impl Connector for GitHub {
-    fn check(_: &Connection) -> Result<Account, Error> {
+    fn check(connection: &Connection) -> Result<Account, Error> {
         #[derive(Deserialize)]
         struct User {
             id: u64,
             login: String,
         }
-        let response = api::get(format!("{}/user", api::ROOT)).send()?.ok()?;
+        let response = api::get(format!("{}/user", api::ROOT)).send()?;
+        if api::is_refused(&response)
+            && let Some(account) = installation(connection)?
+        {
+            return Ok(account);
+        }
+        let response = response.ok()?;
         let user: User = response.json()?;
         // Fine-grained tokens have permissions instead of scopes and come without this header.
         let scopes = response.header("x-oauth-scopes").unwrap_or_default().split(',');
@@ -62,10 +68,140 @@ impl Connector for GitHub {
     }
 }
 
+/// Whose the token is if it is that of a GitHub App's installation: nobody's, so that GitHub refuses `/user`, but all that
+/// an installation reaches belongs to one account. None if the token is of another kind.
+fn installation(connection: &Connection) -> Result<Option<Account>, Error> {
+    #[derive(Deserialize)]
+    struct Owner {
+        id: u64,
+        login: String,
+    }
+    #[derive(Deserialize)]
+    struct Repository {
+        owner: Owner,
+    }
+    #[derive(Deserialize)]
+    struct Reached {
+        repositories: Vec<Repository>,
+    }
+    let url = format!("{}/installation/repositories?per_page=1", api::ROOT);
+    let response = api::get(url).send()?;
+    if api::is_refused(&response) {
+        return Ok(None);
+    }
+    let reached: Reached = response.ok()?.json()?;
+    let owner = reached.repositories.into_iter().next().map(|first| first.owner);
+    let id = config::installation(connection)?;
+    // The configured number stays the same when the last repository is taken away; the owner is then not told.
+    let (id, name) = match (id, owner) {
+        (Some(id), Some(owner)) => (format!("installation-{id}"), owner.login),
+        (Some(id), None) => (format!("installation-{id}"), format!("Installation {id}")),
+        (None, Some(owner)) => (owner.id.to_string(), owner.login),
+        (None, None) => return Err(Error::config("say which installation it is", "/installation_id")),
+    };
+    Ok(Some(Account {
+        id,
+        name,
+        scopes: Vec::new(),
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sluice_model::auth::{AssertionUse, ClientAuth, JwtAlgorithm, OAuth2, OAuthGrant, Obtain};
+    use sluice_model::manifest::{AuthScheme, Manifest};
     use sluice_sdk::testing;
+
+    fn oauth2(scheme: &AuthScheme) -> &OAuth2 {
+        match &scheme.obtain {
+            Obtain::OAuth2(oauth2) => oauth2,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_token_is_the_first_choice_of_three() {
+        let manifest = Manifest::parse(include_str!("../connector.toml")).unwrap();
+        let names: Vec<&str> = manifest.auth.iter().map(|scheme| scheme.name.as_str()).collect();
+        assert_eq!(names, ["token", "oauth", "app"]);
+
+        let oauth = oauth2(&manifest.auth[1]);
+        assert_eq!(
+            oauth.grants,
+            [OAuthGrant::AuthorizationCode, OAuthGrant::DeviceCode]
+        );
+        assert_eq!((oauth.client_auth, oauth.pkce), (ClientAuth::Body, true));
+        assert_eq!(oauth.answer.default_lifetime_s, None, "a token that does not end");
+
+        let app = oauth2(&manifest.auth[2]);
+        assert_eq!(app.grants, [OAuthGrant::JwtBearer]);
+        assert_eq!(app.answer.access_token, "/token");
+        assert_eq!(app.answer.expires_at.as_deref(), Some("/expires_at"));
+        let assertion = app.assertion.as_ref().unwrap();
+        assert_eq!(
+            (assertion.algorithm, assertion.used),
+            (JwtAlgorithm::Rs256, AssertionUse::Bearer)
+        );
+        // GitHub takes no assertion that ends later than in ten minutes.
+        assert!(assertion.lifetime_s - assertion.backdate_s < 600 && assertion.backdate_s == 60);
+        let parts: Vec<(&str, bool, bool)> = manifest.auth[2]
+            .app
+            .iter()
+            .map(|part| (part.name.as_str(), part.secret, part.multiline))
+            .collect();
+        assert_eq!(parts, [("app_id", false, false), ("private_key", true, true)]);
+    }
+
+    #[test]
+    fn the_account_of_an_app_is_its_installation() {
+        let serve = |repositories: &'static str| {
+            testing::serve(move |request| match request.url() {
+                "https://api.github.com/installation/repositories?per_page=1" => {
+                    testing::answer(200, &[], repositories)
+                }
+                _ => testing::answer(
+                    403,
+                    &[],
+                    r#"{"message":"Resource not accessible by integration"}"#,
+                ),
+            });
+        };
+        let configured = testing::connection(r#"{"owner":"acme","installation_id":"42"}"#);
+        serve(include_str!("../fixtures/installation-repositories.json"));
+        let account = GitHub::check(&configured).unwrap();
+        assert_eq!(
+            (account.id.as_str(), account.name.as_str()),
+            ("installation-42", "acme")
+        );
+        serve(r#"{"total_count":0,"repositories":[]}"#);
+        let account = GitHub::check(&configured).unwrap();
+        assert_eq!(
+            (account.id.as_str(), account.name.as_str()),
+            ("installation-42", "Installation 42")
+        );
+        let error = GitHub::check(&testing::connection("{}")).unwrap_err();
+        assert!(
+            matches!(error, Error::Config(detail) if detail.pointer.as_deref() == Some("/installation_id"))
+        );
+    }
+
+    #[test]
+    fn a_token_that_may_nothing_keeps_its_own_refusal() {
+        testing::serve(|request| {
+            let message = if request.url().ends_with("/user") {
+                "SSO needed"
+            } else {
+                "no installation"
+            };
+            testing::answer(403, &[], &format!(r#"{{"message":"{message}"}}"#))
+        });
+        let error = GitHub::check(&testing::connection("{}")).unwrap_err();
+        assert!(matches!(error, Error::Auth(detail) if detail.message.contains("SSO needed")));
+        testing::serve(|_| testing::answer(403, &[("x-ratelimit-remaining", "0")], "{}"));
+        let error = GitHub::check(&testing::connection("{}")).unwrap_err();
+        assert!(matches!(error, Error::RateLimited(_)) && testing::requests().len() == 1);
+    }
 
     #[test]
     fn the_account_is_the_user_of_the_token() {

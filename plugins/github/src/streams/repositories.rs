@@ -1,7 +1,9 @@
 //! Repositories: those that the configuration names (GitHub REST docs, "Get a repository"), or those of an owner that
-//! the token sees ("List repositories for the authenticated user").
+//! the token sees ("List repositories for the authenticated user"; "List repositories accessible to the app installation").
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
+use sluice_sdk::http::Response;
 use sluice_sdk::record::{self, Id, Text};
 use sluice_sdk::{Change, Connection, Error, Page, ReadRequest, http};
 
@@ -102,15 +104,20 @@ fn named(names: &[String], mut cursor: Cursor) -> Result<Page, Error> {
 /// The next page of what the token sees, reduced to the owner's.
 fn owned(owner: &str, mut cursor: Cursor, request: &ReadRequest) -> Result<Page, Error> {
     let mark = cursor.marks.get(owner).cloned().unwrap_or_default();
-    let at = cursor.at.take().unwrap_or_else(|| Place {
-        etag: mark.etag,
-        ..place(owner, mine())
-    });
-    let tag = if at.pages == 0 { at.etag.as_deref() } else { None };
-    let response = api::get(at.url.clone()).if_none_match(tag).send()?.ok()?;
+    let (at, response) = match cursor.at.take() {
+        Some(at) => {
+            let response = api::get(at.url.clone()).send()?;
+            (at, response)
+        }
+        None => {
+            let (url, response) = first(mark.etag.as_deref())?;
+            (place(owner, url), response)
+        }
+    };
+    let response = response.ok()?;
     let mut changes = Vec::new();
     if !response.is_not_modified() {
-        for element in record::each::<Head<'_>>(response.text()?) {
+        for element in record::each::<Head<'_>>(records(response.text()?)?) {
             let (head, text) = element?;
             if head.is_of(owner) {
                 changes.push(head.upsert(text));
@@ -149,24 +156,26 @@ fn owned(owner: &str, mut cursor: Cursor, request: &ReadRequest) -> Result<Page,
 /// The full names of an owner's repositories, for the streams below them.
 pub(crate) fn names_of(owner: &str) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
-    let mut url = Some(mine());
-    while let Some(this) = url {
-        let response = api::get(this.clone()).send()?.ok()?;
-        for element in record::each::<Head<'_>>(response.text()?) {
+    let (mut this, mut response) = first(None)?;
+    loop {
+        response = response.ok()?;
+        for element in record::each::<Head<'_>>(records(response.text()?)?) {
             let (head, _) = element?;
             if head.is_of(owner) && config::is_full_name(head.full_name.as_str()) {
                 names.push(head.full_name.as_str().to_owned());
             }
         }
-        url = response
-            .link("next")
-            .and_then(|next| api::follow(&this, &next))
-            .filter(|next| *next != this);
         if names.len() > MAX_OF_OWNER {
             let message =
                 format!("has more than {MAX_OF_OWNER} repositories; name those to read in `repositories`");
             return Err(Error::config(message, "/owner"));
         }
+        let next = response.link("next").and_then(|next| api::follow(&this, &next));
+        let Some(next) = next.filter(|next| *next != this) else {
+            break;
+        };
+        response = api::get(next.clone()).send()?;
+        this = next;
     }
     names.sort_unstable();
     names.dedup();
@@ -177,12 +186,34 @@ fn url(full_name: &str) -> String {
     format!("{}/repos/{full_name}", api::ROOT)
 }
 
-fn mine() -> String {
-    format!(
-        "{}/user/repos?sort=full_name&per_page={}",
-        api::ROOT,
-        api::PER_PAGE
-    )
+/// The first page of what the token sees, and where it was. The token of an app's installation is nobody's: GitHub refuses
+/// it the list of a user and has another list for it.
+fn first(tag: Option<&str>) -> Result<(String, Response), Error> {
+    let lists = ["user/repos?sort=full_name&", "installation/repositories?"];
+    let [mine, installed] = lists.map(|list| format!("{}/{list}per_page={}", api::ROOT, api::PER_PAGE));
+    let response = api::get(mine.clone()).if_none_match(tag).send()?;
+    if api::is_refused(&response) {
+        let other = api::get(installed.clone()).if_none_match(tag).send()?;
+        if !api::is_refused(&other) {
+            return Ok((installed, other));
+        }
+    }
+    Ok((mine, response))
+}
+
+/// The array of repositories within a page: an installation's list is `{"total_count": 1, "repositories": [..]}`.
+fn records(page: &str) -> Result<&str, Error> {
+    #[derive(Deserialize)]
+    struct Reached<'a> {
+        #[serde(borrow)]
+        repositories: &'a RawValue,
+    }
+    if !page.trim_start().starts_with('{') {
+        return Ok(page);
+    }
+    let reached: Reached<'_> = serde_json::from_str(page)
+        .map_err(|error| Error::invalid_data(format!("not a list of repositories: {error}")))?;
+    Ok(reached.repositories.get())
 }
 
 fn place(repository: &str, url: String) -> Place {
@@ -195,5 +226,68 @@ fn place(repository: &str, url: String) -> Place {
         pages: 0,
         edge: None,
         seen: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sluice_sdk::testing;
+
+    #[test]
+    fn the_repositories_of_an_installation_are_read_from_its_own_list() {
+        testing::serve(|request| match request.url() {
+            "https://api.github.com/installation/repositories?per_page=100" => {
+                let next =
+                    "<https://api.github.com/installation/repositories?per_page=100&page=2>; rel=\"next\"";
+                let page = include_str!("../../fixtures/installation-repositories.json");
+                testing::answer(200, &[("link", next)], page)
+            }
+            "https://api.github.com/installation/repositories?per_page=100&page=2" => {
+                testing::answer(200, &[], r#"{"total_count":3,"repositories":[]}"#)
+            }
+            _ => testing::answer(
+                403,
+                &[],
+                r#"{"message":"Resource not accessible by integration"}"#,
+            ),
+        });
+        assert_eq!(names_of("acme").unwrap(), ["acme/web"]);
+        let connection = testing::connection(r#"{"owner":"acme","installation_id":"42"}"#);
+        let page = read(&connection, &testing::read_request("repositories", None)).unwrap();
+        assert_eq!(page.changes.iter().map(Change::id).collect::<Vec<_>>(), ["101"]);
+        let page = read(&connection, &testing::read_request("repositories", page.cursor)).unwrap();
+        assert!(page.changes.is_empty() && !page.more);
+    }
+
+    #[test]
+    fn a_users_list_is_read_as_before() {
+        testing::serve(|request| {
+            assert!(
+                request
+                    .url()
+                    .starts_with("https://api.github.com/user/repos?sort=full_name&per_page=100")
+            );
+            if request.header_value("if-none-match") == Some("\"1\"") {
+                return testing::answer(304, &[], "");
+            }
+            let body = r#"[{"id":7,"full_name":"acme/web","owner":{"login":"Acme"}},{"id":8,"owner":{"login":"x"}}]"#;
+            testing::answer(200, &[("etag", "\"1\"")], body)
+        });
+        let connection = testing::connection(r#"{"owner":"acme"}"#);
+        let page = read(&connection, &testing::read_request("repositories", None)).unwrap();
+        assert_eq!(page.changes.iter().map(Change::id).collect::<Vec<_>>(), ["7"]);
+        let page = read(&connection, &testing::read_request("repositories", page.cursor)).unwrap();
+        assert!(page.changes.is_empty() && !page.more);
+        testing::serve(|_| testing::answer(403, &[], r#"{"message":"SSO needed"}"#));
+        assert!(matches!(names_of("acme"), Err(Error::Auth(detail)) if detail.message.contains("SSO")));
+    }
+
+    #[test]
+    fn a_page_that_is_no_list_is_an_error() {
+        for body in ["", "{}", r#"{"repositories":{}}"#, "<html>"] {
+            testing::serve(move |_| testing::answer(200, &[], body));
+            assert!(matches!(names_of("acme"), Err(Error::InvalidData(_))), "{body}");
+        }
     }
 }
