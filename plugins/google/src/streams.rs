@@ -1,0 +1,4 @@
+//! The streams, one file each, named as in `connector.toml`.
+
+pub(crate) mod events;
+pub(crate) mod files;
