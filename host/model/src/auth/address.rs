@@ -73,7 +73,7 @@ impl Address {
         let (authority, path) = rest
             .find('/')
             .and_then(|at| rest.split_at_checked(at))
-            .unwrap_or((rest, "/"));
+            .unwrap_or((rest, ""));
         let (host, port) = if authority.starts_with("${") && authority.ends_with('}') {
             (authority, None)
         } else {
@@ -120,8 +120,9 @@ impl Address {
     /// # Errors
     ///
     /// When a value is missing, is not a text, or is not a host, labels or a segment: the configuration is wrong.
-    pub fn fill(&self, config: &Value) -> Result<String, PatternError> {
-        let filled = self.filled(config)?;
+    pub fn fill_config(&self, config: &Value) -> Result<String, TemplateError> {
+        let unfit = |error: PatternError| TemplateError::Unfit(error.to_string());
+        let filled = self.filled(config).map_err(unfit)?;
         Ok(Shown {
             scheme: self.scheme,
             host: &filled.host,
@@ -136,7 +137,7 @@ impl Address {
     ///
     /// # Errors
     ///
-    /// As [`fill`](Self::fill).
+    /// As [`fill_config`](Self::fill_config).
     pub fn rule(&self, config: &Value, methods: MethodSet) -> Result<EgressRule, PatternError> {
         let Filled { host, port, path } = self.filled(config)?;
         Ok(EgressRule {
@@ -144,7 +145,7 @@ impl Address {
             host,
             port,
             methods,
-            path: PathPattern::parse(&path)?,
+            path: PathPattern::parse(on_the_wire(&path))?,
             optional: false,
             reason: None,
         })
@@ -166,7 +167,7 @@ impl Address {
         check_values(&self.path, config, is_segment, reason)?;
         let path = fill(&self.path, config)?;
         // The same rules as for every pattern; what a star would mean was refused when it was parsed.
-        PathPattern::parse(&path)?;
+        PathPattern::parse(on_the_wire(&path))?;
         Ok(Filled {
             host,
             port: port.unwrap_or(self.port),
@@ -250,8 +251,13 @@ fn parse_path(path: &str) -> Result<Template, String> {
     if plain.bytes().any(unwise) {
         return Err("has a character in its path that no path has: write it percent-encoded".to_owned());
     }
-    PathPattern::parse(&plain).map_err(|error| error.reason().to_owned())?;
+    PathPattern::parse(on_the_wire(&plain)).map_err(|error| error.reason().to_owned())?;
     Ok(template)
+}
+
+/// An issuer is compared letter by letter (RFC 8414 §3.3), so a path that is not there stays so; what is asked is `/`.
+const fn on_the_wire(path: &str) -> &str {
+    if path.is_empty() { "/" } else { path }
 }
 
 fn only_config(text: &str) -> Result<Template, String> {
@@ -290,7 +296,9 @@ fn check_values(
 fn fill(template: &Template, config: &Value) -> Result<String, PatternError> {
     template.fill_config(config).map_err(|error| match error {
         TemplateError::Missing(piece) => PatternError::new(&piece, "is missing from the configuration"),
-        TemplateError::Form(text) => PatternError::new(&text, "is not of the form `${config.key}`"),
+        TemplateError::Form(text) | TemplateError::Unfit(text) => {
+            PatternError::new(&text, "is not of the form `${config.key}`")
+        }
     })
 }
 
@@ -375,7 +383,8 @@ mod tests {
         let config = json!({"domain": "a.example.com:8443", "sub": "acme", "deep": "eu.acme", "tenant": "common", "n": 7});
         for (text, filled) in [
             ("https://x.example/token", Some("https://x.example/token")),
-            ("https://x.example", Some("https://x.example/")),
+            ("https://x.example", Some("https://x.example")),
+            ("https://x.example?a=1", Some("https://x.example?a=1")),
             (
                 "https://x.example:8443/a?v=1",
                 Some("https://x.example:8443/a?v=1"),
@@ -406,7 +415,7 @@ mod tests {
             ("https://${config.domain}.x.example/t", None),
         ] {
             let address = Address::parse(text).unwrap();
-            assert_eq!(address.fill(&config).ok().as_deref(), filled, "{text}");
+            assert_eq!(address.fill_config(&config).ok().as_deref(), filled, "{text}");
             let again = Address::parse(&address.to_string()).unwrap();
             assert_eq!(again, address, "{text}");
         }
@@ -455,12 +464,12 @@ mod tests {
         fn values_stay_in_their_place(value in ".{0,12}|[a-z./:@?#%*-]{0,12}") {
             let config = json!({ "a": value });
             let labels = Address::parse("https://${config.a}.x.example/t").unwrap();
-            if let Ok(filled) = labels.fill(&config) {
+            if let Ok(filled) = labels.fill_config(&config) {
                 let host = filled.strip_prefix("https://").unwrap().strip_suffix("/t").unwrap();
                 prop_assert!(host.ends_with(".x.example") && !host.contains(['/', '@', ':', '?', '#', '%']));
             }
             let path = Address::parse("https://x.example/a/${config.a}/t").unwrap();
-            if let Ok(filled) = path.fill(&config) {
+            if let Ok(filled) = path.fill_config(&config) {
                 prop_assert_eq!(filled.matches('/').count(), 5);
                 prop_assert!(filled.starts_with("https://x.example/a/") && !filled.contains(['?', '#', '*']));
                 let rule = path.rule(&config, MethodSet::ALL).unwrap();
@@ -471,7 +480,7 @@ mod tests {
         #[test]
         fn nonsense_never_panics(text in "(https://)?[a-z${}./:?*]{0,40}") {
             if let Ok(address) = Address::parse(&text) {
-                let _ = address.fill(&json!({"a": "b"}));
+                let _ = address.fill_config(&json!({"a": "b"}));
                 prop_assert_eq!(Address::parse(&address.to_string()).unwrap(), address);
             }
         }

@@ -79,7 +79,9 @@ impl Apply {
     pub fn expand(&self, config: &Value) -> Result<Self, PatternError> {
         let missing = |error: TemplateError| {
             let piece = match error {
-                TemplateError::Missing(piece) | TemplateError::Form(piece) => piece,
+                TemplateError::Missing(piece) | TemplateError::Form(piece) | TemplateError::Unfit(piece) => {
+                    piece
+                }
             };
             PatternError::new(&piece, "is missing from the configuration")
         };

@@ -41,6 +41,9 @@ pub enum TemplateError {
     /// Where nothing is known under this name.
     #[error("there is no value for `{0}`")]
     Missing(String),
+    /// A value that does not belong where it stands, and why.
+    #[error("{0}")]
+    Unfit(String),
 }
 
 /// The longest text that a template makes.

@@ -2,7 +2,7 @@
 
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::Value;
-use sluice_model::auth::{AssertionUse, BodyFormat, ClientAuth, OAuth2, Template};
+use sluice_model::auth::{Address, AssertionUse, BodyFormat, ClientAuth, OAuth2};
 use sluice_model::secret::Secret;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
@@ -32,12 +32,13 @@ impl Endpoints {
     pub(super) async fn of(flow: &Flow) -> Result<Self, Error> {
         let recipe = flow.oauth2()?;
         let config = &flow.connection.config;
-        let fill = |template: &Option<Template>| template.as_ref().map(|t| t.fill_config(config)).transpose();
+        let fill = |address: &Option<Address>| address.as_ref().map(|at| at.fill_config(config)).transpose();
         let own = Self {
             authorize: fill(&recipe.authorize_url)?,
             token: fill(&recipe.token_url)?,
             device: fill(&recipe.device_url)?,
             revoke: fill(&recipe.revoke_url)?,
+            jwks: fill(&recipe.keys_url)?,
             ..Self::default()
         };
         let Some(issuer) = fill(&recipe.issuer)? else {
@@ -49,6 +50,7 @@ impl Endpoints {
             token: own.token.or(found.token),
             device: own.device.or(found.device),
             revoke: own.revoke.or(found.revoke),
+            jwks: own.jwks.or(found.jwks),
             ..found
         })
     }
@@ -240,7 +242,7 @@ async fn lengthen(flow: &Flow, tokens: Tokens) -> Result<Tokens, Error> {
     let given = text(&tokens.access);
     let own = [("token", given.as_str())];
     let values = flow.values(&own);
-    let mut url = url::Url::parse(&exchange.url.fill(&flow.values(&[]))?)
+    let mut url = url::Url::parse(&exchange.url.fill_config(&flow.connection.config)?)
         .map_err(|_| Error::Answer("the exchange address is not an address"))?;
     for (name, template) in &exchange.params {
         url.query_pairs_mut().append_pair(name, &template.fill(&values)?);
