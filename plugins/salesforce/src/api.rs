@@ -18,9 +18,12 @@ pub(crate) fn query(instance: &str, soql: &str) -> Request {
     http::get(format!("https://{instance}{DATA}/query")).query("q", soql)
 }
 
-/// A query over what is there and what was deleted ("QueryAll").
+/// A query over what is there and what was deleted ("QueryAll"). Half of the 2,000 records that an answer may have ("Query
+/// Options Header"): they can be long.
 pub(crate) fn query_all(instance: &str, soql: &str) -> Request {
-    http::get(format!("https://{instance}{DATA}/queryAll")).query("q", soql)
+    http::get(format!("https://{instance}{DATA}/queryAll"))
+        .query("q", soql)
+        .header("sforce-query-options", "batchSize=1000")
 }
 
 /// The next records of a query ("QueryAll More Results").

@@ -73,7 +73,10 @@ pub(crate) fn read(stream: &Stream, connection: &Connection, request: &ReadReque
         let (head, text) = element?;
         let id = head.id.to_string();
         let modified = soql::parse(head.modified.as_str());
-        cursor.newest = cursor.newest.max(modified);
+        // A window leaves the place of the other passes as it is.
+        if request.window.is_none() {
+            cursor.newest = cursor.newest.max(modified);
+        }
         changes.push(match head.is_deleted {
             Some(true) => Change::Delete(id),
             _ => Change::Upsert(record::item(id, text, modified)),
@@ -273,18 +276,21 @@ mod tests {
 
     #[test]
     fn a_window_cuts_both_ends() {
-        testing::serve(|_| testing::answer(200, &[], r#"{"done":true,"records":[]}"#));
+        let body =
+            r#"{"done":true,"records":[{"Id":"0019","SystemModstamp":"2024-05-01T10:00:00.000+0000"}]}"#;
+        testing::serve(move |_| testing::answer(200, &[], body));
         let mut request = testing::read_request("accounts", Some(r#"{"newest":9000000}"#.to_owned()));
         request.window = Some(Window {
             start: 1_000,
             end: 5_000,
         });
-        read(
+        let page = read(
             streams::named("accounts").unwrap(),
             &testing::connection(CONFIG),
             &request,
         )
         .unwrap();
+        assert_eq!((page.changes.len(), page.cursor), (1, request.cursor));
         assert!(
             asked()[0].contains(
                 "SystemModstamp >= 1970-01-01T00:00:01Z AND SystemModstamp %3C 1970-01-01T00:00:05Z"

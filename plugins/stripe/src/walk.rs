@@ -61,27 +61,25 @@ const fn is_zero(number: &u8) -> bool {
 
 /// The next page.
 pub(crate) fn read(stream: &Stream, request: &ReadRequest) -> Result<Page, Error> {
-    let Some(cursor) = request.cursor::<Cursor>()? else {
-        return begin(stream, request, 0);
-    };
-    match (&cursor.at, &request.window) {
-        (Some(Place::List(after)), _) => {
-            let after = after.clone();
-            list(stream, request, cursor, Some(&after))
+    let cursor = request.cursor::<Cursor>()?;
+    match (cursor, &request.window) {
+        (Some(mut cursor), _) if matches!(cursor.at, Some(Place::List(_))) => {
+            let after = match cursor.at.take() {
+                Some(Place::List(after)) => Some(after),
+                _ => None,
+            };
+            list(stream, request, cursor, after.as_deref())
         }
-        // A window is cut by the time of creation, which is all that a list knows.
-        (None, Some(_)) => begin(stream, request, 0),
-        _ => follow(stream, request, cursor),
+        // A window is cut by the time of creation, which is all that a list knows. It leaves the anchor as it is.
+        (cursor, Some(_)) => list(stream, request, cursor.unwrap_or_default(), None),
+        (Some(cursor), None) => follow(stream, request, cursor),
+        (None, None) => begin(stream, request, 0),
     }
 }
 
 /// Notes the newest event and reads the first page of the list.
 fn begin(stream: &Stream, request: &ReadRequest, restarts: u8) -> Result<Page, Error> {
-    if restarts > MAX_RESTARTS {
-        return Err(Error::transient(
-            "the list changes faster than it can be read: what it would go on from is gone again and again",
-        ));
-    }
+    bounded(restarts)?;
     let response = api::ok(events_of(stream, "1").send()?)?;
     let newest = changed::events(stream, list_of(&response)?.data.get())?.newest;
     let cursor = Cursor {
@@ -103,7 +101,12 @@ fn list(
     let response = list_request(stream, request.window.as_ref(), after).send()?;
     if after.is_some() && api::is_missing_place(&response) {
         log::info("the object that the list would go on from is gone: begun again");
-        return begin(stream, request, cursor.restarts + 1);
+        cursor.restarts += 1;
+        if request.window.is_none() {
+            return begin(stream, request, cursor.restarts);
+        }
+        bounded(cursor.restarts)?;
+        return list(stream, request, cursor, None);
     }
     let response = api::ok(response)?;
     let page = list_of(&response)?;
@@ -123,6 +126,15 @@ fn list(
         cursor.restarts = 0;
     }
     answer(changes, &cursor, page.has_more)
+}
+
+fn bounded(restarts: u8) -> Result<(), Error> {
+    if restarts > MAX_RESTARTS {
+        return Err(Error::transient(
+            "the list changes faster than it can be read: what it would go on from is gone again and again",
+        ));
+    }
+    Ok(())
 }
 
 fn list_request(stream: &Stream, window: Option<&Window>, after: Option<&str>) -> Request {

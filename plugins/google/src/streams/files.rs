@@ -25,8 +25,9 @@ const MAX_RESTARTS: u8 = 2;
 /// Where reading stands.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Cursor {
-    /// From where changes are asked for, when the list is through.
-    changes: String,
+    /// From where changes are asked for, when the list is through; none before there was a list of everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    changes: Option<String>,
     /// The page of the list under way: an empty text for the first one; none when it is through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     list: Option<String>,
@@ -44,20 +45,18 @@ struct Head<'a> {
 
 /// The next page.
 pub(crate) fn read(request: &ReadRequest) -> Result<Page, Error> {
-    let cursor = match request.cursor::<Cursor>()? {
-        Some(cursor) => cursor,
-        None => begin(0)?,
-    };
-    match (&cursor.list, &request.window) {
-        (Some(_), _) => list(cursor, request),
-        (None, Some(_)) => list(
-            Cursor {
-                list: Some(String::new()),
-                ..cursor
-            },
-            request,
-        ),
-        (None, None) => changes(cursor),
+    let mut cursor: Cursor = request.cursor()?.unwrap_or_default();
+    if cursor.list.is_some() {
+        return list(cursor, request);
+    }
+    // A window lists what was modified in it, and leaves the place among the changes as it is.
+    if request.window.is_some() {
+        cursor.list = Some(String::new());
+        return list(cursor, request);
+    }
+    match cursor.changes.take() {
+        Some(token) => changes(cursor, &token),
+        None => list(begin(0)?, request),
     }
 }
 
@@ -76,7 +75,7 @@ fn begin(restarts: u8) -> Result<Cursor, Error> {
         return Err(Error::invalid_data("Google gives no `startPageToken`"));
     };
     Ok(Cursor {
-        changes: token,
+        changes: Some(token),
         list: Some(String::new()),
         restarts: Some(restarts).filter(|restarts| *restarts > 0),
     })
@@ -107,7 +106,7 @@ fn list(mut cursor: Cursor, request: &ReadRequest) -> Result<Page, Error> {
     }
     let response = asked.send()?;
     if !page.is_empty() && is_stale(&response) {
-        return again(&cursor);
+        return again(cursor, request.window.is_some());
     }
     let response = api::ok(response)?;
     let list: List<'_> = response.json()?;
@@ -125,7 +124,7 @@ fn list(mut cursor: Cursor, request: &ReadRequest) -> Result<Page, Error> {
 }
 
 /// A page of changes.
-fn changes(mut cursor: Cursor) -> Result<Page, Error> {
+fn changes(mut cursor: Cursor, token: &str) -> Result<Page, Error> {
     #[derive(Deserialize)]
     struct List<'a> {
         #[serde(borrow)]
@@ -147,7 +146,7 @@ fn changes(mut cursor: Cursor) -> Result<Page, Error> {
         file: Option<&'a RawValue>,
     }
     let asked = everywhere("changes")
-        .query("pageToken", &cursor.changes)
+        .query("pageToken", token)
         .query("includeRemoved", "true")
         .query(
             "fields",
@@ -155,7 +154,7 @@ fn changes(mut cursor: Cursor) -> Result<Page, Error> {
         );
     let response = asked.send()?;
     if is_stale(&response) {
-        return again(&cursor);
+        return again(cursor, false);
     }
     let response = api::ok(response)?;
     let list: List<'_> = response.json()?;
@@ -178,8 +177,8 @@ fn changes(mut cursor: Cursor) -> Result<Page, Error> {
         }
     }
     cursor.restarts = None;
-    if let Some(page) = api::token(&list.page, Some(&cursor.changes))? {
-        cursor.changes = page;
+    cursor.changes = api::token(&list.page, Some(token))?;
+    if cursor.changes.is_some() {
         return answer(changes, &cursor, true);
     }
     let Some(start) = api::token(&list.start, None)? else {
@@ -187,7 +186,7 @@ fn changes(mut cursor: Cursor) -> Result<Page, Error> {
             "Google's changes end without a token to go on from",
         ));
     };
-    cursor.changes = start;
+    cursor.changes = Some(start);
     answer(changes, &cursor, false)
 }
 
@@ -205,8 +204,8 @@ const fn is_stale(response: &Response) -> bool {
     matches!(response.status, 400 | 404 | 410)
 }
 
-/// Lists everything again, with a new change token.
-fn again(cursor: &Cursor) -> Result<Page, Error> {
+/// Lists again: a window with the place among the changes as it is, everything with a new one.
+fn again(cursor: Cursor, is_window: bool) -> Result<Page, Error> {
     let restarts = cursor.restarts.unwrap_or_default() + 1;
     if restarts > MAX_RESTARTS {
         return Err(Error::transient(
@@ -214,6 +213,14 @@ fn again(cursor: &Cursor) -> Result<Page, Error> {
         ));
     }
     log::info("Google no longer takes the token: the files are listed again");
+    if is_window {
+        let cursor = Cursor {
+            list: Some(String::new()),
+            restarts: Some(restarts),
+            ..cursor
+        };
+        return answer(Vec::new(), &cursor, true);
+    }
     answer(Vec::new(), &begin(restarts)?, true)
 }
 
@@ -341,6 +348,9 @@ mod tests {
         });
         let page = read(&request).unwrap();
         assert_eq!((page.more, page.cursor), (false, following("70")));
+        // What was never listed whole still has to be.
+        request.cursor = None;
+        assert_eq!(read(&request).unwrap().cursor.as_deref(), Some("{}"));
     }
 
     #[test]

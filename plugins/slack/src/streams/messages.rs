@@ -135,7 +135,9 @@ pub(crate) fn read(connection: &Connection, request: &ReadRequest) -> Result<Pag
             answer(changes, &cursor, true)
         }
         None => {
-            if let Some(newest) = newest.max(cursor.marks.get(&place.channel).copied()) {
+            // A window leaves the place of the other passes as it is.
+            let newest = newest.max(cursor.marks.get(&place.channel).copied());
+            if let (Some(newest), None) = (newest, &request.window) {
                 cursor.marks.insert(place.channel, newest);
             }
             next_channel(cursor, &channels, at, changes)
@@ -464,14 +466,15 @@ mod tests {
                 "{}",
                 request.url()
             );
-            testing::answer(200, &[], &history_page(&[], ""))
+            testing::answer(200, &[], &history_page(&["4.000000"], ""))
         });
         let mut request = testing::read_request("messages", None);
         request.window = Some(Window {
             start: 2_000,
             end: 5_000,
         });
-        read(&testing::connection(r#"{"channels":["C1"]}"#), &request).unwrap();
+        let page = read(&testing::connection(r#"{"channels":["C1"]}"#), &request).unwrap();
+        assert_eq!((page.changes.len(), page.cursor.as_deref()), (1, Some("{}")));
     }
 
     #[test]

@@ -259,23 +259,29 @@ fn a_list_whose_place_is_gone_is_begun_again_but_not_for_ever() {
 }
 
 #[test]
-fn a_window_is_a_list_of_what_was_created_in_it() {
+fn a_window_is_a_list_of_what_was_created_in_it_and_leaves_the_anchor() {
     testing::serve(|request| {
-        if !request.url().contains("/v1/events") {
-            assert!(
-                request
-                    .url()
-                    .ends_with("limit=100&created%5Bgte%5D=2&created%5Blt%5D=6")
-            );
-        }
+        assert_eq!(
+            request.url(),
+            "https://api.stripe.com/v1/customers?limit=100&created%5Bgte%5D=2&created%5Blt%5D=6"
+        );
         testing::answer(200, &[], r#"{"data":[],"has_more":false}"#)
     });
-    let mut request = testing::read_request("customers", Some("{}".to_owned()));
+    let cursor = r#"{"anchor":"evt_7","checked":5}"#.to_owned();
+    let mut request = testing::read_request("customers", Some(cursor));
     request.window = Some(Window {
         start: 1_001,
         end: 6_000,
     });
-    assert!(!read(streams::named("customers").unwrap(), &request).unwrap().more);
+    let page = read(streams::named("customers").unwrap(), &request).unwrap();
+    assert_eq!((page.more, page.cursor), (false, request.cursor));
+    // What was never listed whole still has to be.
+    request.cursor = None;
+    let page = read(streams::named("customers").unwrap(), &request).unwrap();
+    assert_eq!(page.cursor.as_deref(), Some("{}"));
+    let vendor = serve(Vendor::with(2));
+    assert_eq!(pass(page.cursor).0, listed((1..=2).rev()));
+    drop(vendor);
 }
 
 #[test]
