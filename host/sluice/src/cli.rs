@@ -1,5 +1,7 @@
 //! The command line: a client of the API. One noun a file; data on standard output, everything else on standard error.
 
+mod app;
+mod authorize;
 mod client;
 mod connection;
 mod connector;
@@ -104,6 +106,9 @@ enum Command {
     /// Inspect, install and remove connectors
     #[command(subcommand)]
     Connector(connector::Connector),
+    /// What the vendor gave for a connector: client id, client secret, private key
+    #[command(subcommand)]
+    App(app::App),
     /// Connect accounts, test, sync and export them
     #[command(subcommand)]
     Connection(connection::Connection),
@@ -198,6 +203,7 @@ fn execute(cli: Cli, output: &Output) -> Result<Exit, Failure> {
             Command::Status => status::run(&client()?, output).await,
             Command::Doctor => doctor::run(&global, output).await,
             Command::Connector(connector) => connector.run(&client()?, output).await,
+            Command::App(app) => app.run(&client()?, output).await,
             Command::Connection(connection) => connection.run(&client()?, output).await,
             Command::Run(run) => run.run(&client()?, output).await,
             Command::Hook(hook) => hook.run(&client()?, output).await,

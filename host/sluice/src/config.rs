@@ -11,6 +11,7 @@ mod settings;
 pub use error::ConfigError;
 pub use layers::{Flags, load};
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -31,6 +32,7 @@ pub struct Config {
     pub sync: Sync,
     pub hooks: Hooks,
     pub log: Log,
+    pub app: Vec<OperatorApp>,
 }
 
 /// The listener.
@@ -66,6 +68,25 @@ pub enum MasterKeySource {
     File(PathBuf),
     Env(String),
     Command(Vec<String>),
+}
+
+/// An app of the operator's, for every organization that has none of its own.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperatorApp {
+    pub connector: String,
+    pub auth: String,
+    pub parts: BTreeMap<String, PartSource>,
+}
+
+/// Where a part of an app comes from.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum PartSource {
+    /// For what is not secret.
+    Value(String),
+    File(PathBuf),
+    Env(String),
 }
 
 /// The road out.

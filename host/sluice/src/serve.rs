@@ -174,7 +174,7 @@ async fn open(
         store,
         runtime,
         clock,
-        settings: config.service(),
+        settings: config.service()?,
     })
 }
 

@@ -6,8 +6,10 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::Value;
+use sluice_model::auth::{Obtain, Part};
 use sluice_model::grant::{GrantDiff, PermissionPage};
 use sluice_model::manifest::Manifest;
+use sluice_service::auth::grant_name;
 use sluice_service::install;
 use sluice_service::page::Page;
 use utoipa::ToSchema;
@@ -49,6 +51,41 @@ pub(super) struct AuthView {
     /// Where to get a secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     help: Option<String>,
+    /// How the host comes by it: `authorization-code`, `device-code`, `client-credentials`, `jwt-bearer`, `oauth1` or
+    /// `custom`; empty where a person gives it.
+    flows: Vec<&'static str>,
+    /// What a person gives.
+    parts: Vec<PartView>,
+    /// What an app has to have.
+    app: Vec<PartView>,
+}
+
+/// One value that is to be given.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuthPart)]
+pub(super) struct PartView {
+    name: String,
+    title: String,
+    secret: bool,
+    optional: bool,
+}
+
+fn part(part: &Part) -> PartView {
+    PartView {
+        name: part.name.clone(),
+        title: part.title.clone(),
+        secret: part.secret,
+        optional: part.optional,
+    }
+}
+
+fn flows(obtain: &Obtain) -> Vec<&'static str> {
+    match obtain {
+        Obtain::Given => Vec::new(),
+        Obtain::OAuth1(_) => vec!["oauth1"],
+        Obtain::Custom => vec!["custom"],
+        Obtain::OAuth2(recipe) => recipe.grants.iter().map(|grant| grant_name(*grant)).collect(),
+    }
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -143,6 +180,9 @@ impl ConnectorView {
             name: scheme.name.clone(),
             title: scheme.title.clone(),
             help: scheme.help.clone(),
+            flows: flows(&scheme.obtain),
+            parts: scheme.parts.iter().map(part).collect(),
+            app: scheme.app.iter().map(part).collect(),
         });
         Self {
             id: manifest.id.clone(),

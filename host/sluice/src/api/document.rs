@@ -52,6 +52,7 @@ fn schemas() -> ComponentsBuilder {
         .schema_from::<inbound::Acknowledgement>()
         .schema_from::<connectors::ConnectorView>()
         .schema_from::<connectors::AuthView>()
+        .schema_from::<connectors::PartView>()
         .schema_from::<connectors::StreamView>()
         .schema_from::<connectors::WebhookView>()
         .schema_from::<connectors::ActionView>()

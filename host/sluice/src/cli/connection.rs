@@ -6,11 +6,12 @@ use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Map, Value, json};
 
+use super::authorize::{self, Journey};
 use super::client::{Body, Client, segment};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{Output, items, text};
-use super::{input, resolve, watch};
+use super::{app, input, resolve, watch};
 
 /// Connect accounts, test, sync and export them
 #[derive(Debug, Subcommand)]
@@ -29,8 +30,17 @@ pub(super) enum Connection {
     Pause { connection: String },
     /// Let background work go on
     Resume { connection: String },
-    /// Set the secret anew, and test it
+    /// Connect it anew beside the old grant: set its secret, or consent at the vendor again
     Reconnect(Reconnect),
+    /// Refresh its token now
+    Refresh { connection: String },
+    /// Give its grant back to the vendor and forget its credential
+    Revoke {
+        connection: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
     /// Remove it and everything it holds
     Remove {
         connection: String,
@@ -83,6 +93,8 @@ pub(super) struct Create {
     no_secret: bool,
     #[command(flatten)]
     secret: SecretFlags,
+    #[command(flatten)]
+    journey: Journey,
     /// Do not test it
     #[arg(long)]
     no_test: bool,
@@ -95,6 +107,8 @@ pub(super) struct Reconnect {
     auth: Option<String>,
     #[command(flatten)]
     secret: SecretFlags,
+    #[command(flatten)]
+    journey: Journey,
 }
 
 #[derive(Debug, Args)]
@@ -146,6 +160,23 @@ impl Connection {
             Self::Pause { connection } => turn(client, output, &connection, "pause", "paused").await,
             Self::Resume { connection } => turn(client, output, &connection, "resume", "active").await,
             Self::Reconnect(reconnect) => reconnect.run(client, output).await,
+            Self::Refresh { connection } => {
+                let found = resolve::connection(client, &connection).await?;
+                let now = client
+                    .post(&format!("{}/refresh", path(&found)), json!({}))
+                    .await?;
+                output.show(&now, |output| {
+                    let expires = text(&now, "credential.expires");
+                    let until = if expires.is_empty() {
+                        String::new()
+                    } else {
+                        format!(", good until {expires}")
+                    };
+                    output.done(&format!("{connection} has a fresh token{until}"));
+                });
+                Ok(Exit::Ok)
+            }
+            Self::Revoke { connection, yes } => revoke(client, output, &connection, yes).await,
             Self::Remove { connection, yes } => remove(client, output, &connection, yes).await,
             Self::Export(export) => export.run(client, output).await,
         }
@@ -159,17 +190,29 @@ fn path(connection: &Value) -> String {
 impl Create {
     async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
         let config = configuration(self.config_file.as_deref(), &self.values)?;
-        let secret = if self.no_secret {
+        let scheme = authorize::scheme(client, &self.connector, self.auth.as_deref()).await?;
+        let parts = scheme
+            .as_ref()
+            .map(|scheme| asked(&scheme.parts))
+            .unwrap_or_default();
+        let has_flow = scheme.as_ref().is_some_and(|scheme| !scheme.flows.is_empty());
+        let source = self.secret.source();
+        let secret = if self.no_secret || (parts.is_empty() && !source.stdin && source.file.is_none()) {
             None
+        } else if has_flow || parts.len() > 1 {
+            Some(Value::Object(app::given(&source, &parts, output)?))
         } else {
-            input::secret(&self.secret.source(), "secret", output)?
+            input::secret(&source, "secret", output)?.map(Value::String)
         };
         let mut body = json!({ "name": self.name, "connector": self.connector, "config": config });
         if let Value::Object(fields) = &mut body {
             fields.extend(self.auth.map(|auth| ("auth".to_owned(), Value::String(auth))));
-            fields.extend(secret.map(|secret| ("secret".to_owned(), Value::String(secret))));
+            fields.extend(secret.map(|secret| ("secret".to_owned(), secret)));
         }
         let created = client.post("/api/v1/connections", body).await?;
+        if let Some(scheme) = scheme.filter(|_| has_flow && !self.no_secret) {
+            return self.journey.run(client, output, &created, &scheme).await;
+        }
         if self.no_test {
             output.show(&created, |output| {
                 output.done(&format!("{} is created; test it before it syncs", self.name));
@@ -212,17 +255,46 @@ impl Reconnect {
     async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
         let found = resolve::connection(client, &self.connection).await?;
         let source = self.secret.source();
-        let secret = input::secret(&source, "secret", output)?
-            .ok_or_else(|| Failure::usage("a secret is needed").hint(format!("pass {}", source.flags)))?;
+        let own = Some(text(&found, "auth")).filter(|auth| !auth.is_empty());
+        let wanted = self.auth.clone().or(own);
+        let scheme = authorize::scheme(client, &text(&found, "install"), wanted.as_deref()).await?;
+        let scheme = scheme.unwrap_or_default();
+        let gives = source.stdin || source.file.is_some();
+        if !scheme.flows.is_empty() && !gives {
+            return self.journey.run(client, output, &found, &scheme).await;
+        }
+        let parts = asked(&scheme.parts);
+        let secret =
+            if scheme.flows.is_empty() && parts.len() <= 1 {
+                let secret = input::secret(&source, "secret", output)?;
+                Value::String(secret.ok_or_else(|| {
+                    Failure::usage("a secret is needed").hint(format!("pass {}", source.flags))
+                })?)
+            } else {
+                Value::Object(app::given(&source, &parts, output)?)
+            };
         let mut body = json!({ "secret": secret });
-        if let (Value::Object(fields), Some(auth)) = (&mut body, self.auth) {
+        if let (Value::Object(fields), Some(auth)) = (&mut body, self.auth.clone()) {
             fields.insert("auth".to_owned(), Value::String(auth));
         }
         client
             .send(Method::PUT, &format!("{}/secret", path(&found)), Body::Json(body))
             .await?;
+        if !scheme.flows.is_empty() {
+            return self.journey.run(client, output, &found, &scheme).await;
+        }
         test(client, output, &found).await
     }
+}
+
+fn asked(parts: &[(String, String, bool, bool)]) -> Vec<app::Asked> {
+    let one = |(name, title, secret, optional): &(String, String, bool, bool)| app::Asked {
+        name: name.clone(),
+        title: title.clone(),
+        secret: *secret,
+        optional: *optional,
+    };
+    parts.iter().map(one).collect()
 }
 
 impl Sync {
@@ -303,6 +375,10 @@ async fn show(client: &Client, output: &Output, which: &str) -> Result<Exit, Fai
             ("account", text(&found, "account.name")),
             ("config", text(&found, "config")),
             ("auth", text(&found, "auth")),
+            ("obtained", text(&found, "credential.obtained")),
+            ("expires", text(&found, "credential.expires")),
+            ("scopes", text(&found, "credential.scopes")),
+            ("last used", text(&found, "credential.last_used")),
             ("error", text(&found, "error.message")),
             ("created", text(&found, "created")),
         ]);
@@ -387,6 +463,34 @@ async fn turn(
         .post(&format!("{}/{verb}", path(&found)), json!({}))
         .await?;
     output.show(&turned, |output| output.done(&format!("{which} is {state}")));
+    Ok(Exit::Ok)
+}
+
+async fn revoke(client: &Client, output: &Output, which: &str, yes: bool) -> Result<Exit, Failure> {
+    let found = resolve::connection(client, which).await?;
+    let name = text(&found, "name");
+    if !yes {
+        if !output.may_ask {
+            return Err(Failure::usage(format!("revoking {name} needs a yes")).hint("pass --yes"));
+        }
+        if !input::agrees(&format!(
+            "Give the grant of {name} back and forget its credential?"
+        ))? {
+            return Err(Failure::new(Exit::Interrupted, "nothing was revoked"));
+        }
+    }
+    let done = client
+        .post(&format!("{}/revoke", path(&found)), json!({}))
+        .await?;
+    output.show(&done, |output| {
+        let told = done.get("vendor_told").and_then(Value::as_bool).unwrap_or(false);
+        let more = if told {
+            ""
+        } else {
+            "; the vendor has no address to tell, revoke it there as well"
+        };
+        output.done(&format!("the credential of {name} is forgotten{more}"));
+    });
     Ok(Exit::Ok)
 }
 

@@ -43,7 +43,7 @@ pub(super) fn secret(source: &Source, what: &str, output: &Output) -> Result<Opt
 }
 
 /// Asks without an echo.
-fn hidden(what: &str) -> Result<String, Failure> {
+pub(super) fn hidden(what: &str) -> Result<String, Failure> {
     let failed =
         |error: std::io::Error| Failure::new(Exit::Failed, format!("the terminal cannot be read: {error}"));
     say(&format!("{what} (not shown): "));
@@ -51,6 +51,17 @@ fn hidden(what: &str) -> Result<String, Failure> {
     let mut text = String::new();
     std::io::stdin().lock().read_line(&mut text).map_err(failed)?;
     say("\n");
+    Ok(text)
+}
+
+/// Asks for what may be seen.
+pub(super) fn shown(what: &str) -> Result<String, Failure> {
+    say(&format!("{what}: "));
+    let mut text = String::new();
+    std::io::stdin()
+        .lock()
+        .read_line(&mut text)
+        .map_err(|error| Failure::new(Exit::Failed, format!("the terminal cannot be read: {error}")))?;
     Ok(text)
 }
 

@@ -1,12 +1,15 @@
 //! What the configuration means for the rooms below.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use sluice_model::grant::Ceiling;
+use sluice_model::secret::Secret;
+use sluice_service::auth::app::AppParts;
 
 use super::error::ConfigError;
 use super::layers::BadValue;
-use super::{Config, LogFormat};
+use super::{Config, LogFormat, PartSource};
 
 impl Config {
     /// Checks what types do not.
@@ -182,9 +185,43 @@ impl Config {
         }
     }
 
+    /// The operator's apps, their secrets read.
+    fn apps(&self) -> Result<HashMap<(String, String), AppParts>, ConfigError> {
+        let mut apps = HashMap::new();
+        for app in &self.app {
+            let mut parts = AppParts::new();
+            for (name, source) in &app.parts {
+                let text = match source {
+                    PartSource::Value(text) => text.clone(),
+                    PartSource::File(path) => {
+                        std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+                            path: path.clone(),
+                            source,
+                        })?
+                    }
+                    PartSource::Env(variable) => std::env::var(variable)
+                        .map_err(|_| missing("app", &format!("the variable {variable} is not set")))?,
+                };
+                let text = text.trim_end_matches(['\r', '\n']);
+                parts.insert(name.clone(), Secret::new(text.as_bytes().to_vec()));
+            }
+            if apps
+                .insert((app.connector.clone(), app.auth.clone()), parts)
+                .is_some()
+            {
+                let twice = format!("{} {} is there twice", app.connector, app.auth);
+                return Err(missing("app", &twice));
+            }
+        }
+        Ok(apps)
+    }
+
     /// Settings of the work.
-    #[must_use]
-    pub fn service(&self) -> sluice_service::Settings {
+    ///
+    /// # Errors
+    ///
+    /// If a secret of an app cannot be read.
+    pub fn service(&self) -> Result<sluice_service::Settings, ConfigError> {
         let mut ceiling = Ceiling {
             storage_bytes: self.limits.storage_bytes,
             ..Ceiling::default()
@@ -197,15 +234,16 @@ impl Config {
         limits.response_bytes = set.response_bytes.unwrap_or(limits.response_bytes);
         limits.request_bytes = set.request_bytes.unwrap_or(limits.request_bytes);
         limits.request_time = seconds(set.request_time_s, limits.request_time);
-        sluice_service::Settings {
+        Ok(sluice_service::Settings {
             ceiling,
+            apps: self.apps()?,
             page_hint: self.sync.page_hint,
             sync_workers: self.sync.workers,
             hook_workers: self.hooks.workers,
             hook_body_bytes: self.hooks.body_bytes,
             component_bytes: self.limits.component_bytes,
             ..sluice_service::Settings::default()
-        }
+        })
     }
 
     /// Starts writing the log to standard error.
