@@ -1,7 +1,8 @@
 //! The main job, before a person's eyes: install → approve → connect → sync → receive webhooks → read the data back. Everything is
-//! done by the `sluice` command line, as a person would, and each command is shown before it runs. Only the vendor is played: by
-//! `fixtures/vendor` over TLS, and by the demo itself where GitHub would send webhooks.
+//! done by the `sluice` command line, as a person would, and each command is shown before it runs. Only the vendors are played: by
+//! `fixtures/vendor` over TLS, by the demo itself where GitHub would send webhooks, and by a real OpenID provider for OAuth.
 
+mod consent;
 mod http;
 mod stage;
 mod webhooks;
@@ -15,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::stand_in::{REPOSITORY, TOKEN};
-use crate::{build, place, step};
+use crate::{build, place, step, test, tool};
 use stage::Stage;
 use webhooks::{COUNT, Hook};
 
@@ -44,7 +45,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         cargo.arg("--release");
     }
     step::run(&mut cargo)?;
-    let connectors = build::connectors()?;
+    if tool::has_node() {
+        test::provider()?;
+    }
+    let mut connectors = build::connectors()?;
+    connectors.extend(build::fixtures()?);
     play(options, &connectors)?;
     println!("\n   ended well after {}", step::seconds(started.elapsed()));
     Ok(())
@@ -59,6 +64,10 @@ pub(crate) fn play(options: &Options, connectors: &[PathBuf]) -> Result<()> {
         .iter()
         .find(|path| path.ends_with("github.wasm"))
         .context("plugins/github was not built")?;
+    let acme = connectors
+        .iter()
+        .find(|path| path.ends_with("acme.wasm"))
+        .context("fixtures/connectors/acme was not built")?;
 
     say("Start both on loopback, with a throw-away data directory");
     let stage = Stage::build(options.release, options.issues)?;
@@ -129,6 +138,7 @@ pub(crate) fn play(options: &Options, connectors: &[PathBuf]) -> Result<()> {
     sluice(&stage, &["connection", "show", NAME], None)?;
     show_changes(&stage, options.issues)?;
     hook.check(&stage)?;
+    consent::play(&stage, acme, options.exit)?;
     if !options.exit {
         wait_for_a_person(&stage, &hook)?;
     }

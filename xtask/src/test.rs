@@ -126,19 +126,9 @@ fn workspace_tests() -> Result<()> {
 
 /// Software we did not write, as tests/counterparts names it to the last version: installed when that list has changed since.
 pub(crate) fn counterparts() -> Result<()> {
-    let home = place::root().join("tests/counterparts");
     tool::chromium()?;
-    installed(
-        &home.join("package-lock.json"),
-        &home.join("node_modules"),
-        || {
-            step::run(
-                tool::npm()?
-                    .current_dir(&home)
-                    .args(["ci", "--no-progress", "--loglevel=error"]),
-            )
-        },
-    )?;
+    provider()?;
+    let home = place::root().join("tests/counterparts");
     // Beside node_modules it stands where the tests find it wherever cargo builds.
     let requirements = home.join("requirements.txt");
     let venv = place::root().join("target/counterparts-venv");
@@ -158,6 +148,22 @@ pub(crate) fn counterparts() -> Result<()> {
                 .arg(&requirements),
         )
     })
+}
+
+/// Those of them that are Node's: the demo needs one.
+pub(crate) fn provider() -> Result<()> {
+    let home = place::root().join("tests/counterparts");
+    installed(
+        &home.join("package-lock.json"),
+        &home.join("node_modules"),
+        || {
+            step::run(
+                tool::npm()?
+                    .current_dir(&home)
+                    .args(["ci", "--no-progress", "--loglevel=error"]),
+            )
+        },
+    )
 }
 
 /// Runs `install` unless what `list` says is in `place` already, which a copy of the list there tells.

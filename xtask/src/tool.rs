@@ -80,6 +80,11 @@ pub(crate) fn deny() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// Whether Node.js and its package manager are there in a version that the counterparts take.
+pub(crate) fn has_node() -> bool {
+    npm().is_ok()
+}
+
 /// Node's package manager, for the counterparts.
 pub(crate) fn npm() -> Result<Command> {
     let node = step::ask(Command::new("node").arg("--version"));

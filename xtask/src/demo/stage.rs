@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use super::consent::{PROVIDER, Provider};
 use super::http;
-use crate::place;
 use crate::stand_in::StandIn;
+use crate::{place, tool};
 
 /// Bytes of one issue, about: what GitHub sends for one with labels and a text.
 const ISSUE_BYTES: u64 = 2_500;
@@ -23,6 +24,8 @@ const STOP: Duration = Duration::from_secs(35);
 pub(super) struct Stage {
     server: Child,
     pub(super) vendor: StandIn,
+    /// None where Node.js is missing, which only the scene with OAuth needs.
+    pub(super) provider: Option<Provider>,
     pub(super) server_address: SocketAddr,
     pub(super) dir: PathBuf,
     sluice: PathBuf,
@@ -37,11 +40,17 @@ impl Stage {
         fs::create_dir_all(&dir)?;
         let ca = dir.join("vendor-ca.pem");
         let vendor = StandIn::start(release, issues, ISSUE_BYTES, Some(&ca))?;
+        let provider = if tool::has_node() {
+            Some(Provider::start()?)
+        } else {
+            None
+        };
         let sluice = place::binary("sluice", release);
-        let (server, server_address) = start_server(&sluice, &dir, &ca, vendor.https)?;
+        let (server, server_address) = start_server(&sluice, &dir, &ca, vendor.https, provider.as_ref())?;
         Ok(Self {
             server,
             vendor,
+            provider,
             server_address,
             dir,
             sluice,
@@ -101,10 +110,16 @@ impl Drop for Stage {
 }
 
 /// Starts the server with a configuration that sends `api.github.com` to the stand-in; waits until it answers.
-fn start_server(program: &Path, dir: &Path, ca: &Path, vendor: SocketAddr) -> Result<(Child, SocketAddr)> {
+fn start_server(
+    program: &Path,
+    dir: &Path,
+    ca: &Path,
+    vendor: SocketAddr,
+    provider: Option<&Provider>,
+) -> Result<(Child, SocketAddr)> {
     let address = free_address()?;
     let config = dir.join("sluice.toml");
-    fs::write(&config, configuration(address, dir, ca, vendor))?;
+    fs::write(&config, configuration(address, dir, ca, vendor, provider)?)?;
     let log = fs::File::create(dir.join("server.log"))?;
     let mut server = Command::new(program)
         .arg("serve")
@@ -137,25 +152,39 @@ fn start_server(program: &Path, dir: &Path, ca: &Path, vendor: SocketAddr) -> Re
     }
 }
 
-fn configuration(listen: SocketAddr, dir: &Path, ca: &Path, vendor: SocketAddr) -> String {
+fn configuration(
+    listen: SocketAddr,
+    dir: &Path,
+    ca: &Path,
+    vendor: SocketAddr,
+    provider: Option<&Provider>,
+) -> Result<String> {
     let (data, ca) = (dir.join("data"), ca.display().to_string());
-    format!(
-        "# The stand-in plays api.github.com: the connector is the one that talks to the real one, with the same grant.\n\
+    let mut open = vec![format!("{}/32:{}", vendor.ip(), vendor.port())];
+    let mut authorities = vec![ca];
+    let mut connect = vec![("api.github.com", vendor)];
+    if let Some(provider) = provider {
+        let at = SocketAddr::from(([127, 0, 0, 1], provider.port()?));
+        open.push(format!("{}/32:{}", at.ip(), at.port()));
+        authorities.push(provider.ca_file()?.to_owned());
+        connect.push((PROVIDER, at));
+    }
+    let connect: String = connect
+        .iter()
+        .map(|(host, at)| format!("[[broker.connect]]\nhost = \"{host}\"\nport = 443\naddress = \"{at}\"\n"))
+        .collect();
+    Ok(format!(
+        "# Stand-ins play the vendors: the connector is the one that talks to the real one, with the same grant.\n\
          [server]\n\
          listen = \"{listen}\"\n\
          [data]\n\
          dir = {:?}\n\
          [broker]\n\
-         open = [\"{}/32:{}\"]\n\
-         extra_ca_files = [{ca:?}]\n\
-         [[broker.connect]]\n\
-         host = \"api.github.com\"\n\
-         port = 443\n\
-         address = \"{vendor}\"\n",
+         open = {open:?}\n\
+         extra_ca_files = {authorities:?}\n\
+         {connect}",
         data.display().to_string(),
-        vendor.ip(),
-        vendor.port(),
-    )
+    ))
 }
 
 fn key_file(dir: &Path) -> PathBuf {
