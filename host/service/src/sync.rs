@@ -48,13 +48,13 @@ pub struct Run {
 /// Why a sync can't be started, read or cancelled.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the connection is {state:?}: only an active one syncs")]
+    #[error("the connection is {}: only an active one syncs", .state.name())]
     NotActive {
         state: sluice_model::connection::ConnectionState,
     },
     #[error("the connector has no stream `{wanted}`; it has {offered}")]
     Stream { wanted: String, offered: String },
-    #[error("stream `{stream}` can't be read in mode {mode:?}")]
+    #[error("stream `{stream}` can't be read in mode {}", .mode.name())]
     Mode { stream: String, mode: Mode },
     #[error("{run} is syncing this stream already")]
     Active { run: RunId },

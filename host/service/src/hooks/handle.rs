@@ -104,7 +104,7 @@ async fn handle(
     if !callee.connection.state.serves() {
         let problem = Problem::new(
             "webhook.unhandled",
-            format!("the connection is {:?}", callee.connection.state),
+            format!("the connection is {}", callee.connection.state.name()),
         );
         return Err(Failure {
             problem,

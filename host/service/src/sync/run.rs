@@ -132,7 +132,7 @@ async fn work(
     if !callee.connection.state.serves() {
         let problem = Problem::new(
             "sync.not_active",
-            format!("the connection is {:?}", callee.connection.state),
+            format!("the connection is {}", callee.connection.state.name()),
         );
         return Ok(Turn::End(RunState::Failed, Some(problem)));
     }
