@@ -178,6 +178,7 @@ impl Room {
         ReceiptOutcome {
             events: vec![event],
             changes: vec![("issues".into(), upsert("9", "{}"))],
+            quarantined: vec![],
             storage: StorageWrites::default(),
             exchanges: vec![],
             logs: vec![],
