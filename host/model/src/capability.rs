@@ -172,9 +172,27 @@ impl EgressRule {
 /// Prints it as the permission page says it: `GET, POST https://api.github.com/repos/**`.
 impl fmt::Display for EgressRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}://", self.methods, self.scheme)?;
-        write_authority(f, &self.host, self.port, self.scheme)?;
+        self.write_origin(f)?;
         fmt::Display::fmt(&self.path, f)
+    }
+}
+
+impl EgressRule {
+    /// The rule without its path: `GET, POST https://api.github.com`.
+    #[must_use]
+    pub fn origin_text(&self) -> String {
+        struct Origin<'a>(&'a EgressRule);
+        impl fmt::Display for Origin<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.write_origin(f)
+            }
+        }
+        Origin(self).to_string()
+    }
+
+    fn write_origin(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}://", self.methods, self.scheme)?;
+        write_authority(f, &self.host, self.port, self.scheme)
     }
 }
 

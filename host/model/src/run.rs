@@ -58,6 +58,17 @@ pub enum Mode {
     Full,
 }
 
+impl Mode {
+    /// The word for people, as the API writes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Incremental => "incremental",
+            Self::Full => "full",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

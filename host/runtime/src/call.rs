@@ -7,6 +7,7 @@ mod ask;
 mod typed;
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -51,8 +52,18 @@ impl fmt::Debug for Call {
 }
 
 impl Runtime {
-    /// Asks the connector one thing. Waits for a slot first; the call's own time begins with it.
-    pub(crate) async fn ask(&self, call: Call, ask: Ask) -> Outcome<Answer> {
+    /// Asks the connector one thing. Boxed here, so that the engine's code is compiled in this crate and not once more in
+    /// every crate that calls a connector.
+    pub(crate) fn ask(
+        &self,
+        call: Call,
+        ask: Ask,
+    ) -> Pin<Box<dyn Future<Output = Outcome<Answer>> + Send + '_>> {
+        Box::pin(self.ask_one(call, ask))
+    }
+
+    /// Waits for a slot first; the call's own time begins with it.
+    async fn ask_one(&self, call: Call, ask: Ask) -> Outcome<Answer> {
         let Call {
             connector,
             connection,

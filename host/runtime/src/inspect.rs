@@ -112,9 +112,22 @@ fn push(names: &mut Vec<String>, name: &str) -> Result<(), LoadError> {
     Ok(())
 }
 
+/// The parser quotes the file: what cannot be shown becomes a dot, and the rest is short.
+fn printable(message: &str) -> String {
+    let shown = |character: char| match character {
+        char::REPLACEMENT_CHARACTER => '.',
+        character if character.is_control() => '.',
+        character => character,
+    };
+    message.chars().take(REASON_CHARS).map(shown).collect()
+}
+
+/// A reason is one line of a terminal or two.
+const REASON_CHARS: usize = 200;
+
 fn malformed(error: wasmparser::BinaryReaderError) -> LoadError {
     LoadError::Malformed {
-        reason: error.message().to_owned(),
+        reason: printable(error.message()),
         offset: error.offset() as u64,
     }
 }

@@ -345,6 +345,8 @@ fn manifest_text(service: &Service, component: &[u8]) -> Result<String, Error> {
         return Err(Error::TooLarge { bytes, limit });
     }
     let inspection = service.runtime().inspect(component)?;
+    // Before anybody reads permissions: a component of another world could not be installed.
+    inspection.check()?;
     inspection.manifest.ok_or(Error::NoManifest)
 }
 

@@ -48,13 +48,13 @@ pub struct Run {
 /// Why a sync can't be started, read or cancelled.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the connection is {state:?}: only an active one syncs")]
+    #[error("the connection is {}: only an active one syncs", .state.name())]
     NotActive {
         state: sluice_model::connection::ConnectionState,
     },
     #[error("the connector has no stream `{wanted}`; it has {offered}")]
     Stream { wanted: String, offered: String },
-    #[error("stream `{stream}` can't be read in mode {mode:?}")]
+    #[error("stream `{stream}` can't be read in mode {}", .mode.name())]
     Mode { stream: String, mode: Mode },
     #[error("{run} is syncing this stream already")]
     Active { run: RunId },
@@ -252,7 +252,7 @@ pub async fn get(service: &Service, org: OrgId, id: RunId) -> Result<Run, Error>
     run.map(|run| view(service, run)).ok_or(Error::Missing(id))
 }
 
-/// The runs of a connection, newest first.
+/// The runs of a connection, or of all of them, newest first.
 ///
 /// # Errors
 ///
@@ -260,7 +260,7 @@ pub async fn get(service: &Service, org: OrgId, id: RunId) -> Result<Run, Error>
 pub async fn list(
     service: &Service,
     org: OrgId,
-    id: ConnectionId,
+    of: Option<ConnectionId>,
     page: &Page,
 ) -> Result<Listed<Run>, Error> {
     let after = page.after.as_deref().and_then(|after| after.parse().ok());
@@ -268,7 +268,10 @@ pub async fn list(
         after,
         limit: page.bounded(),
     };
-    let found = service.store().list_runs(org, id, wanted).await?;
+    let found = match of {
+        Some(connection) => service.store().list_runs(org, connection, wanted).await?,
+        None => service.store().list_all_runs(org, wanted).await?,
+    };
     let items = found.items.into_iter().map(|run| view(service, run)).collect();
     Ok(Listed {
         items,

@@ -94,7 +94,7 @@ pub(crate) fn load<K: Kind, R>(
             Ok(Some(row)) => found.push((due.org, row)),
             Ok(None) => orphans.push(due),
             Err(error @ Error::Corrupt { .. }) => {
-                tracing::error!(%error, id = %due.id, "due work is damaged and is set aside");
+                tracing::error!(code = error.code(), %error, id = %due.id, "due work is damaged and is set aside");
                 orphans.push(due);
             }
             Err(error) => return Err(error),

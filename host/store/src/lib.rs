@@ -46,6 +46,7 @@ pub mod sweep;
 
 mod key;
 mod row;
+mod shadow;
 mod stream;
 mod table;
 mod writer;

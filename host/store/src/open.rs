@@ -1,7 +1,8 @@
 //! Opening: the lock, safe creation, the check for damage, the format number and the master key's check.
 //!
 //! A new database is made under a temporary name, synced and renamed, so that a file with the right name is always a
-//! whole database; a file that is there is never made anew, however it looks. Each format number above the first has
+//! whole database; a file that is there is never made anew, however it looks. What is there is looked at in a shadow
+//! before it is opened for writing, so that a refusal changes nothing. Each format number above the first has
 //! one function that changes the file from the number before, run one after the other in one transaction; a file of
 //! every old format is kept as a fixture and opened in a test.
 
@@ -12,11 +13,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageBackend, StorageError};
 use sluice_model::id::OrgId;
 use sluice_model::seal::{MasterKey, OrgKey};
 
 use crate::key::Key;
+use crate::shadow::Shadow;
 use crate::table::{Reader, Rows, Table, Writer};
 use crate::{Error, OpenError};
 
@@ -91,18 +94,37 @@ pub(crate) fn on_file(options: Options) -> Result<Opened, OpenError> {
         Err(error) => return Err(io_error("look at", &file)(error)),
     }
     let len = fs::metadata(&file).map_err(io_error("look at", &file))?.len();
+    let bytes = OpenOptions::new().read(true).write(true).open(&file);
+    let bytes = bytes.map_err(io_error("open", &file))?;
+    let bytes = guarded(&file, || FileBackend::new(bytes))?;
+    examine(Box::new(bytes), len, &file, &options)?;
     let database = guarded(&file, || builder(&options).open(&file))?;
-    finish(database, len, file, options, Some(lock))
+    step_up(&database, &file)?;
+    Ok(Opened {
+        database,
+        master: options.master,
+        file,
+        lock: Some(lock),
+    })
 }
 
 pub(crate) fn on_disk(disk: Arc<dyn Disk>, options: Options) -> Result<Opened, OpenError> {
     let file = options.path.clone();
     let len = disk.len().map_err(io_error("look at", &file))?;
+    if len > 0 {
+        examine(Box::new(Backend(Arc::clone(&disk))), len, &file, &options)?;
+    }
     let database = guarded(&file, || builder(&options).create_with_backend(Backend(disk)))?;
-    if guarded_rows(&file, || format(&database))?.is_none() {
+    if len == 0 {
         initialise(&database, &options.master, &file)?;
     }
-    finish(database, len, file, options, None)
+    step_up(&database, &file)?;
+    Ok(Opened {
+        database,
+        master: options.master,
+        file,
+        lock: None,
+    })
 }
 
 fn make_directory(directory: &Path) -> io::Result<()> {
@@ -180,41 +202,51 @@ fn initialise(database: &Database, master: &MasterKey, file: &Path) -> Result<()
     })
 }
 
-fn finish(
-    mut database: Database,
+/// Everything that can refuse a database: damage, a newer format, another master key. Changes nothing, since a start
+/// that is refused must leave the file to whoever has the right key, or the right Sluice.
+fn examine(
+    bytes: Box<dyn StorageBackend>,
     len: u64,
-    file: PathBuf,
-    options: Options,
-    lock: Option<File>,
-) -> Result<Opened, OpenError> {
+    file: &Path,
+    options: &Options,
+) -> Result<(), OpenError> {
+    let shadow = Shadow::over(bytes).map_err(io_error("read", file))?;
+    let mut database = guarded(file, || builder(options).create_with_backend(shadow))?;
     if len <= options.verify_up_to_bytes {
         // `Ok(false)` is "damaged, and repaired by going back": what was acknowledged may be missing, so it is refused.
-        match guarded(&file, || database.check_integrity())? {
+        match guarded(file, || database.check_integrity())? {
             true => {}
-            false => return Err(corrupt(&file, "its pages do not have their checksums")),
+            false => return Err(corrupt(file, "its pages do not have their checksums")),
         }
     }
-    match guarded_rows(&file, || format(&database))? {
-        Some(FORMAT) => {}
-        Some(1) => guarded_rows(&file, || from_1_to_2(&database))?,
+    match guarded_rows(file, || format(&database))? {
+        Some(1..=FORMAT) => {}
         Some(found) if found > FORMAT => {
-            let (found, known) = (u32::try_from(found).unwrap_or(u32::MAX), FORMAT as u32);
-            return Err(OpenError::NewerFormat { file, found, known });
+            return Err(OpenError::NewerFormat {
+                file: file.to_owned(),
+                found: u32::try_from(found).unwrap_or(u32::MAX),
+                known: FORMAT as u32,
+            });
         }
-        Some(_) | None => return Err(corrupt(&file, "table `meta` has no format number")),
+        Some(_) | None => return Err(corrupt(file, "table `meta` has no format number")),
     }
-    let check = guarded_rows(&file, || {
+    let check = guarded_rows(file, || {
         reader(&database)?.get(Table::Meta, &Key::empty().tail("check"))
     })?;
-    let check = check.ok_or_else(|| corrupt(&file, "table `meta` has no check value"))?;
-    if options.master.unwrap(&check, check_place()).is_err() {
-        return Err(OpenError::WrongKey { file });
+    let check = check.ok_or_else(|| corrupt(file, "table `meta` has no check value"))?;
+    match options.master.unwrap(&check, check_place()) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(OpenError::WrongKey {
+            file: file.to_owned(),
+        }),
     }
-    Ok(Opened {
-        database,
-        master: options.master,
-        file,
-        lock,
+}
+
+/// Brings an older format to the one that is written.
+fn step_up(database: &Database, file: &Path) -> Result<(), OpenError> {
+    guarded_rows(file, || match format(database)? {
+        Some(1) => from_1_to_2(database),
+        _ => Ok(()),
     })
 }
 

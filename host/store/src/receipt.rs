@@ -16,6 +16,7 @@ use crate::event;
 use crate::hook::{self, require_hook};
 use crate::install::sha256;
 use crate::key::{Key, Parts, Span};
+use crate::record::Quarantined;
 use crate::row::{MAX_VALUE_BYTES, cap, cap_name, split_head, with_head};
 use crate::run::MAX_ERROR_BYTES;
 use crate::storage::{self, StorageWrites};
@@ -112,6 +113,8 @@ pub struct ReceiptOutcome {
     pub events: Vec<NewEvent>,
     /// By stream.
     pub changes: Vec<(String, Change)>,
+    /// By stream: records that were refused.
+    pub quarantined: Vec<(String, Quarantined)>,
     pub storage: StorageWrites,
     pub exchanges: Vec<Exchange>,
     pub logs: Vec<LogLine>,
@@ -254,6 +257,7 @@ impl Store {
         let ReceiptOutcome {
             events,
             changes,
+            quarantined,
             storage,
             exchanges,
             logs,
@@ -262,13 +266,16 @@ impl Store {
         let trace = TraceRows::encode(&exchanges, &logs)?;
         let staged = storage::check(&storage)?;
         let events = event::Encoded::prepare(events, now)?;
-        let mut streams: BTreeMap<String, Vec<Change>> = BTreeMap::new();
+        let mut streams: BTreeMap<String, (Vec<Change>, Vec<Quarantined>)> = BTreeMap::new();
         for (stream, change) in changes {
-            streams.entry(stream).or_default().push(change);
+            streams.entry(stream).or_default().0.push(change);
+        }
+        for (stream, refused) in quarantined {
+            streams.entry(stream).or_default().1.push(refused);
         }
         let batches = streams
             .into_iter()
-            .map(|(stream, changes)| Batch::prepare(stream, changes, &[]))
+            .map(|(stream, (changes, refused))| Batch::prepare(stream, changes, &refused))
             .collect::<Result<Vec<_>, _>>()?;
         let bytes = batches.iter().map(Batch::bytes).sum::<usize>() + staged + trace.bytes() + events.bytes();
         self.write(bytes, move |rows| {

@@ -1,78 +1,143 @@
 //! What a start takes back: the leases of the process before it.
 
 use sluice_model::Timestamp;
-use sluice_model::id::{Id, OrgId, ReceiptId, RunId, kind};
+use sluice_model::id::{Id, Kind, OrgId, ReceiptId, RunId, kind};
 use sluice_model::run::RunState;
 
-use crate::due::{self, Work};
+use crate::due::{self, Due, Work};
 use crate::key::{Key, Parts, Span};
 use crate::receipt::Receipt;
+use crate::row::to_json;
 use crate::run::Run;
 use crate::table::{Rows, Table, Writer};
-use crate::{Error, MAX_LIMIT, Store};
+use crate::{Error, Store};
 
 impl Store {
     /// Makes everything that a worker had due at once. Only for a start: the database is held exclusively, so whoever
     /// had the leases is gone, and nobody has to wait for their ends. Fencing numbers rise with the next lease.
     ///
+    /// A row that is damaged is told in the log (`storage.corrupt` and its table) and left alone.
+    ///
     /// # Errors
-    /// [`Error::Corrupt`], [`Error::Failed`].
+    /// [`Error::Corrupt`] if the list of what is due is itself damaged, [`Error::Failed`].
     pub async fn release_leases(&self, now: Timestamp) -> Result<(), Error> {
         self.release::<kind::Run>(Work::Runs, now, release_run).await?;
         self.release::<kind::Receipt>(Work::Receipts, now, release_receipt)
             .await
     }
 
-    async fn release<K: 'static>(&self, work: Work, now: Timestamp, one: Release<K>) -> Result<(), Error> {
+    async fn release<K: Kind + 'static>(
+        &self,
+        work: Work,
+        now: Timestamp,
+        one: Release<K>,
+    ) -> Result<(), Error> {
         let table = work.table();
         let mut span = Some(Span::all());
         while let Some(part) = span.take() {
             let due = self.read(move |rows| {
-                rows.collect(table, &part, false, MAX_LIMIT, |key, _| {
+                rows.collect(table, &part, false, STEP, |key, _| {
                     let mut parts = Parts::new(key);
                     let (org, time, id) = (parts.id(), parts.number(), parts.id::<K>());
-                    Ok(org.zip(time).zip(id).map(|((org, time), id)| (org, time, id)))
+                    Ok(org.zip(time).zip(id).map(|((org, at), id)| Due {
+                        org,
+                        at: Timestamp::from_millis(at),
+                        id,
+                    }))
                 })
             });
             let due = due.await?;
-            if let Some((org, time, id)) = due.last().filter(|_| due.len() == MAX_LIMIT) {
-                span = Some(Span::all().after(Key::org(*org).number(*time).id(*id)));
+            if let Some(last) = due.last().filter(|_| due.len() == STEP) {
+                span = Some(Span::all().after(Key::org(last.org).number(last.at.as_millis()).id(last.id)));
             }
-            self.write(64 * due.len(), move |rows| {
-                due.iter().try_for_each(|(org, _, id)| one(rows, *org, *id, now))
-            })
-            .await?;
+            self.write(64 * due.len(), move |rows| release_all(rows, work, due, now, one))
+                .await?;
         }
         Ok(())
     }
 }
 
-type Release<K> = fn(&mut Writer<'_>, OrgId, Id<K>, Timestamp) -> Result<(), Error>;
+/// Rows that are released in one operation: each is a few hundred bytes to read and to write, and whoever waits behind
+/// the step waits for a few milliseconds.
+const STEP: usize = 100;
 
-fn release_run(rows: &mut Writer<'_>, org: OrgId, id: RunId, now: Timestamp) -> Result<(), Error> {
-    let key = Key::org(org).id(id);
-    let Some(mut run) = rows.get_json::<Run>(Table::Runs, &key)? else {
-        return Ok(());
-    };
-    if run.state != RunState::Running {
-        return Ok(());
-    }
-    due::remove(rows, Work::Runs, org, run.due, id)?;
-    run.due = Some(now);
-    due::add(rows, Work::Runs, org, run.due, id)?;
-    rows.put_json(Table::Runs, &key, &run)
+/// Puts one thing that a worker had back among what is due; `None` if nobody had it. Decides before it writes.
+type Release<K> = fn(&mut Writer<'_>, OrgId, Id<K>, Timestamp) -> Result<Option<Released>, Error>;
+
+/// A row that is due again.
+struct Released {
+    table: Table,
+    key: Key,
+    row: Vec<u8>,
+    /// When it was due before.
+    was: Option<Timestamp>,
 }
 
-fn release_receipt(rows: &mut Writer<'_>, org: OrgId, id: ReceiptId, now: Timestamp) -> Result<(), Error> {
+/// A damaged row is told and leaves what is due, so that it holds up neither this start nor the workers; its neighbours
+/// are released all the same.
+fn release_all<K: Kind>(
+    rows: &mut Writer<'_>,
+    work: Work,
+    due: Vec<Due<K>>,
+    now: Timestamp,
+    one: Release<K>,
+) -> Result<(), Error> {
+    let held = due::load(rows, work, due, |rows, org, id| {
+        one(rows, org, id, now).map(|released| Some((id, released)))
+    })?;
+    for (org, (id, released)) in held {
+        let Some(Released { table, key, row, was }) = released else {
+            continue;
+        };
+        due::remove(rows, work, org, was, id)?;
+        due::add(rows, work, org, Some(now), id)?;
+        rows.put(table, &key, &[&row])?;
+    }
+    Ok(())
+}
+
+fn release_run(
+    rows: &mut Writer<'_>,
+    org: OrgId,
+    id: RunId,
+    now: Timestamp,
+) -> Result<Option<Released>, Error> {
+    let key = Key::org(org).id(id);
+    let Some(mut run) = rows.get_json::<Run>(Table::Runs, &key)? else {
+        return Ok(None);
+    };
+    if run.state != RunState::Running {
+        return Ok(None);
+    }
+    let was = run.due.replace(now);
+    let row = to_json(&run)?;
+    Ok(Some(Released {
+        table: Table::Runs,
+        key,
+        row,
+        was,
+    }))
+}
+
+fn release_receipt(
+    rows: &mut Writer<'_>,
+    org: OrgId,
+    id: ReceiptId,
+    now: Timestamp,
+) -> Result<Option<Released>, Error> {
     let key = Key::org(org).id(id);
     let Some(mut receipt) = rows.get_json::<Receipt>(Table::Receipts, &key)? else {
-        return Ok(());
+        return Ok(None);
     };
     if receipt.worker.take().is_none() {
-        return Ok(());
+        return Ok(None);
     }
-    due::remove(rows, Work::Receipts, org, receipt.due, id)?;
-    receipt.due = Some(now);
-    due::add(rows, Work::Receipts, org, receipt.due, id)?;
-    rows.put_json(Table::Receipts, &key, &receipt)
+    let was = receipt.due.replace(now);
+    let row = to_json(&receipt)?;
+    Ok(Some(Released {
+        table: Table::Receipts,
+        key,
+        row,
+        was,
+    }))
 }

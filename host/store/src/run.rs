@@ -11,7 +11,7 @@ use sluice_model::run::{Mode, RunState};
 use crate::connection::require_connection;
 use crate::due::{self, Work};
 use crate::key::{Key, Parts, Span};
-use crate::row::{cap, cap_name};
+use crate::row::{cap, cap_name, from_json};
 use crate::table::{Rows, Table, Writer};
 use crate::trace::{LogLine, TraceOwner, TraceRows, Traced};
 use crate::{Error, Listing, Page, Store};
@@ -179,6 +179,22 @@ impl Store {
             for id in ids {
                 runs.extend(rows.get_json::<Run>(Table::Runs, &Key::org(org).id(id))?);
             }
+            Ok(Listing::cut(runs, limit, |run| run.id))
+        })
+        .await
+    }
+
+    /// An organization's runs, newest first.
+    pub async fn list_all_runs(&self, org: OrgId, page: Page<RunId>) -> Result<Listing<Run, RunId>, Error> {
+        self.read(move |rows| {
+            let (of_org, limit) = (Key::org(org), page.limit());
+            let mut span = Span::prefix(&of_org);
+            if let Some(after) = page.after {
+                span = span.before(of_org.id(after));
+            }
+            let runs = rows.collect(Table::Runs, &span, true, limit + 1, |_, content| {
+                from_json::<Run>(Table::Runs, content).map(Some)
+            })?;
             Ok(Listing::cut(runs, limit, |run| run.id))
         })
         .await

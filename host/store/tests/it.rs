@@ -5,6 +5,8 @@
 //! |---|---|
 //! | `door` | every noun once around, fencing, dedupe, quotas, removals |
 //! | `credential` | versions, what is due, authorizations that are used once |
+//! | `open` | who is let in, and what a refusal leaves behind |
+//! | `restart` | leases of the process before, with damage among them; runs of all connections |
 //! | `crash` | the power cut at every write and sync; damage at rest |
 //! | `disk` | the disk in memory that remembers what was synced |
 
@@ -14,4 +16,6 @@ mod it {
     pub(crate) mod credential;
     pub(crate) mod disk;
     pub(crate) mod door;
+    pub(crate) mod open;
+    pub(crate) mod restart;
 }

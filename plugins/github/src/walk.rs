@@ -6,6 +6,8 @@
 //! lose a record that way, only show one twice, so they are read *backward* by their `Link` header until what is older
 //! than the last pass.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use serde::Deserialize;
 use sluice_sdk::{Change, Connection, Error, Page, ReadRequest, http::Response, log, record};
 
@@ -53,6 +55,19 @@ pub(crate) struct Entry {
     pub(crate) position: Option<u64>,
     /// Whether it is of this stream: the list of issues has pull requests in it.
     pub(crate) belongs: bool,
+}
+
+impl Entry {
+    /// What tells the record from others while the walk goes on: its id, or its text where it has none. Two pages of
+    /// records without ids are two pages, not one that came twice.
+    fn known_by(&self, text: &str) -> String {
+        if !self.id.is_empty() {
+            return self.id.clone();
+        }
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        format!("#{:016x}", hasher.finish())
+    }
 }
 
 /// The next page.
@@ -195,8 +210,9 @@ fn step<L: Listing>(response: &Response, place: &Place, request: &ReadRequest) -
     for element in record::each::<L::Head<'_>>(records) {
         let (head, text) = element?;
         let entry = L::entry(head);
-        first.get_or_insert_with(|| entry.id.clone());
-        last.clone_from(&entry.id);
+        let known_by = entry.known_by(text);
+        first.get_or_insert_with(|| known_by.clone());
+        last.clone_from(&known_by);
         newest = newest.max(entry.position);
         oldest = entry.position;
         begin = begin.or(entry.position);
@@ -204,10 +220,11 @@ fn step<L: Listing>(response: &Response, place: &Place, request: &ReadRequest) -
             end = entry.position;
             edge_ids.clear();
         }
+        let seen = place.seen.contains(&known_by);
         if L::ORDER == Order::Forward {
-            edge_ids.push(entry.id.clone());
+            edge_ids.push(known_by);
         }
-        if entry.belongs && in_window(&entry, request) && !place.seen.contains(&entry.id) {
+        if entry.belongs && in_window(&entry, request) && !seen {
             changes.push(Change::Upsert(record::item(entry.id, text, entry.modified)));
         }
     }
@@ -550,6 +567,41 @@ mod tests {
         testing::serve(|_| testing::answer(200, &[], r#"[{"title":"no id"}]"#));
         let page = one(CONFIG, None, walk::<Issues>).unwrap();
         assert_eq!(page.changes[0].id(), "", "the host sets it aside");
+    }
+
+    #[test]
+    fn pages_without_ids_are_no_circle_and_each_record_is_set_aside_once() {
+        for (reader, times) in [
+            (walk::<PullRequests> as Reader, [9, 8, 7, 6]),
+            (walk::<Issues>, [6, 7, 8, 9]),
+            (walk::<Issues>, [6, 6, 6, 6]),
+        ] {
+            testing::serve(move |request| {
+                let at = |second: u64| time::format(second * 1_000);
+                let since = parameter(request, "since").and_then(time::parse).unwrap_or(0) / 1_000;
+                let list: Vec<String> = (0_u64..)
+                    .zip(times)
+                    .filter(|(_, time)| *time >= since)
+                    .map(|(n, time)| format!(r#"{{"title":"{n}","updated_at":"{}"}}"#, at(time)))
+                    .collect();
+                let base = request.url().split("&page=").next().unwrap();
+                let number: usize = parameter(request, "page").map_or(1, |page| page.parse().unwrap());
+                let next = format!("<{base}&page={}>; rel=\"next\"", number + 1);
+                let headers: &[_] = if number * 2 < list.len() {
+                    &[("link", next.as_str())]
+                } else {
+                    &[]
+                };
+                let page = list
+                    .iter()
+                    .skip((number - 1) * 2)
+                    .take(2)
+                    .cloned()
+                    .collect::<Vec<_>>();
+                testing::answer(200, headers, &format!("[{}]", page.join(",")))
+            });
+            assert_eq!(pass(CONFIG, None, reader).0, ["", "", "", ""], "{times:?}");
+        }
     }
 
     #[test]

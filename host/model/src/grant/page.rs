@@ -3,7 +3,7 @@
 //! What must always hold: everything the grant permits is on it; what the publisher claims is marked as a claim; nothing
 //! the publisher wrote can look like a line of the page (the manifest refuses control and direction characters).
 
-use std::fmt;
+mod text;
 
 use serde::Serialize;
 
@@ -44,6 +44,9 @@ pub struct RequestLine {
     /// Why, as the publisher claims.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claim: Option<String>,
+    /// The rule without its path, and the path: what is alike in both stands once on the page.
+    #[serde(skip)]
+    parts: (String, String),
 }
 
 /// A credential.
@@ -89,6 +92,7 @@ pub fn permission_page(manifest: &Manifest, grant: &Grant) -> PermissionPage {
     let line = |rule: &EgressRule| RequestLine {
         rule: rule.to_string(),
         claim: rule.reason.clone(),
+        parts: (rule.origin_text(), rule.path.to_string()),
     };
     let granted = |rule: &EgressRule| grant.egress.iter().any(|own| own.covers(rule));
     let off = manifest
@@ -130,25 +134,6 @@ fn credential(scheme: &AuthScheme) -> CredentialLine {
         gives: scheme.parts.iter().map(|part| part.title.clone()).collect(),
         app: scheme.app.iter().map(|part| part.title.clone()).collect(),
     }
-}
-
-/// How it is come by, on one line.
-fn come_by(line: &CredentialLine) -> String {
-    let quoted = |titles: &[String]| {
-        let titles: Vec<_> = titles.iter().map(|title| format!("\"{title}\"")).collect();
-        titles.join(", ")
-    };
-    let mut sentences = Vec::new();
-    if !line.gives.is_empty() {
-        sentences.push(format!("whoever connects gives {}", quoted(&line.gives)));
-    }
-    if !line.app.is_empty() {
-        sentences.push(format!("its app needs {}", quoted(&line.app)));
-    }
-    if !line.asked.is_empty() {
-        sentences.push(format!("the server itself asks {}", line.asked.join(", ")));
-    }
-    sentences.join("; ")
 }
 
 fn hook(webhook: &crate::manifest::Webhook) -> HookLine {
@@ -194,73 +179,6 @@ fn cannot(grant: &Grant) -> Vec<String> {
     ]
 }
 
-impl fmt::Display for PermissionPage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} ({} {})", self.name, self.id, self.version)?;
-        writeln!(f, "\nMAY")?;
-        if self.requests.is_empty() {
-            writeln!(f, "  send no requests at all")?;
-        }
-        for line in &self.requests {
-            writeln!(f, "  send     {line}")?;
-        }
-        for line in &self.credentials {
-            let (title, applied) = (&line.title, &line.applied);
-            writeln!(
-                f,
-                "  use      \"{title}\", added {applied} and never seen by its code, only to {}",
-                line.origins.join(", ")
-            )?;
-            let come_by = come_by(line);
-            if !come_by.is_empty() {
-                writeln!(f, "           {come_by}")?;
-            }
-        }
-        for HookLine {
-            name,
-            events,
-            verified,
-            claim,
-        } in &self.hooks
-        {
-            let how = if *verified {
-                "signature verified by the host"
-            } else {
-                "NOT VERIFIED: anybody can send it"
-            };
-            write!(f, "  receive  webhook `{name}` ({}), {how}", events.join(", "))?;
-            match claim {
-                Some(claim) => writeln!(f, " (the publisher says: \"{claim}\")")?,
-                None => writeln!(f)?,
-            }
-        }
-        for line in &self.limits {
-            writeln!(f, "  use up   {line}")?;
-        }
-        if !self.optional.is_empty() {
-            writeln!(f, "\nOPTIONAL, off until you switch it on")?;
-            for line in &self.optional {
-                writeln!(f, "  send     {line}")?;
-            }
-        }
-        writeln!(f, "\nCANNOT")?;
-        for line in &self.cannot {
-            writeln!(f, "  {line}")?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for RequestLine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.rule)?;
-        match &self.claim {
-            Some(claim) => write!(f, " (the publisher says: \"{claim}\")"),
-            None => Ok(()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -275,7 +193,7 @@ mod tests {
         let page = page(|manifest| manifest.capabilities.without_optional()).to_string();
         for line in [
             "Acme (acme 1.2.0)\n",
-            "\nMAY\n  send     GET https://api.acme.example/user (the publisher says: \"reads repositories\")\n",
+            "\nMAY\n  send     GET https://api.acme.example\n             /user\n             /user/repos\n           the publisher says: \"reads repositories\"\n",
             "  send     GET https://${config.host}/**\n",
             "  use      \"Personal access token\", added as a bearer token and never seen by its code, only to https://api.acme.example\n",
             "  receive  webhook `events` (issues.*), signature verified by the host\n",

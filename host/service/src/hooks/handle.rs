@@ -5,9 +5,11 @@ use sluice_model::event::NewEvent;
 use sluice_model::fault::Fault;
 use sluice_model::id::ReceiptId;
 use sluice_model::manifest::Webhook;
+use sluice_model::record::Change;
 use sluice_model::run::Mode;
 use sluice_runtime::{CallError, Effects, Handled, Receipt};
 use sluice_store::receipt::{ReceiptFailure, ReceiptOutcome};
+use sluice_store::record::Quarantined;
 use tokio_util::sync::CancellationToken;
 
 use super::LeasedReceipt;
@@ -43,8 +45,9 @@ pub(crate) async fn drive(
     let mut effects = Effects::default();
     let written = match handle(service, &leased, &mut effects, shutdown).await {
         Ok((outcome, resync)) => match service.store().finish_receipt(org, id, fencing, outcome).await {
-            Ok(_) => {
+            Ok(counts) => {
                 service.metrics().receipts_handled.add(1);
+                service.metrics().records_quarantined.add(counts.quarantined);
                 queue_resync(service, &leased, &resync).await;
                 return Ok(());
             }
@@ -104,7 +107,7 @@ async fn handle(
     if !callee.connection.state.serves() {
         let problem = Problem::new(
             "webhook.unhandled",
-            format!("the connection is {:?}", callee.connection.state),
+            format!("the connection is {}", callee.connection.state.name()),
         );
         return Err(Failure {
             problem,
@@ -155,9 +158,11 @@ async fn handle(
             data: event.data,
         })
         .collect();
+    let (changes, quarantined) = sift(&callee, handled.changes);
     let outcome = ReceiptOutcome {
         events,
-        changes: handled.changes,
+        changes,
+        quarantined,
         storage: callee.writes(effects),
         logs: call::logs(service, effects),
         exchanges: std::mem::take(&mut effects.exchanges),
@@ -207,7 +212,7 @@ async fn webhook_of<'a>(
     }
 }
 
-/// Whether all of an answer may be committed: a receipt has one effect, so one bad part refuses the whole.
+/// Whether the answer is about what the manifest declares. A receipt has one effect: where it is not, none of it is kept.
 fn check(callee: &Callee, webhook: &Webhook, handled: &Handled) -> Result<(), Problem> {
     for event in &handled.events {
         if !webhook
@@ -225,20 +230,32 @@ fn check(callee: &Callee, webhook: &Webhook, handled: &Handled) -> Result<(), Pr
             ));
         }
     }
-    for (stream, change) in &handled.changes {
-        let Some(schema) = callee.known.stream(stream) else {
-            return Err(Problem::new(
-                "webhook.bad_change",
-                format!("there is no stream `{stream}`"),
-            ));
-        };
-        let checked = sync::page::check(Some(schema), vec![change.clone()]);
-        if let Some(refused) = checked.refused.first() {
-            let text = format!("{stream} `{}`: {}", refused.id, refused.reason);
+    for (stream, _) in &handled.changes {
+        if callee.known.stream(stream).is_none() {
+            let text = format!("there is no stream `{stream}`");
             return Err(Problem::new("webhook.bad_change", text));
         }
     }
     Ok(())
+}
+
+type OfStream<T> = Vec<(String, T)>;
+
+/// The changes that may be committed, and the records that are set aside with the reason. What happened at the vendor
+/// happened, so neither its event nor the other records wait for one that is bad.
+fn sift(callee: &Callee, changes: OfStream<Change>) -> (OfStream<Change>, OfStream<Quarantined>) {
+    let (mut good, mut bad) = (Vec::with_capacity(changes.len()), Vec::new());
+    for (stream, change) in changes {
+        let checked = sync::page::check(callee.known.stream(&stream), vec![change]);
+        good.extend(checked.changes.into_iter().map(|change| (stream.clone(), change)));
+        bad.extend(
+            checked
+                .refused
+                .into_iter()
+                .map(|refused| (stream.clone(), Quarantined::from(refused))),
+        );
+    }
+    (good, bad)
 }
 
 /// `issues.*` declares `issues` and everything below it.

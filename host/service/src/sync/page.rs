@@ -2,6 +2,7 @@
 //! the reason, the rest kept in order. Conservation holds: changes in = changes out + quarantined.
 
 use sluice_model::record::{Change, MAX_ID_BYTES};
+use sluice_store::record::Quarantined;
 
 use crate::schema::Schema;
 
@@ -16,6 +17,18 @@ pub(crate) struct Refused {
     pub(crate) reason: String,
     /// RFC 6901, into the record.
     pub(crate) pointer: Option<String>,
+}
+
+impl From<Refused> for Quarantined {
+    fn from(refused: Refused) -> Self {
+        Self {
+            id: refused.id,
+            data: refused.data,
+            reason_code: refused.code.to_owned(),
+            reason: refused.reason,
+            pointer: refused.pointer,
+        }
+    }
 }
 
 /// Checked changes of one stream.

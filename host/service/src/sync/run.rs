@@ -132,7 +132,7 @@ async fn work(
     if !callee.connection.state.serves() {
         let problem = Problem::new(
             "sync.not_active",
-            format!("the connection is {:?}", callee.connection.state),
+            format!("the connection is {}", callee.connection.state.name()),
         );
         return Ok(Turn::End(RunState::Failed, Some(problem)));
     }
@@ -227,17 +227,7 @@ async fn commit(
 ) -> Result<sluice_store::checkpoint::PageOutcome, sluice_store::Error> {
     let stream = &lease.run.stream;
     let checked = page::check(callee.known.stream(stream), page.changes);
-    let quarantined = checked
-        .refused
-        .into_iter()
-        .map(|refused| Quarantined {
-            id: refused.id,
-            data: refused.data,
-            reason_code: refused.code.to_owned(),
-            reason: refused.reason,
-            pointer: refused.pointer,
-        })
-        .collect();
+    let quarantined = checked.refused.into_iter().map(Quarantined::from).collect();
     let page = PageCommit {
         org: lease.org,
         run: lease.run.id,

@@ -7,9 +7,8 @@ use sluice_model::exchange::Exchange;
 use sluice_model::id::RunId;
 use sluice_model::record::Counts;
 use sluice_model::run::{Mode, RunState};
-use sluice_service::page::{Listed, MAX_LIMIT, Page};
+use sluice_service::connection;
 use sluice_service::sync::{self, Run};
-use sluice_service::{Service, connection};
 use utoipa::ToSchema;
 
 use super::app::{App, Caller};
@@ -159,42 +158,12 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let name = format!("runs\0{}", asked.connection.as_deref().unwrap_or_default());
     let page = page(&name, asked.limit, asked.after.as_deref())?;
-    let found = match &asked.connection {
-        Some(which) => {
-            let connection = connection::get(&app.service, caller.org, which).await?;
-            sync::list(&app.service, caller.org, connection.id, &page).await?
-        }
-        None => of_all(&app.service, &caller, &page).await?,
+    let of = match &asked.connection {
+        Some(which) => Some(connection::get(&app.service, caller.org, which).await?.id),
+        None => None,
     };
+    let found = sync::list(&app.service, caller.org, of, &page).await?;
     Ok(json(&listed(&name, found, view)))
-}
-
-/// Merges the connections' lists; ids are ordered by time, so the newest stand first.
-async fn of_all(service: &Service, caller: &Caller, page: &Page) -> Result<Listed<Run>, Problem> {
-    let mut runs = Vec::new();
-    let mut connections = Page {
-        after: None,
-        limit: MAX_LIMIT,
-    };
-    let mut more = false;
-    loop {
-        let found = connection::list(service, caller.org, &connections).await?;
-        for connection in found.items {
-            let part = sync::list(service, caller.org, connection.id, page).await?;
-            more |= part.next.is_some();
-            runs.extend(part.items);
-            // What is behind the page is not kept while others are looked at.
-            runs.sort_by_key(|run: &Run| std::cmp::Reverse(run.id));
-            more |= runs.len() > page.bounded();
-            runs.truncate(page.bounded());
-        }
-        connections.after = found.next;
-        if connections.after.is_none() {
-            break;
-        }
-    }
-    let next = runs.last().filter(|_| more).map(|run| run.id.to_string());
-    Ok(Listed { items: runs, next })
 }
 
 pub(super) async fn get(

@@ -81,7 +81,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "webhook.bad_change",
         502,
         "the connector reported a change that is not valid",
-        "A record change names an unknown stream or breaks its schema. The receipt was set aside.",
+        "A record change names a stream that the manifest does not declare. The receipt was set aside.",
         "tell the connector's author; replay the receipt after an upgrade",
     ),
     entry(

@@ -27,7 +27,7 @@ use sluice_store::{Error, Options, Page, Store};
 use super::disk::MemoryDisk;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_000_000_000);
-const LEASE: Duration = Duration::from_secs(60);
+pub(crate) const LEASE: Duration = Duration::from_secs(60);
 
 pub(crate) fn master() -> MasterKey {
     MasterKey::from_text("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f").unwrap()
@@ -178,6 +178,7 @@ impl Room {
         ReceiptOutcome {
             events: vec![event],
             changes: vec![("issues".into(), upsert("9", "{}"))],
+            quarantined: vec![],
             storage: StorageWrites::default(),
             exchanges: vec![],
             logs: vec![],
