@@ -147,7 +147,7 @@ fn connect(api: &Api) -> String {
         .iter()
         .map(|step| &step["name"])
         .collect();
-    assert_eq!(steps, ["configuration", "credential", "account"]);
+    assert_eq!(steps, ["configuration", "credential", "account", "records"]);
     let exchange = &report["exchanges"][0];
     assert_eq!(
         (&exchange["method"], &exchange["status"], &exchange["credential"]),

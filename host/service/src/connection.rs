@@ -15,7 +15,7 @@ use sluice_store::credential::Life;
 pub use secret::{Given, set_secret};
 pub(crate) use secret::{check_part, choose_scheme};
 pub(crate) use state::{News, degrade, move_to, settle, state_after};
-pub use state::{pause, resume};
+pub use state::{pause, resume, turn_all};
 pub use test::{Step, TestReport, test};
 
 use crate::page::{Listed, Page};

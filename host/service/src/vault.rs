@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use sluice_model::capability::{HostPattern, PatternError, Scheme};
 use sluice_model::id::{ConnectionId, OrgId};
 use sluice_model::manifest::{AuthScheme, Manifest, OriginPattern};
 use sluice_model::secret::Secret;
+use sluice_store::credential::Life;
 
 use crate::Service;
 use crate::auth::{self, Bundle};
@@ -24,6 +26,8 @@ use crate::auth::{self, Bundle};
 #[derive(Default)]
 pub(crate) struct Credentials {
     open: Mutex<HashMap<(ConnectionId, String), Opened>>,
+    /// Counts what was forgotten: who read the store before may not put back what was changed since.
+    forgotten: AtomicU64,
 }
 
 /// A credential as it is used, without another look at the store.
@@ -37,6 +41,8 @@ struct Opened {
 
 /// More are not kept open at once: what is idle can be unsealed again.
 const MAX_OPEN: usize = 10_000;
+/// Before the end of a token that is obtained anew when it is needed.
+const SHORTLY: Duration = Duration::from_secs(30);
 /// A token that could not be refreshed and is still good is used so long before the next try.
 const USED_ON: Duration = Duration::from_secs(5);
 
@@ -52,8 +58,11 @@ impl Credentials {
         Some(Arc::clone(&found.credential))
     }
 
-    fn put(&self, key: (ConnectionId, String), opened: Opened) {
+    fn put(&self, key: (ConnectionId, String), opened: Opened, read_at: u64) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.forgotten.load(Ordering::Acquire) != read_at {
+            return;
+        }
         if open.len() >= MAX_OPEN {
             open.clear();
         }
@@ -68,10 +77,9 @@ impl Credentials {
     }
 
     pub(crate) fn forget(&self, connection: ConnectionId) {
-        self.open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|(of, _), _| *of != connection);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        open.retain(|(of, _), _| *of != connection);
     }
 }
 
@@ -109,7 +117,8 @@ impl ConnectionVault {
         if let Some(found) = self.service.credentials().get(&key, now) {
             return Ok(Some(found));
         }
-        let Some((stored, until)) = self.fresh(scheme).await? else {
+        let credentials = self.service.credentials();
+        let Some((stored, until, read_at)) = self.fresh(scheme).await? else {
             return Ok(None);
         };
         let unreadable = || VaultError::new("the credential can't be read");
@@ -137,7 +146,7 @@ impl ConnectionVault {
             until,
             last_used: now,
         };
-        self.service.credentials().put(key, opened);
+        credentials.put(key, opened, read_at);
         Ok(Some(credential))
     }
 
@@ -145,26 +154,27 @@ impl ConnectionVault {
     async fn fresh(
         &self,
         scheme: &AuthScheme,
-    ) -> Result<Option<(sluice_store::credential::Credential, Option<Timestamp>)>, VaultError> {
+    ) -> Result<Option<(Stored, Option<Timestamp>, u64)>, VaultError> {
+        let read_at = || self.service.credentials().forgotten.load(Ordering::Acquire);
+        let mut seen = read_at();
         let mut stored = self.stored(&scheme.name).await?;
         let now = self.service.now();
         let mut failed = None;
         let version = stored.as_ref().map_or(0, |stored| stored.version);
-        let has_access = |stored: &sluice_store::credential::Credential| {
-            Bundle::read(&stored.secret).is_some_and(|bundle| has_token(scheme, &bundle))
-        };
+        let has_access =
+            |stored: &Stored| Bundle::read(&stored.secret).is_some_and(|bundle| has_token(scheme, &bundle));
         let is_due = match &stored {
             None => auth::comes_by_itself(scheme),
             Some(stored) if !has_access(stored) => auth::comes_by_itself(scheme),
             Some(stored) => {
-                let end = stored.life.due.or(stored.life.expires);
-                end.is_some_and(|end| end <= now)
+                looked_at(&stored.life).is_some_and(|end| end <= now)
                     && Bundle::read(&stored.secret).is_some_and(|bundle| auth::is_renewable(scheme, &bundle))
             }
         };
         if is_due {
             let renewed = auth::renew(&self.service, self.org, self.connection, &scheme.name, version).await;
             failed = renewed.err();
+            seen = read_at();
             stored = self.stored(&scheme.name).await?;
         }
         let Some(stored) = stored.filter(has_access) else {
@@ -176,12 +186,12 @@ impl ConnectionVault {
         let until = match (&failed, stored.life.expires) {
             (Some(problem), Some(end)) if end <= now => return Err(VaultError::new(problem.message.clone())),
             (Some(_), _) => Some(now.after(USED_ON)),
-            (None, _) => stored.life.due.or(stored.life.expires).filter(|end| *end > now),
+            (None, _) => looked_at(&stored.life).map(|end| end.max(now.after(USED_ON))),
         };
-        Ok(Some((stored, until)))
+        Ok(Some((stored, until, seen)))
     }
 
-    async fn stored(&self, scheme: &str) -> Result<Option<sluice_store::credential::Credential>, VaultError> {
+    async fn stored(&self, scheme: &str) -> Result<Option<Stored>, VaultError> {
         let stored = self
             .service
             .store()
@@ -223,6 +233,18 @@ impl fmt::Debug for ConnectionVault {
             .field("connection", &self.connection)
             .finish_non_exhaustive()
     }
+}
+
+type Stored = sluice_store::credential::Credential;
+
+/// When a credential has to be looked at again: when it is due, or shortly before its end where nothing is due by itself.
+fn looked_at(life: &Life) -> Option<Timestamp> {
+    let before_its_end = life.expires.map(|end| {
+        let lived = life.obtained.map_or(SHORTLY, |obtained| end.since(obtained) / 2);
+        let ahead = u64::try_from(SHORTLY.min(lived).as_millis()).unwrap_or(0);
+        Timestamp::from_millis(end.as_millis().saturating_sub(ahead))
+    });
+    life.due.into_iter().chain(before_its_end).min()
 }
 
 /// Whether the bundle has what goes on a request, not only what brings it.

@@ -77,6 +77,8 @@ pub struct Move {
     pub to: Step,
     /// What it remembers from now on; none: as before, or nothing once it has ended.
     pub memory: Option<Secret>,
+    /// When it ends from now on; none: as before.
+    pub expires: Option<Timestamp>,
     pub reason: Option<Reason>,
 }
 
@@ -161,6 +163,7 @@ impl Store {
                 });
             }
             row.step = change.to;
+            row.expires = change.expires.unwrap_or(row.expires);
             row.reason = change.reason.or(row.reason);
             if matches!(change.to, Step::Done | Step::Failed) {
                 sealed = Vec::new();

@@ -308,6 +308,7 @@ pub async fn follow(service: &Service, link: &str, public_url: &str) -> Result<F
         from: Step::Waiting,
         to: Step::Started,
         memory: Some(memory.seal()),
+        expires: Some(service.now().after(CONSENT_LIFETIME)),
         reason: None,
     };
     used_once(

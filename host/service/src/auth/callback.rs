@@ -189,6 +189,7 @@ pub(super) async fn step(
         from,
         to,
         memory: None,
+        expires: None,
         reason: problem.map(|problem| Reason {
             code: problem.code,
             message: problem.message,

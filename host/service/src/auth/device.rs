@@ -95,6 +95,7 @@ pub(super) async fn poll(service: &Service, org: OrgId, found: &Authorization) -
                 from: Step::Started,
                 to: Step::Started,
                 memory: Some(slower.seal()),
+                expires: None,
                 reason: None,
             };
             used_once(service.store().move_authorization(org, found.id, change).await)?;

@@ -169,6 +169,8 @@ async fn fly(service: &Service, org: OrgId, key: &Key, stale: u32) -> Result<(),
 async fn once(service: &Service, org: OrgId, (id, scheme): &Key, stale: u32) -> Result<(), Error> {
     let flow = Flow::read(service, org, *id, Some(scheme)).await?;
     if flow.version > stale {
+        // Whoever asked had an old one in its hands.
+        service.credentials().forget(*id);
         return Ok(());
     }
     let renewed = match &flow.scheme.obtain {

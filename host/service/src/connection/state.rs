@@ -32,6 +32,53 @@ pub async fn resume(service: &Service, org: OrgId, id: ConnectionId) -> Result<C
     move_to(service, org, id, ConnectionState::Active, None).await
 }
 
+/// Pauses or resumes every connection of a connector, or of the organization. Answers those that changed; the others were
+/// not in a state that allows it.
+///
+/// # Errors
+///
+/// If the database does not answer: those before are changed then.
+pub async fn turn_all(
+    service: &Service,
+    org: OrgId,
+    connector: Option<&str>,
+    paused: bool,
+) -> Result<Vec<ConnectionId>, Error> {
+    let mut changed = Vec::new();
+    let mut after = None;
+    loop {
+        let page = sluice_store::Page {
+            after,
+            limit: sluice_store::MAX_LIMIT,
+        };
+        let part = service.store().list_connections(org, page).await?;
+        for found in part.items {
+            let from = if paused {
+                found.state.serves()
+            } else {
+                found.state == ConnectionState::Paused
+            };
+            if !from || connector.is_some_and(|connector| connector != found.connector) {
+                continue;
+            }
+            let to = if paused {
+                ConnectionState::Paused
+            } else {
+                ConnectionState::Active
+            };
+            match settle(service, org, found.id, News::default(), Some((to, None))).await {
+                Ok(()) => changed.push(found.id),
+                Err(Error::State(..) | Error::Missing(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        after = part.next;
+        if after.is_none() {
+            return Ok(changed);
+        }
+    }
+}
+
 /// What a fault says about the connection as a whole.
 pub(crate) fn state_after(fault: &Fault) -> Option<ConnectionState> {
     match fault.kind {

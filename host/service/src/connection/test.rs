@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use sluice_model::auth::Obtain;
 use sluice_model::connection::ConnectionState;
 use sluice_model::exchange::Exchange;
 use sluice_model::id::{ConnectionId, OrgId};
+use sluice_runtime::ReadRequest;
 use tokio_util::sync::CancellationToken;
 
 use super::state::{News, settle, state_after};
@@ -18,7 +20,7 @@ use crate::problem::Problem;
 pub struct TestReport {
     pub ok: bool,
     pub account: Option<Account>,
-    /// In the order in which they were taken; the first that failed is the last.
+    /// In the order in which they were taken. What cannot go on after a failure is not taken.
     pub steps: Vec<Step>,
     /// What was asked of the vendor.
     pub exchanges: Vec<Exchange>,
@@ -27,7 +29,7 @@ pub struct TestReport {
 /// One thing that a test looked at.
 #[derive(Debug, Clone)]
 pub struct Step {
-    /// `configuration`, `credential`, `vendor`, `account`.
+    /// `configuration`, `credential`, `vendor`, `account`, `scopes`, `records`.
     pub name: &'static str,
     pub ok: bool,
     pub took: Duration,
@@ -112,18 +114,18 @@ pub async fn test(service: &Service, org: OrgId, id: ConnectionId) -> Result<Tes
             };
             report.steps.push(Step::passed("account", started));
             report.account = Some(account.clone());
-            report.ok = true;
-            settle(
-                service,
-                org,
-                id,
-                News {
-                    account: Some(account),
-                    ..News::default()
-                },
-                Some((ConnectionState::Active, None)),
-            )
-            .await?;
+            scopes(service, &callee, &mut report).await?;
+            let state = records(service, &callee, &mut report).await;
+            report.ok = report.steps.iter().all(|step| step.ok);
+            let news = News {
+                account: Some(account),
+                ..News::default()
+            };
+            let state = match state {
+                Some(state) => (state, last_problem(&report)),
+                None => (ConnectionState::Active, None),
+            };
+            settle(service, org, id, news, Some(state)).await?;
         }
         Ok(Err(fault)) => {
             report.steps.push(Step::failed(
@@ -149,6 +151,67 @@ pub async fn test(service: &Service, org: OrgId, id: ConnectionId) -> Result<Tes
         )),
     }
     Ok(report)
+}
+
+/// Whether the credential was given what the connector asks for. A person may have allowed less on purpose, so the
+/// connection serves either way.
+async fn scopes(service: &Service, callee: &Callee, report: &mut TestReport) -> Result<(), Error> {
+    let scheme = callee
+        .connection
+        .auth
+        .as_deref()
+        .and_then(|name| callee.known.manifest.auth(name));
+    let Some(Obtain::OAuth2(recipe)) = scheme.map(|scheme| &scheme.obtain) else {
+        return Ok(());
+    };
+    let started = Instant::now();
+    let given = super::credential(service, callee.org, &callee.connection).await?;
+    let given = given.map(|credential| credential.life.scopes).unwrap_or_default();
+    let missing: Vec<_> = recipe
+        .scopes
+        .iter()
+        .filter(|scope| !given.contains(scope))
+        .map(String::as_str)
+        .collect();
+    report.steps.push(if given.is_empty() || missing.is_empty() {
+        Step::passed("scopes", started)
+    } else {
+        let words = format!("not given: {}", missing.join(", "));
+        Step::failed("scopes", started, Problem::new("auth.scope", words))
+    });
+    Ok(())
+}
+
+/// Reads a few records of the first stream and keeps none of them. Answers the state that a fault puts the connection in.
+async fn records(service: &Service, callee: &Callee, report: &mut TestReport) -> Option<ConnectionState> {
+    let stream = callee.known.manifest.streams.first()?.name.clone();
+    let started = Instant::now();
+    let call = match callee.call(service, CancellationToken::new()).await {
+        Ok(call) => call,
+        Err(error) => {
+            let problem = Problem::new(error.code(), error);
+            report.steps.push(Step::failed("records", started, problem));
+            return None;
+        }
+    };
+    let request = ReadRequest {
+        stream,
+        page_hint: 5,
+        ..ReadRequest::default()
+    };
+    let outcome = service.runtime().read(call, request).await;
+    call::observe(service, "read", callee, &outcome);
+    report.exchanges.extend(outcome.effects.exchanges);
+    let (problem, state) = match outcome.result {
+        Ok(Ok(_)) => (None, None),
+        Ok(Err(fault)) => (Some(Problem::new(fault.kind.code(), &fault)), state_after(&fault)),
+        Err(error) => (Some(Problem::new(error.code(), error)), None),
+    };
+    report.steps.push(match problem {
+        None => Step::passed("records", started),
+        Some(problem) => Step::failed("records", started, problem),
+    });
+    state
 }
 
 fn last_problem(report: &TestReport) -> Option<Problem> {

@@ -224,6 +224,37 @@ pub(super) async fn resume(
     )))
 }
 
+/// Which connections.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = ConnectionFilter)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Filter {
+    /// Without it: all of the organization.
+    connector: Option<String>,
+}
+
+pub(super) async fn pause_all(
+    State(app): State<App>,
+    caller: Caller,
+    Json(filter): Json<Filter>,
+) -> Result<Response, Problem> {
+    turn_all(&app, &caller, filter, true).await
+}
+
+pub(super) async fn resume_all(
+    State(app): State<App>,
+    caller: Caller,
+    Json(filter): Json<Filter>,
+) -> Result<Response, Problem> {
+    turn_all(&app, &caller, filter, false).await
+}
+
+async fn turn_all(app: &App, caller: &Caller, filter: Filter, paused: bool) -> Result<Response, Problem> {
+    let turned = connection::turn_all(&app.service, caller.org, filter.connector.as_deref(), paused).await?;
+    let items = turned.iter().map(ToString::to_string).collect();
+    Ok(json(&List::<String> { items, next: None }))
+}
+
 /// A new secret.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = NewSecret)]
@@ -254,7 +285,7 @@ pub(super) struct TestView {
     ok: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<AccountView>,
-    /// In the order in which they were taken; the first that failed is the last.
+    /// In the order in which they were taken. What cannot go on after a failure is not taken.
     steps: Vec<StepView>,
     /// What was asked of the vendor.
     exchanges: Vec<ExchangeView>,

@@ -67,6 +67,7 @@ fn schemas() -> ComponentsBuilder {
         .schema_from::<connections::Creation>()
         .schema_from::<connections::SecretChange>()
         .schema_from::<connections::CredentialView>()
+        .schema_from::<connections::Filter>()
         .schema_from::<authorizations::Beginning>()
         .schema_from::<authorizations::BegunView>()
         .schema_from::<authorizations::StatusView>()

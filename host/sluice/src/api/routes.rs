@@ -61,6 +61,8 @@ pub enum Operation {
     TestConnection,
     PauseConnection,
     ResumeConnection,
+    PauseConnections,
+    ResumeConnections,
     SetConnectionSecret,
     SyncConnection,
     CreateAuthorization,
@@ -300,6 +302,22 @@ pub const ROUTES: &[Route] = &[
         "let background work go on",
     )
     .gives(200, "Connection"),
+    route(
+        "POST",
+        "/api/v1/connections/pause",
+        Operation::PauseConnections,
+        "stop the background work of many; answers the ids of those that were serving",
+    )
+    .takes("ConnectionFilter")
+    .gives(200, "Object"),
+    route(
+        "POST",
+        "/api/v1/connections/resume",
+        Operation::ResumeConnections,
+        "let the background work of many go on; answers the ids of those that were paused",
+    )
+    .takes("ConnectionFilter")
+    .gives(200, "Object"),
     route(
         "PUT",
         "/api/v1/connections/{connection}/secret",
@@ -579,6 +597,8 @@ fn work(operation: Operation) -> MethodRouter<App> {
         Operation::TestConnection => post(connections::test),
         Operation::PauseConnection => post(connections::pause),
         Operation::ResumeConnection => post(connections::resume),
+        Operation::PauseConnections => post(connections::pause_all),
+        Operation::ResumeConnections => post(connections::resume_all),
         Operation::SetConnectionSecret => put(connections::set_secret),
         Operation::SyncConnection => post(connections::sync),
         Operation::CreateAuthorization => post(authorizations::create),

@@ -27,9 +27,9 @@ pub(super) enum Connection {
     /// Read from the vendor
     Sync(Sync),
     /// Stop background work
-    Pause { connection: String },
+    Pause(Turn),
     /// Let background work go on
-    Resume { connection: String },
+    Resume(Turn),
     /// Connect it anew beside the old grant: set its secret, or consent at the vendor again
     Reconnect(Reconnect),
     /// Refresh its token now
@@ -111,6 +111,19 @@ pub(super) struct Reconnect {
     journey: Journey,
 }
 
+/// One connection, or many.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Turn {
+    connection: Option<String>,
+    /// Every connection
+    #[arg(long)]
+    all: bool,
+    /// Every connection of this connector
+    #[arg(long, value_name = "CONNECTOR")]
+    all_of: Option<String>,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Sync {
     connection: String,
@@ -157,8 +170,8 @@ impl Connection {
                 test(client, output, &found).await
             }
             Self::Sync(sync) => sync.run(client, output).await,
-            Self::Pause { connection } => turn(client, output, &connection, "pause", "paused").await,
-            Self::Resume { connection } => turn(client, output, &connection, "resume", "active").await,
+            Self::Pause(which) => turn(client, output, which, "pause", "paused").await,
+            Self::Resume(which) => turn(client, output, which, "resume", "active").await,
             Self::Reconnect(reconnect) => reconnect.run(client, output).await,
             Self::Refresh { connection } => {
                 let found = resolve::connection(client, &connection).await?;
@@ -422,7 +435,7 @@ fn steps(output: &Output, report: &Value) {
     }
 }
 
-/// The end of a command that tested: its last step says what was wrong.
+/// The end of a command that tested: its failed step says what was wrong.
 fn judge(output: &Output, connection: &Value, report: &Value) -> Result<Exit, Failure> {
     let name = text(connection, "name");
     if report.get("ok").and_then(Value::as_bool).unwrap_or(false) {
@@ -433,10 +446,11 @@ fn judge(output: &Output, connection: &Value, report: &Value) -> Result<Exit, Fa
         ));
         return Ok(Exit::Ok);
     }
-    let failed = report
-        .get("steps")
-        .and_then(Value::as_array)
-        .and_then(|steps| steps.last());
+    let failed = report.get("steps").and_then(Value::as_array).and_then(|steps| {
+        steps
+            .iter()
+            .find(|step| step.get("ok") == Some(&Value::Bool(false)))
+    });
     let failed = failed.cloned().unwrap_or(Value::Null);
     let mut failure = Failure::new(
         Exit::Failed,
@@ -454,11 +468,29 @@ fn judge(output: &Output, connection: &Value, report: &Value) -> Result<Exit, Fa
 async fn turn(
     client: &Client,
     output: &Output,
-    which: &str,
+    which: Turn,
     verb: &str,
     state: &str,
 ) -> Result<Exit, Failure> {
-    let found = resolve::connection(client, which).await?;
+    let Some(which) = which.connection else {
+        let filter = which
+            .all_of
+            .map_or_else(|| json!({}), |connector| json!({ "connector": connector }));
+        let turned = client
+            .post(&format!("/api/v1/connections/{verb}"), filter)
+            .await?;
+        output.show(&turned, |output| {
+            let count = items(&turned).len();
+            let noun = if count == 1 {
+                "connection is"
+            } else {
+                "connections are"
+            };
+            output.done(&format!("{count} {noun} {state}"));
+        });
+        return Ok(Exit::Ok);
+    };
+    let found = resolve::connection(client, &which).await?;
     let turned = client
         .post(&format!("{}/{verb}", path(&found)), json!({}))
         .await?;

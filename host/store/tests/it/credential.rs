@@ -125,6 +125,7 @@ async fn an_authorization_is_used_once_and_then_remembers_nothing() {
         from,
         to,
         memory: memory.map(|text| Secret::new(text.as_bytes().to_vec())),
+        expires: None,
         reason: None,
     };
     let step = |change| r.store.move_authorization(r.org, id, change);
