@@ -6,8 +6,8 @@ use sluice_model::id::{AuthorizationId, ConnectionId, OrgId, kind};
 use sluice_model::secret::Secret;
 
 use crate::connection::{Reason, require_connection};
-use crate::credential::{open_value, seal_value};
 use crate::key::{Key, Parts, Span};
+use crate::org_key::{open_value, seal_value};
 use crate::row::{cap, cap_name, split_head, with_head};
 use crate::table::{Rows, Table, Writer};
 use crate::{Error, Store};
@@ -87,7 +87,7 @@ impl Store {
     pub async fn create_authorization(&self, org: OrgId, new: NewAuthorization) -> Result<(), Error> {
         cap_name("an auth scheme", &new.scheme)?;
         cap("an authorization", new.memory.expose().len(), MAX_MEMORY_BYTES)?;
-        let master = self.master().clone();
+        let ring = self.keyring().clone();
         self.write(new.memory.expose().len() + 256, move |rows| {
             require_connection(rows, org, new.connection)?;
             let row = Row {
@@ -100,7 +100,7 @@ impl Store {
                 version: 1,
             };
             let owner = new.id.to_string();
-            let sealed = seal_value(rows, &master, org, (&owner, FIELD, row.version), &new.memory)?;
+            let sealed = seal_value(rows, &ring, org, (&owner, FIELD, row.version), &new.memory)?;
             save(rows, org, new.id, &row, &sealed)
         })
         .await
@@ -122,7 +122,7 @@ impl Store {
                 let owner = id.to_string();
                 Some(open_value(
                     rows,
-                    self.master(),
+                    self.keyring(),
                     org,
                     (&owner, FIELD, row.version),
                     sealed,
@@ -151,7 +151,7 @@ impl Store {
     ) -> Result<(), Error> {
         let bytes = change.memory.as_ref().map_or(0, |memory| memory.expose().len());
         cap("an authorization", bytes, MAX_MEMORY_BYTES)?;
-        let master = self.master().clone();
+        let ring = self.keyring().clone();
         self.write(bytes + 256, move |rows| {
             let (mut row, mut sealed) = load(rows, org, id)?.ok_or(Error::Missing {
                 what: "the authorization",
@@ -169,7 +169,7 @@ impl Store {
                 sealed = Vec::new();
             } else if let Some(memory) = &change.memory {
                 row.version += 1;
-                sealed = seal_value(rows, &master, org, (&id.to_string(), FIELD, row.version), memory)?;
+                sealed = seal_value(rows, &ring, org, (&id.to_string(), FIELD, row.version), memory)?;
             }
             save(rows, org, id, &row, &sealed)
         })
@@ -177,7 +177,8 @@ impl Store {
     }
 }
 
-const FIELD: &str = "authorization";
+/// Which of an authorization's values is sealed.
+pub(crate) const FIELD: &str = "authorization";
 
 /// A verifier, a nonce, a state: a few hundred bytes; a custom flow may keep more.
 const MAX_MEMORY_BYTES: usize = 64 << 10;

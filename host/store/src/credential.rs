@@ -1,17 +1,18 @@
-//! Credentials and other secrets: sealed under the organization's key, bound by associated data to their owner, field
-//! and version, so that a value moved to another row does not open.
+//! Credentials and other secrets: sealed under the organization's key (see `org_key`), bound by associated data to their
+//! owner, field and version, so that a value moved to another row does not open.
 
 use std::time::Duration;
 
 use sluice_model::Timestamp;
 use sluice_model::id::{ConnectionId, OrgId, kind};
-use sluice_model::seal::{Aad, MasterKey, OrgKey, Sealed};
 use sluice_model::secret::Secret;
 
 use crate::connection::require_connection;
 use crate::due::{self, Work};
 use crate::key::{Key, Parts, Span};
+use crate::keyring::Keyring;
 use crate::org::require;
+use crate::org_key::{open_value, seal_value};
 use crate::row::{cap, cap_name, split_head, with_head};
 use crate::table::{Rows, Table, Writer};
 use crate::{Error, Store};
@@ -80,7 +81,7 @@ impl Store {
         let owner = connection.to_string();
         let field = format!("{CREDENTIAL}{scheme}");
         cap_name("a secret's field", &field)?;
-        let master = self.master().clone();
+        let ring = self.keyring().clone();
         self.write(new.secret.expose().len(), move |rows| {
             require_connection(rows, org, connection)?;
             let old = head(rows, org, &owner, &field)?.map_or(0, |head| head.version);
@@ -96,7 +97,7 @@ impl Store {
                 origins: new.origins,
                 life: new.life,
             };
-            put(rows, &master, org, (&owner, &field), &head, &new.secret)?;
+            put(rows, &ring, org, (&owner, &field), &head, &new.secret)?;
             let due = earliest(rows, org, connection)?;
             set_due(rows, org, connection, due)?;
             Ok(head.version)
@@ -249,7 +250,7 @@ impl Store {
     async fn seal(&self, org: OrgId, owner: String, field: String, secret: Secret) -> Result<u32, Error> {
         cap_name("the owner of a secret", &owner)?;
         cap_name("a secret's field", &field)?;
-        let master = self.master().clone();
+        let ring = self.keyring().clone();
         self.write(secret.expose().len(), move |rows| {
             require(rows, org)?;
             let old = head(rows, org, &owner, &field)?;
@@ -258,7 +259,7 @@ impl Store {
                 origins: Vec::new(),
                 life: Life::default(),
             };
-            put(rows, &master, org, (&owner, &field), &head, &secret)?;
+            put(rows, &ring, org, (&owner, &field), &head, &secret)?;
             Ok(head.version)
         })
         .await
@@ -273,7 +274,7 @@ impl Store {
             let Some((head, sealed)) = found else {
                 return Ok(None);
             };
-            let secret = open_value(rows, self.master(), org, (owner, field, head.version), sealed)?;
+            let secret = open_value(rows, self.keyring(), org, (owner, field, head.version), sealed)?;
             Ok(Some((secret, head)))
         })
     }
@@ -287,13 +288,13 @@ fn head(rows: &mut impl Rows, org: OrgId, owner: &str, field: &str) -> Result<Op
 
 fn put(
     rows: &mut Writer<'_>,
-    master: &MasterKey,
+    ring: &Keyring,
     org: OrgId,
     (owner, field): (&str, &str),
     head: &Head,
     secret: &Secret,
 ) -> Result<(), Error> {
-    let sealed = seal_value(rows, master, org, (owner, field, head.version), secret)?;
+    let sealed = seal_value(rows, ring, org, (owner, field, head.version), secret)?;
     rows.put(
         Table::Secrets,
         &secret_key(org, owner, field),
@@ -338,54 +339,6 @@ pub(crate) fn set_due(
         None => rows.delete(Table::CredentialTimes, &place)?,
     }
     due::add(rows, Work::Credentials, org, at, connection)
-}
-
-/// Seals a value under the organization's key and counts the use. `place`: owner, field and version.
-pub(crate) fn seal_value(
-    rows: &mut Writer<'_>,
-    master: &MasterKey,
-    org: OrgId,
-    (owner, field, version): (&str, &str, u32),
-    secret: &Secret,
-) -> Result<Vec<u8>, Error> {
-    let uses = rows.get_number(Table::OrgKeyUses, &Key::org(org))?;
-    let key = org_key(rows, master, org)?.with_uses(uses);
-    let aad = Aad {
-        org,
-        owner,
-        field,
-        version,
-    };
-    let sealed = key.seal(&aad, secret.expose()).map_err(Error::Seal)?;
-    rows.put_number(Table::OrgKeyUses, &Key::org(org), key.uses())?;
-    Ok(sealed.as_bytes().to_vec())
-}
-
-/// Opens what [`seal_value`] sealed.
-pub(crate) fn open_value(
-    rows: &mut impl Rows,
-    master: &MasterKey,
-    org: OrgId,
-    (owner, field, version): (&str, &str, u32),
-    sealed: Vec<u8>,
-) -> Result<Secret, Error> {
-    let aad = Aad {
-        org,
-        owner,
-        field,
-        version,
-    };
-    org_key(rows, master, org)?
-        .open(&aad, &Sealed::from_bytes(sealed))
-        .map_err(Error::Seal)
-}
-
-/// The organization's key, unwrapped anew each time: once its row is gone no memory of the process opens anything.
-fn org_key(rows: &mut impl Rows, master: &MasterKey, org: OrgId) -> Result<OrgKey, Error> {
-    let wrapped = rows.get(Table::OrgKeys, &Key::org(org))?.ok_or(Error::Missing {
-        what: "the organization",
-    })?;
-    master.unwrap(&wrapped, org).map_err(Error::Seal)
 }
 
 pub(crate) fn secret_key(org: OrgId, owner: &str, field: &str) -> Key {

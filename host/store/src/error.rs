@@ -128,8 +128,11 @@ pub enum OpenError {
     #[error("open {}: another Sluice has it open", file.display())]
     Locked { file: PathBuf },
     /// The master key is not the one this database was made with.
-    #[error("open {}: the master key is not the one it was created with", file.display())]
+    #[error("open {}: the master key is not the one of this database", file.display())]
     WrongKey { file: PathBuf },
+    /// A rotation of the master key is not over, and a key that it still needs was not given.
+    #[error("open {}: a rotation of the master key is not over and a key that is still needed was not given", file.display())]
+    PreviousKey { file: PathBuf },
     /// The file is not what was written.
     #[error("open {}: it is damaged: {reason}", file.display())]
     Corrupt { file: PathBuf, reason: String },
@@ -154,6 +157,7 @@ impl OpenError {
     pub const CODES: &'static [&'static str] = &[
         "store.locked",
         "key.wrong",
+        "key.previous_missing",
         "storage.corrupt",
         "store.newer_format",
         "store.io",
@@ -165,6 +169,7 @@ impl OpenError {
         match self {
             Self::Locked { .. } => "store.locked",
             Self::WrongKey { .. } => "key.wrong",
+            Self::PreviousKey { .. } => "key.previous_missing",
             Self::Corrupt { .. } => "storage.corrupt",
             Self::NewerFormat { .. } => "store.newer_format",
             Self::Io { .. } => "store.io",
@@ -178,7 +183,10 @@ impl OpenError {
         let hint = match self {
             Self::Locked { .. } => "stop the other Sluice, or give this one its own data directory",
             Self::WrongKey { .. } => {
-                "give the master key that was in use when this data directory was created"
+                "give the master key that this data directory was last used with; if it was replaced, also the one before, in data.previous_master_keys"
+            }
+            Self::PreviousKey { .. } => {
+                "give every master key since the rotation began in data.previous_master_keys, until the log says that they can be removed"
             }
             Self::Corrupt { .. } => {
                 "keep a copy of the file and restore a backup; an empty database is never made in its place"
@@ -242,6 +250,7 @@ mod tests {
         let errors = [
             OpenError::Locked { file: file() },
             OpenError::WrongKey { file: file() },
+            OpenError::PreviousKey { file: file() },
             OpenError::Corrupt {
                 file: file(),
                 reason: name(),

@@ -84,6 +84,13 @@ impl<'a> Parts<'a> {
         Some(u64::from_be_bytes(*number))
     }
 
+    pub(crate) fn text(&mut self) -> Option<&'a str> {
+        let (len, rest) = self.0.split_first_chunk::<4>()?;
+        let (text, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*len)).ok()?)?;
+        self.0 = rest;
+        std::str::from_utf8(text).ok()
+    }
+
     pub(crate) const fn tail(self) -> &'a [u8] {
         self.0
     }
@@ -169,15 +176,6 @@ mod tests {
     use sluice_model::id::ConnectionId;
 
     use super::*;
-
-    impl<'a> Parts<'a> {
-        fn text(&mut self) -> Option<&'a str> {
-            let (len, rest) = self.0.split_first_chunk::<4>()?;
-            let (text, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*len)).ok()?)?;
-            self.0 = rest;
-            std::str::from_utf8(text).ok()
-        }
-    }
 
     type Tuple = ([u8; 16], [u8; 16], String, u64, String);
 

@@ -9,7 +9,7 @@
 //! - Every key of an organization's data begins with the organization, and every operation is asked for by it.
 //! - A commit that returned an error has an unknown outcome: the store fails once and for all (`store.failed`), and the
 //!   process stops; the next start looks at what is there.
-//! - Secrets are on disk only sealed, under the key of their organization.
+//! - Secrets are on disk only sealed, under a version of their organization's key, which is wrapped under a master key.
 //!
 //! **Cancel-safety**, for all of [`Store`]: dropping the future of a write before it is answered does not undo it; it
 //! may or may not be committed. Reads have no effect.
@@ -25,6 +25,10 @@ mod store;
 
 pub mod api_key;
 pub mod org;
+
+mod keyring;
+pub mod master;
+pub mod org_key;
 
 pub mod authorization;
 pub mod connection;

@@ -15,15 +15,16 @@ use std::sync::Arc;
 
 use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageBackend, StorageError};
-use sluice_model::id::OrgId;
-use sluice_model::seal::{MasterKey, OrgKey};
+use sluice_model::seal::MasterKey;
 
 use crate::key::Key;
+use crate::keyring::{self, Keyring};
 use crate::shadow::Shadow;
 use crate::table::{Reader, Rows, Table, Writer};
-use crate::{Error, OpenError};
+use crate::{Error, OpenError, org_key};
 
-/// The format that is written. 2 added the tables of authorizations and of credentials that are due.
+/// The format that is written. 2 added the tables of authorizations and of credentials that are due, and versions of the
+/// organizations' keys.
 const FORMAT: u64 = 2;
 const FILE: &str = "sluice.redb";
 const NEW_FILE: &str = "sluice.redb.new";
@@ -36,6 +37,8 @@ pub struct Options {
     pub path: PathBuf,
     /// The key that the organizations' keys are wrapped under.
     pub master: MasterKey,
+    /// Keys before it, of which some may still be needed: see [`Store::rewrap`](crate::Store::rewrap).
+    pub previous: Vec<MasterKey>,
     /// Memory for pages of the database, in bytes.
     pub cache_bytes: usize,
     /// A file up to this many bytes is checked in full when it is opened: every page is read and its checksum
@@ -50,6 +53,7 @@ impl Options {
         Self {
             path,
             master,
+            previous: Vec::new(),
             cache_bytes: 64 << 20,
             verify_up_to_bytes: 256 << 20,
         }
@@ -77,51 +81,69 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
 /// An opened, checked database.
 pub(crate) struct Opened {
     pub(crate) database: Database,
-    pub(crate) master: MasterKey,
+    pub(crate) keyring: Keyring,
     pub(crate) file: PathBuf,
     pub(crate) lock: Option<File>,
 }
 
+/// [`Options`], with the keys as they are used.
+struct Plan {
+    keyring: Keyring,
+    cache_bytes: usize,
+    verify_up_to_bytes: u64,
+}
+
+impl Plan {
+    fn of(options: Options) -> (PathBuf, Self) {
+        let plan = Self {
+            keyring: Keyring::new(options.master, options.previous),
+            cache_bytes: options.cache_bytes,
+            verify_up_to_bytes: options.verify_up_to_bytes,
+        };
+        (options.path, plan)
+    }
+}
+
 pub(crate) fn on_file(options: Options) -> Result<Opened, OpenError> {
-    let directory = options.path.clone();
+    let (directory, plan) = Plan::of(options);
     let file = directory.join(FILE);
     make_directory(&directory).map_err(io_error("create the data directory", &directory))?;
     let lock = lock(&directory)?;
     match fs::metadata(&file) {
         Ok(found) if found.len() == 0 => return Err(corrupt(&file, "it is empty")),
         Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create(&directory, &file, &options)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create(&directory, &file, &plan)?,
         Err(error) => return Err(io_error("look at", &file)(error)),
     }
     let len = fs::metadata(&file).map_err(io_error("look at", &file))?.len();
     let bytes = OpenOptions::new().read(true).write(true).open(&file);
     let bytes = bytes.map_err(io_error("open", &file))?;
     let bytes = guarded(&file, || FileBackend::new(bytes))?;
-    examine(Box::new(bytes), len, &file, &options)?;
-    let database = guarded(&file, || builder(&options).open(&file))?;
-    step_up(&database, &file)?;
+    examine(Box::new(bytes), len, &file, &plan)?;
+    let database = guarded(&file, || builder(&plan).open(&file))?;
+    step_up(&database, &file, &plan.keyring)?;
     Ok(Opened {
         database,
-        master: options.master,
+        keyring: plan.keyring,
         file,
         lock: Some(lock),
     })
 }
 
 pub(crate) fn on_disk(disk: Arc<dyn Disk>, options: Options) -> Result<Opened, OpenError> {
-    let file = options.path.clone();
+    let (file, plan) = Plan::of(options);
     let len = disk.len().map_err(io_error("look at", &file))?;
     if len > 0 {
-        examine(Box::new(Backend(Arc::clone(&disk))), len, &file, &options)?;
+        examine(Box::new(Backend(Arc::clone(&disk))), len, &file, &plan)?;
     }
-    let database = guarded(&file, || builder(&options).create_with_backend(Backend(disk)))?;
+    let database = guarded(&file, || builder(&plan).create_with_backend(Backend(disk)))?;
     if len == 0 {
-        initialise(&database, &options.master, &file)?;
+        initialise(&database, &plan.keyring, &file)?;
     }
-    step_up(&database, &file)?;
+    step_up(&database, &file, &plan.keyring)?;
     Ok(Opened {
         database,
-        master: options.master,
+        keyring: plan.keyring,
         file,
         lock: None,
     })
@@ -151,7 +173,7 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
     }
 }
 
-fn create(directory: &Path, file: &Path, options: &Options) -> Result<(), OpenError> {
+fn create(directory: &Path, file: &Path, plan: &Plan) -> Result<(), OpenError> {
     let new = directory.join(NEW_FILE);
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -164,8 +186,8 @@ fn create(directory: &Path, file: &Path, options: &Options) -> Result<(), OpenEr
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut opening, 0o600);
     let empty = opening.open(&new).map_err(io_error("create", &new))?;
-    let database = guarded(&new, || builder(options).create_file(empty))?;
-    initialise(&database, &options.master, &new)?;
+    let database = guarded(&new, || builder(plan).create_file(empty))?;
+    initialise(&database, &plan.keyring, &new)?;
     drop(database);
     fs::rename(&new, file).map_err(io_error("rename the new database to", file))?;
     // The rename is durable only with its directory.
@@ -174,45 +196,45 @@ fn create(directory: &Path, file: &Path, options: &Options) -> Result<(), OpenEr
         .map_err(io_error("sync the data directory", directory))
 }
 
-fn builder(options: &Options) -> Builder {
+fn builder(plan: &Plan) -> Builder {
     let mut builder = Database::builder();
-    builder.set_cache_size(options.cache_bytes);
+    builder.set_cache_size(plan.cache_bytes);
     builder
 }
 
 /// Makes every table, so that readers always find them, and notes the format and the master key's check value.
-fn initialise(database: &Database, master: &MasterKey, file: &Path) -> Result<(), OpenError> {
-    let check = OrgKey::generate()
-        .and_then(|key| master.wrap(&key, check_place()))
-        .map_err(OpenError::Seal)?;
+fn initialise(database: &Database, ring: &Keyring, file: &Path) -> Result<(), OpenError> {
+    let check = ring.new_check().map_err(OpenError::Seal)?;
     guarded_rows(file, || {
-        let failed = |error: String| Error::Failed {
-            reason: Arc::from(error),
-        };
-        let mut transaction = database
-            .begin_write()
-            .map_err(|error| failed(error.to_string()))?;
-        transaction.set_quick_repair(true);
-        let mut writer = Writer::new(&transaction);
-        writer.open_all()?;
-        writer.put(Table::Meta, &Key::empty().tail("check"), &[&check])?;
-        writer.put_number(Table::Meta, &Key::empty().tail("format"), FORMAT)?;
-        drop(writer);
-        transaction.commit().map_err(|error| failed(error.to_string()))
+        commit(database, |writer| {
+            writer.open_all()?;
+            keyring::settle(writer, &check)?;
+            writer.put_number(Table::Meta, &Key::empty().tail("format"), FORMAT)
+        })
     })
 }
 
-/// Everything that can refuse a database: damage, a newer format, another master key. Changes nothing, since a start
+/// One commit, before there is a writer thread.
+fn commit(database: &Database, step: impl FnOnce(&mut Writer<'_>) -> Result<(), Error>) -> Result<(), Error> {
+    let failed = |error: String| Error::Failed {
+        reason: Arc::from(error),
+    };
+    let mut transaction = database
+        .begin_write()
+        .map_err(|error| failed(error.to_string()))?;
+    transaction.set_quick_repair(true);
+    let mut writer = Writer::new(&transaction);
+    step(&mut writer)?;
+    drop(writer);
+    transaction.commit().map_err(|error| failed(error.to_string()))
+}
+
+/// Everything that can refuse a database: damage, a newer format, a master key that is missing. Changes nothing, since a start
 /// that is refused must leave the file to whoever has the right key, or the right Sluice.
-fn examine(
-    bytes: Box<dyn StorageBackend>,
-    len: u64,
-    file: &Path,
-    options: &Options,
-) -> Result<(), OpenError> {
+fn examine(bytes: Box<dyn StorageBackend>, len: u64, file: &Path, plan: &Plan) -> Result<(), OpenError> {
     let shadow = Shadow::over(bytes).map_err(io_error("read", file))?;
-    let mut database = guarded(file, || builder(options).create_with_backend(shadow))?;
-    if len <= options.verify_up_to_bytes {
+    let mut database = guarded(file, || builder(plan).create_with_backend(shadow))?;
+    if len <= plan.verify_up_to_bytes {
         // `Ok(false)` is "damaged, and repaired by going back": what was acknowledged may be missing, so it is refused.
         match guarded(file, || database.check_integrity())? {
             true => {}
@@ -230,45 +252,50 @@ fn examine(
         }
         Some(_) | None => return Err(corrupt(file, "table `meta` has no format number")),
     }
-    let check = guarded_rows(file, || {
-        reader(&database)?.get(Table::Meta, &Key::empty().tail("check"))
-    })?;
-    let check = check.ok_or_else(|| corrupt(file, "table `meta` has no check value"))?;
-    match options.master.unwrap(&check, check_place()) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(OpenError::WrongKey {
-            file: file.to_owned(),
-        }),
+    let checks = guarded_rows(file, || plan.keyring.check(&mut reader(&database)?))?;
+    let checks = checks.ok_or_else(|| corrupt(file, "table `meta` has no check value"))?;
+    match (checks.opened, checks.refused) {
+        (_, 0) => {}
+        (0, _) => {
+            return Err(OpenError::WrongKey {
+                file: file.to_owned(),
+            });
+        }
+        _ => {
+            return Err(OpenError::PreviousKey {
+                file: file.to_owned(),
+            });
+        }
     }
+    for number in &checks.idle {
+        tracing::warn!(
+            number,
+            "this one of the previous master keys opens nothing in the database: it can be removed"
+        );
+    }
+    Ok(())
 }
 
-/// Brings an older format to the one that is written.
-fn step_up(database: &Database, file: &Path) -> Result<(), OpenError> {
-    guarded_rows(file, || match format(database)? {
-        Some(1) => from_1_to_2(database),
-        _ => Ok(()),
-    })
+/// Brings an older format to the one that is written, and takes up a new master key.
+fn step_up(database: &Database, file: &Path, ring: &Keyring) -> Result<(), OpenError> {
+    let (format, checks) = guarded_rows(file, || {
+        Ok((format(database)?, ring.check(&mut reader(database)?)?))
+    })?;
+    if format == Some(1) {
+        guarded_rows(file, || commit(database, from_1_to_2))?;
+    }
+    if checks.is_some_and(|checks| checks.is_new()) {
+        let check = ring.new_check().map_err(OpenError::Seal)?;
+        guarded_rows(file, || commit(database, |rows| keyring::add(rows, &check)))?;
+    }
+    Ok(())
 }
 
-/// Format 2 has more tables and reads every row of format 1 as it is.
-fn from_1_to_2(database: &Database) -> Result<(), Error> {
-    let failed = |error: String| Error::Failed {
-        reason: Arc::from(error),
-    };
-    let mut transaction = database
-        .begin_write()
-        .map_err(|error| failed(error.to_string()))?;
-    transaction.set_quick_repair(true);
-    let mut writer = Writer::new(&transaction);
-    writer.open_all()?;
-    writer.put_number(Table::Meta, &Key::empty().tail("format"), 2)?;
-    drop(writer);
-    transaction.commit().map_err(|error| failed(error.to_string()))
-}
-
-/// The organization that the check value is wrapped for: none.
-const fn check_place() -> OrgId {
-    OrgId::from_bytes([0; 16])
+/// Format 2 has more tables and numbers the organizations' keys; every other row is read as it is.
+fn from_1_to_2(rows: &mut Writer<'_>) -> Result<(), Error> {
+    rows.open_all()?;
+    org_key::number_versions(rows)?;
+    rows.put_number(Table::Meta, &Key::empty().tail("format"), 2)
 }
 
 fn format(database: &Database) -> Result<Option<u64>, Error> {

@@ -1,4 +1,4 @@
-//! Organizations: the tenants, and the key of each, wrapped under the master key.
+//! Organizations: the tenants. The keys of each are in `org_key`.
 
 use ring::rand::{SecureRandom, SystemRandom};
 use sluice_model::Timestamp;
@@ -10,7 +10,7 @@ use crate::key::{Key, Parts, Span};
 use crate::row::{cap_name, corrupt, from_json, utf8};
 use crate::sweep::STEP_ROWS;
 use crate::table::{OF_ORG, Rows, Table, Writer};
-use crate::{Error, Store};
+use crate::{Error, Store, org_key};
 
 /// An organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,13 +28,12 @@ impl Store {
         if let Some(org) = self.read_now(|rows| rows.get_id(Table::OrgNames, &by_name))? {
             return Ok(org);
         }
-        let key = OrgKey::generate().map_err(Error::Seal)?;
         let mut random = [0; 10];
         SystemRandom::new()
             .fill(&mut random)
             .map_err(|_| Error::Seal(SealError::Random))?;
         let org = OrgId::new(now, random);
-        let wrapped = self.master().wrap(&key, org).map_err(Error::Seal)?;
+        let wrapped = org_key::first(self.keyring(), org)?;
         let name = name.to_owned();
         self.write(name.len(), move |rows| {
             if let Some(org) = rows.get_id(Table::OrgNames, &by_name)? {
@@ -46,7 +45,7 @@ impl Store {
                 &[&now.as_millis().to_be_bytes(), name.as_bytes()],
             )?;
             rows.put(Table::OrgNames, &by_name, &[org.as_bytes()])?;
-            rows.put(Table::OrgKeys, &Key::org(org), &[&wrapped])?;
+            org_key::put_wrapped(rows, org, OrgKey::FIRST, &wrapped)?;
             Ok(org)
         })
         .await
@@ -70,7 +69,7 @@ impl Store {
         .await
     }
 
-    /// Destroys the organization's key in the first commit (nothing it sealed can be opened from then on), then its
+    /// Destroys every version of the organization's key in the first commit (nothing it sealed can be opened from then on), then its
     /// rows in bounded steps. Interrupted, [`Store::sweep`] goes on with it.
     pub async fn delete_org(&self, org: OrgId) -> Result<(), Error> {
         self.write(64, move |rows| {
@@ -78,7 +77,7 @@ impl Store {
             let found = found.ok_or(Error::Missing {
                 what: "the organization",
             })?;
-            rows.delete(Table::OrgKeys, &Key::org(org))?;
+            org_key::destroy(rows, org)?;
             rows.delete(Table::Orgs, &Key::org(org))?;
             rows.delete(Table::OrgNames, &Key::empty().tail(&found.name))?;
             rows.put(Table::Removals, &Key::org(org).id(WHOLE_ORG), &[])

@@ -89,11 +89,22 @@ pub(crate) fn with_head<T: Serialize>(head: &T) -> Result<Vec<u8>, Error> {
 
 /// Takes apart what [`with_head`] and bytes behind it made.
 pub(crate) fn split_head<T: DeserializeOwned>(table: Table, content: &[u8]) -> Result<(T, &[u8]), Error> {
+    let (head, _, bytes) = split_head_bytes(table, content)?;
+    Ok((head, bytes))
+}
+
+/// The same, with the head also as it is written, so that bytes can be put behind it anew.
+pub(crate) fn split_head_bytes<T: DeserializeOwned>(
+    table: Table,
+    content: &[u8],
+) -> Result<(T, &[u8], &[u8]), Error> {
     let short = || corrupt(table, "a row is truncated");
-    let (len, rest) = content.split_first_chunk::<4>().ok_or_else(short)?;
+    let len = content.first_chunk::<4>().ok_or_else(short)?;
     let len = usize::try_from(u32::from_be_bytes(*len)).map_err(|_| short())?;
-    let (head, bytes) = rest.split_at_checked(len).ok_or_else(short)?;
-    Ok((from_json(table, head)?, bytes))
+    let border = len.checked_add(4).ok_or_else(short)?;
+    let (written, bytes) = content.split_at_checked(border).ok_or_else(short)?;
+    let head = from_json(table, written.get(4..).unwrap_or_default())?;
+    Ok((head, written, bytes))
 }
 
 pub(crate) fn utf8(table: Table, bytes: &[u8]) -> Result<String, Error> {

@@ -11,9 +11,9 @@ use std::thread::JoinHandle;
 
 use redb::{Database, ReadableDatabase};
 use sluice_model::id::OrgId;
-use sluice_model::seal::MasterKey;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
+use crate::keyring::Keyring;
 use crate::open::{self, Disk, Opened, Options};
 use crate::row::cap;
 use crate::table::{Reader, Writer};
@@ -31,7 +31,7 @@ pub struct Store {
 
 struct Shared {
     database: Arc<Database>,
-    master: Arc<MasterKey>,
+    keyring: Arc<Keyring>,
     queue: Option<mpsc::Sender<Job>>,
     /// Bytes that may still be queued.
     room: Arc<Semaphore>,
@@ -73,7 +73,7 @@ impl Store {
     fn start(opened: Opened) -> Result<Self, OpenError> {
         let Opened {
             database,
-            master,
+            keyring,
             file,
             lock,
         } = opened;
@@ -97,7 +97,7 @@ impl Store {
         Ok(Self {
             shared: Arc::new(Shared {
                 database,
-                master: Arc::new(master),
+                keyring: Arc::new(keyring),
                 queue: Some(queue),
                 room: Arc::new(Semaphore::new(writer::QUEUE_BYTES)),
                 wake,
@@ -123,8 +123,8 @@ impl Store {
         self.shared.wake.clone()
     }
 
-    pub(crate) fn master(&self) -> &Arc<MasterKey> {
-        &self.shared.master
+    pub(crate) fn keyring(&self) -> &Arc<Keyring> {
+        &self.shared.keyring
     }
 
     /// The organization that was served last, for this kind of work.

@@ -12,15 +12,13 @@ use crate::{Error, Store, authorization, connection, org, receipt};
 
 impl Store {
     /// Does up to `max_steps` steps (each one commit of at most a thousand rows): forgets dedupe keys older than
-    /// [`DEDUPE_FOR`](crate::receipt::DEDUPE_FOR) and authorizations that ended a day ago, and goes on with interrupted removals. Answers whether there is more.
+    /// [`DEDUPE_FOR`](crate::receipt::DEDUPE_FOR) and authorizations that ended a day ago, and goes on with removals that were
+    /// interrupted and with rotations of organizations' keys. Looking costs no step, so that many organizations
+    /// with nothing to do end a sweep. Answers whether there is more.
     pub async fn sweep(&self, now: Timestamp, max_steps: usize) -> Result<bool, Error> {
         let mut left = max_steps;
         for (of_org, of_connection) in self.removals().await? {
             loop {
-                if left == 0 {
-                    return Ok(true);
-                }
-                left -= 1;
                 let more = self.write(64, move |rows| match of_connection {
                     id if id == WHOLE_ORG => org::remove_step(rows, of_org),
                     id => connection::remove_step(rows, of_org, id),
@@ -28,23 +26,33 @@ impl Store {
                 if !more.await? {
                     break;
                 }
+                left = left.saturating_sub(1);
+                if left == 0 {
+                    return Ok(true);
+                }
             }
         }
         let window = u64::try_from(DEDUPE_FOR.as_millis()).unwrap_or(u64::MAX);
         let before = Timestamp::from_millis(now.as_millis().saturating_sub(window));
         let remembered = Timestamp::from_millis(now.as_millis().saturating_sub(REMEMBERED_MS));
         for org in self.list_orgs().await? {
-            loop {
+            let id = org.id;
+            while self
+                .write(64, move |rows| receipt::forget_keys(rows, id, before, STEP_ROWS))
+                .await?
+            {
+                left = left.saturating_sub(1);
                 if left == 0 {
                     return Ok(true);
                 }
-                left -= 1;
-                let id = org.id;
-                if !self
-                    .write(64, move |rows| receipt::forget_keys(rows, id, before, STEP_ROWS))
-                    .await?
-                {
-                    break;
+            }
+            match self.reseal(org.id, &mut left).await {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(error @ Error::Failed { .. }) => return Err(error),
+                // One organization's damage keeps no other from being swept.
+                Err(error) => {
+                    tracing::error!(org = %org.id, code = error.code(), %error, "an organization's key is not rotated");
                 }
             }
             let (id, before) = (org.id, remembered);

@@ -17,15 +17,15 @@ use crate::row;
 /// A table, by what its rows are and what their key is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Table {
-    /// name → format, check value
+    /// name → format, check values
     Meta,
     /// org → Org
     Orgs,
     /// name → org
     OrgNames,
-    /// org → wrapped key
+    /// org, version → wrapped key
     OrgKeys,
-    /// org → how often its key has sealed
+    /// org, version → how often this key has sealed
     OrgKeyUses,
     /// org, key → ApiKey
     ApiKeys,

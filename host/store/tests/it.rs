@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `door` | every noun once around, fencing, dedupe, quotas, removals |
 //! | `credential` | versions, what is due, authorizations that are used once |
+//! | `keys` | master keys and organizations' keys rotated, with the power cut anywhere; files of former formats |
 //! | `open` | who is let in, and what a refusal leaves behind |
 //! | `restart` | leases of the process before, with damage among them; runs of all connections |
 //! | `crash` | the power cut at every write and sync; damage at rest |
@@ -16,6 +17,7 @@ mod it {
     pub(crate) mod credential;
     pub(crate) mod disk;
     pub(crate) mod door;
+    pub(crate) mod keys;
     pub(crate) mod open;
     pub(crate) mod restart;
 }

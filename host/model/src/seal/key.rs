@@ -14,11 +14,17 @@ use crate::secret::Secret;
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
-/// The first byte of everything sealed: the layout `format, nonce, ciphertext, tag`.
+/// The first byte of a sealed key, and of a value sealed under the first version of a key before there were others: the
+/// layout `format, nonce, ciphertext, tag`.
 const FORMAT: u8 = 1;
-/// NIST SP 800-38D §8.3 bounds random 96-bit nonces to 2^32 uses of a key; nine tenths of it leave room for a crash
-/// between counting and using.
-const MAX_USES: u64 = (1 << 32) / 10 * 9;
+/// The first byte of a sealed value: the layout `format, key version (4 bytes, big-endian), nonce, ciphertext, tag`.
+const FORMAT_OF_VALUE: u8 = 2;
+const KEY_VERSION_BYTES: usize = 4;
+/// NIST SP 800-38D §8.3 bounds random 96-bit nonces to 2^32 uses of a key.
+const MAX_USES: u64 = 1 << 32;
+/// From here on a key is to be replaced, nine tenths of [`MAX_USES`]. What is left are 429 million uses for those that
+/// no count knows: of a database that went on after the backup which was restored.
+const WORN_USES: u64 = MAX_USES / 10 * 9;
 /// More than this is refused: a secret is a token, a key or a certificate, not a file.
 const MAX_PLAIN_BYTES: usize = 1 << 20;
 
@@ -117,13 +123,14 @@ impl KeyError {
 /// The operator's key: wraps the organizations' keys and does nothing else.
 pub struct MasterKey(Zeroizing<[u8; KEY_BYTES]>);
 
-/// An organization's key: seals its secrets. Counts its uses; whoever keeps it has to keep the count.
+/// One version of an organization's key: seals its secrets. Counts its uses; whoever keeps it has to keep the count.
 pub struct OrgKey {
     bytes: Zeroizing<[u8; KEY_BYTES]>,
+    version: u32,
     uses: AtomicU64,
 }
 
-/// A sealed value: `format, nonce, ciphertext, tag`. Safe to keep, not to print at length.
+/// A sealed value: which version of the key, nonce, ciphertext, tag. Safe to keep, not to print at length.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sealed(Vec<u8>);
 
@@ -157,37 +164,56 @@ impl MasterKey {
     ///
     /// When the machine gives no random bytes.
     pub fn wrap(&self, key: &OrgKey, org: OrgId) -> Result<Vec<u8>, SealError> {
-        seal(&self.0, &wrap_aad(org), key.bytes.as_slice())
+        let mut wrapped = vec![FORMAT];
+        seal(
+            &self.0,
+            &wrap_aad(org, key.version),
+            key.bytes.as_slice(),
+            &mut wrapped,
+        )?;
+        Ok(wrapped)
     }
 
-    /// Opens a wrapped organization's key. Its count of uses begins at zero: see [`OrgKey::with_uses`].
+    /// Opens this version of an organization's key. Its count of uses begins at zero: see [`OrgKey::with_uses`].
     ///
     /// # Errors
     ///
-    /// When it is truncated, changed, another organization's or under another master key.
-    pub fn unwrap(&self, wrapped: &[u8], org: OrgId) -> Result<OrgKey, SealError> {
-        let bytes = open(&self.0, &wrap_aad(org), wrapped)?;
-        let bytes: [u8; KEY_BYTES] = bytes.as_slice().try_into().map_err(|_| SealError::Malformed)?;
+    /// When it is truncated, changed, another organization's, another version or under another master key.
+    pub fn unwrap(&self, wrapped: &[u8], org: OrgId, version: u32) -> Result<OrgKey, SealError> {
+        let rest = wrapped.strip_prefix(&[FORMAT]).ok_or(SealError::Malformed)?;
+        let bytes = open(&self.0, &wrap_aad(org, version), rest)?;
+        let mut key = Zeroizing::new([0; KEY_BYTES]);
+        if bytes.len() != key.len() {
+            return Err(SealError::Malformed);
+        }
+        key.copy_from_slice(&bytes);
         Ok(OrgKey {
-            bytes: Zeroizing::new(bytes),
+            bytes: key,
+            version,
             uses: AtomicU64::new(0),
         })
     }
 }
 
 impl OrgKey {
-    /// Makes a new key.
+    /// The version of an organization's first key.
+    pub const FIRST: u32 = 1;
+    /// How often a key can seal.
+    pub const MAX_USES: u64 = MAX_USES;
+
+    /// Makes a new key and calls it this version. Versions of one organization only go up.
     ///
     /// # Errors
     ///
     /// When the machine gives no random bytes.
-    pub fn generate() -> Result<Self, SealError> {
+    pub fn generate(version: u32) -> Result<Self, SealError> {
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
         SystemRandom::new()
             .fill(bytes.as_mut_slice())
             .map_err(|_| SealError::Random)?;
         Ok(Self {
             bytes,
+            version,
             uses: AtomicU64::new(0),
         })
     }
@@ -207,6 +233,18 @@ impl OrgKey {
         self.uses.load(Ordering::Acquire)
     }
 
+    /// Whether it has come to nine tenths of its uses: the next value is to be sealed under a new version.
+    #[must_use]
+    pub fn is_worn(&self) -> bool {
+        self.uses() >= WORN_USES
+    }
+
+    /// Which version of the organization's key it is.
+    #[must_use]
+    pub const fn version(&self) -> u32 {
+        self.version
+    }
+
     /// Seals a value for its place, with a fresh random nonce.
     ///
     /// # Errors
@@ -220,7 +258,11 @@ impl OrgKey {
         self.uses
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more)
             .map_err(|_| SealError::Exhausted)?;
-        seal(&self.bytes, &aad.to_bytes(), plain).map(Sealed)
+        let mut sealed = Vec::with_capacity(1 + KEY_VERSION_BYTES + NONCE_BYTES + plain.len() + TAG_BYTES);
+        sealed.push(FORMAT_OF_VALUE);
+        sealed.extend_from_slice(&self.version.to_be_bytes());
+        seal(&self.bytes, &aad.to_bytes(), plain, &mut sealed)?;
+        Ok(Sealed(sealed))
     }
 
     /// Opens a value that belongs to this place.
@@ -229,8 +271,11 @@ impl OrgKey {
     ///
     /// When it is truncated or changed, or was sealed under another key or for another place.
     pub fn open(&self, aad: &Aad<'_>, sealed: &Sealed) -> Result<Secret, SealError> {
-        open(&self.bytes, &aad.to_bytes(), &sealed.0)
-            .map(|mut plain| Secret::new(std::mem::take(&mut *plain)))
+        let (version, rest) = sealed.split()?;
+        if version != self.version {
+            return Err(SealError::Refused);
+        }
+        open(&self.bytes, &aad.to_bytes(), rest).map(|mut plain| Secret::new(std::mem::take(&mut *plain)))
     }
 }
 
@@ -246,11 +291,40 @@ impl Sealed {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// Which version of the organization's key it says it is sealed under. Not authenticated by itself: under another
+    /// version's key it does not open.
+    ///
+    /// # Errors
+    ///
+    /// When it is truncated or in an unknown format.
+    pub fn key_version(&self) -> Result<u32, SealError> {
+        self.split().map(|(version, _)| version)
+    }
+
+    /// The version of the key, and nonce, ciphertext and tag.
+    fn split(&self) -> Result<(u32, &[u8]), SealError> {
+        match self.0.split_first() {
+            Some((&FORMAT, rest)) => Ok((OrgKey::FIRST, rest)),
+            Some((&FORMAT_OF_VALUE, rest)) => {
+                let (version, rest) = rest
+                    .split_first_chunk::<KEY_VERSION_BYTES>()
+                    .ok_or(SealError::Malformed)?;
+                Ok((u32::from_be_bytes(*version), rest))
+            }
+            _ => Err(SealError::Malformed),
+        }
+    }
 }
 
-fn wrap_aad(org: OrgId) -> Vec<u8> {
+/// Binds a wrapped key to its organization and version. The first version is not named: its keys were wrapped before
+/// there were versions. Still injective, as the lengths differ.
+fn wrap_aad(org: OrgId, version: u32) -> Vec<u8> {
     let mut aad = b"sluice/1/org-key".to_vec();
     aad.extend_from_slice(org.as_bytes());
+    if version != OrgKey::FIRST {
+        aad.extend_from_slice(&version.to_be_bytes());
+    }
     aad
 }
 
@@ -259,16 +333,17 @@ fn cipher(key: &[u8; KEY_BYTES]) -> Result<aead::LessSafeKey, SealError> {
     Ok(aead::LessSafeKey::new(key))
 }
 
-fn seal(key: &[u8; KEY_BYTES], aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError> {
+/// Appends nonce, ciphertext and tag.
+fn seal(key: &[u8; KEY_BYTES], aad: &[u8], plain: &[u8], sealed: &mut Vec<u8>) -> Result<(), SealError> {
     let mut nonce = [0; NONCE_BYTES];
     SystemRandom::new()
         .fill(&mut nonce)
         .map_err(|_| SealError::Random)?;
-    let mut sealed = Vec::with_capacity(1 + NONCE_BYTES + plain.len() + TAG_BYTES);
-    sealed.push(FORMAT);
+    sealed.reserve(NONCE_BYTES + plain.len() + TAG_BYTES);
     sealed.extend_from_slice(&nonce);
+    let text_begins = sealed.len();
     sealed.extend_from_slice(plain);
-    let (_, text) = sealed.split_at_mut(1 + NONCE_BYTES);
+    let (_, text) = sealed.split_at_mut(text_begins);
     let tag = cipher(key)?
         .seal_in_place_separate_tag(
             aead::Nonce::assume_unique_for_key(nonce),
@@ -277,15 +352,15 @@ fn seal(key: &[u8; KEY_BYTES], aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, Seal
         )
         .map_err(|_| SealError::TooLong)?;
     sealed.extend_from_slice(tag.as_ref());
-    Ok(sealed)
+    Ok(())
 }
 
+/// Opens nonce, ciphertext and tag.
 fn open(key: &[u8; KEY_BYTES], aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
-    let (format, rest) = sealed.split_first().ok_or(SealError::Malformed)?;
-    let (nonce, text) = rest
+    let (nonce, text) = sealed
         .split_first_chunk::<NONCE_BYTES>()
         .ok_or(SealError::Malformed)?;
-    if *format != FORMAT || text.len() < TAG_BYTES {
+    if text.len() < TAG_BYTES {
         return Err(SealError::Malformed);
     }
     let mut plain = Zeroizing::new(text.to_vec());
