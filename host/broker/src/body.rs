@@ -23,7 +23,7 @@ pub struct ResponseBody(Box<Reading>);
 /// Everything that stays taken until the body has been read or dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
-    pub(crate) _permit: Permit,
+    pub(crate) _permit: Option<Permit>,
     pub(crate) _slots: [Option<OwnedSemaphorePermit>; 2],
 }
 
@@ -227,7 +227,7 @@ fn decode_error(error: DecodeError, host: &str, cap: u64) -> Error {
     }
 }
 
-fn body_error(error: &hyper::Error, host: &str) -> Error {
+pub(crate) fn body_error(error: &hyper::Error, host: &str) -> Error {
     let host = host.to_owned();
     let malformed = std::error::Error::source(error)
         .and_then(|source| source.downcast_ref::<std::io::Error>())

@@ -1,7 +1,18 @@
-//! Credentials: a secret, how it goes on a request, and the origins it is bound to.
+//! Credentials: secret parts, how they go on a request, and the origins they are bound to.
 //!
-//! The secret meets the request here and nowhere else, after policy has passed, and the header that carries it is marked
-//! sensitive, so that HTTP/2 neither indexes nor prints it.
+//! A part meets the request here and nowhere else, after policy has passed, and the header that carries it is marked
+//! sensitive, so that HTTP/2 neither indexes nor prints it. Whoever signs does so anew for each try, over exactly what
+//! goes on the wire, by the broker's clock.
+
+mod body;
+mod form;
+mod md5;
+mod oauth1;
+mod outbound;
+mod presign;
+mod signed;
+mod sigv4;
+mod time;
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,14 +20,20 @@ use std::sync::Arc;
 use data_encoding::BASE64;
 use futures_util::future::BoxFuture;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue};
-pub use sluice_model::auth::Apply;
+use http::{HeaderName, HeaderValue};
+use sluice_model::auth::SECRET;
+pub use sluice_model::auth::{Apply, ExpirySign};
 use sluice_model::capability::{HostPattern, Scheme};
 use sluice_model::secret::Secret;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, VaultError};
 use crate::place::Place;
+
+pub use outbound::Whole;
+pub(crate) use outbound::{Content, Outbound};
+pub use presign::{MAX_PRESIGNED, Presign};
+pub(crate) use time::http_date;
 
 /// The name under which a [`Vault`] is asked for the connection's own credential.
 pub const OWN: &str = "";
@@ -26,6 +43,21 @@ pub trait Vault: Send + Sync {
     /// The credential with this name, [`OWN`] for the connection's own. `None` is the same answer for one that does not
     /// exist and one that belongs to somebody else.
     fn credential<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Arc<Credential>>, VaultError>>;
+
+    /// The credential that takes the place of one whose [`renewal`](Credential::renewal) signs say that it has ended.
+    /// `None` where there is none: the answer that said so then goes on to the caller as it is.
+    ///
+    /// Asked at most once for each request. The broker may drop the future: what was begun has to end well without it.
+    ///
+    /// # Errors
+    /// When it is not known whether there is one; the answer goes on as well.
+    fn renewed<'a>(
+        &'a self,
+        refused: &'a Credential,
+    ) -> BoxFuture<'a, Result<Option<Arc<Credential>>, VaultError>> {
+        let _ = refused;
+        Box::pin(std::future::ready(Ok(None)))
+    }
 }
 
 /// The view of a connection without credentials.
@@ -54,78 +86,150 @@ impl Origin {
     }
 }
 
-/// A secret plus how it is applied and where it may go.
+/// Parts that say who, not that it is true: they are not looked for in answers, where they would be found by chance.
+const PUBLIC: [&str; 5] = ["user", "key_id", "access_key_id", "consumer_key", "certificate"];
+
+/// Secret parts plus how they are applied and where they may go.
 #[derive(Debug, Clone)]
 pub struct Credential {
     /// The name in the manifest; it also stands in for the secret where the secret is redacted.
     pub name: String,
-    pub secret: Secret,
+    /// By their names in the manifest; [`Apply::parts`] says which are taken.
+    pub parts: Vec<(String, Secret)>,
+    /// Without places for the configuration: see [`Apply::expand`].
     pub apply: Apply,
     /// Empty: it goes nowhere.
     pub origins: Vec<Origin>,
+    /// How an answer says that it has ended and [`Vault::renewed`] may give another; an empty list means status 401.
+    pub renewal: Option<Arc<[ExpirySign]>>,
+    /// Which one it is of those that the vault had under this name.
+    pub version: u32,
 }
 
 impl Credential {
+    /// A credential of one part that is not renewed.
+    #[must_use]
+    pub fn new(name: impl Into<String>, secret: Secret, apply: Apply, origins: Vec<Origin>) -> Self {
+        Self {
+            name: name.into(),
+            parts: vec![(SECRET.to_owned(), secret)],
+            apply,
+            origins,
+            renewal: None,
+            version: 0,
+        }
+    }
+
+    /// The part of this name.
+    #[must_use]
+    pub fn part(&self, name: &str) -> Option<&Secret> {
+        self.parts
+            .iter()
+            .find(|(part, _)| part == name)
+            .map(|(_, secret)| secret)
+    }
+
+    /// Puts it on a request to `whole`'s place as [`Broker::send`](crate::Broker::send) would, without sending anything:
+    /// for measuring, and for tests that look at what is signed. Policy has not been asked.
+    ///
+    /// # Errors
+    /// When it is not bound to the place, lacks a part, or does not fit the request.
+    pub fn put_on(&self, whole: &mut Whole) -> Result<(), Error> {
+        if !self.is_bound_to(&whole.place) {
+            return Err(Error::OriginMismatch {
+                name: self.name.clone(),
+                origin: whole.place.origin(),
+            });
+        }
+        self.apply(&mut Outbound {
+            method: &whole.method,
+            place: &mut whole.place,
+            headers: &mut whole.headers,
+            content: Content::Whole(&mut whole.body),
+            now: whole.now,
+        })
+    }
+
     pub(crate) fn is_bound_to(&self, place: &Place) -> bool {
         self.origins.iter().any(|origin| origin.matches(place))
     }
 
-    /// Puts the secret on a request that goes to a bound origin. Replaces what the guest set in the same place.
-    pub(crate) fn apply(&self, headers: &mut HeaderMap, place: &mut Place) -> Result<(), Error> {
+    /// Puts the credential on a request that goes to a bound origin. Replaces what the guest set in the same place.
+    pub(crate) fn apply(&self, out: &mut Outbound<'_>) -> Result<(), Error> {
         match &self.apply {
             Apply::Bearer => {
-                headers.insert(AUTHORIZATION, self.value(b"Bearer ", self.secret.expose())?);
+                let value = self.value(b"Bearer ", self.need(SECRET)?)?;
+                out.headers.insert(AUTHORIZATION, value);
             }
             Apply::Header { name, prefix } => {
                 let name = HeaderName::from_bytes(name.as_bytes())
                     .map_err(|_| self.unfit("its header name is not a header name"))?;
-                headers.insert(name, self.value(prefix.as_bytes(), self.secret.expose())?);
+                let value = self.value(prefix.as_bytes(), self.need(SECRET)?)?;
+                out.headers.insert(name, value);
             }
             Apply::Basic { username } => {
-                let pair = self.pair(username.as_deref());
-                let encoded = Zeroizing::new(BASE64.encode(&pair));
-                headers.insert(AUTHORIZATION, self.value(b"Basic ", encoded.as_bytes())?);
+                let pair = self.pair(username.as_deref())?;
+                out.headers.insert(AUTHORIZATION, self.basic(&pair)?);
             }
-            Apply::Query { name } => {
-                let text = std::str::from_utf8(self.secret.expose())
-                    .map_err(|_| self.unfit("it is not text and cannot stand in a query"))?;
-                place.set_query_value(name, text);
-            }
-            Apply::Body { .. }
-            | Apply::SigV4 { .. }
-            | Apply::OAuth1 { .. }
-            | Apply::Signed(_)
-            | Apply::ClientCertificate => {
-                return Err(self.unfit("its scheme is not one that is applied here"));
+            Apply::Query { name } => out.place.set_query_value(name, self.text(SECRET)?),
+            Apply::Body { name } => body::apply(self, name, out)?,
+            Apply::SigV4 { service, region } => sigv4::apply(self, service, region, out)?,
+            Apply::OAuth1 { method } => oauth1::apply(self, *method, out)?,
+            Apply::Signed(recipe) => signed::apply(self, recipe, out)?,
+            // In the handshake, see `tls`.
+            Apply::ClientCertificate if out.place.scheme() == Scheme::Https => {}
+            Apply::ClientCertificate => {
+                return Err(self.unfit("a client certificate goes over TLS only"));
             }
         }
         Ok(())
     }
 
-    /// The texts beside the secret itself that give it away: the encoded pair, and the password within a pair.
-    pub(crate) fn derived(&self) -> Vec<Zeroizing<Vec<u8>>> {
-        let Apply::Basic { username } = &self.apply else {
-            return Vec::new();
-        };
-        let encoded = BASE64.encode(&self.pair(username.as_deref())).into_bytes();
-        let mut all = vec![Zeroizing::new(encoded)];
-        if username.is_none()
-            && let Some(at) = self.secret.expose().iter().position(|byte| *byte == b':')
+    /// Everything that gives it away where an answer has it: the secret parts, and the texts that are made of them.
+    /// Signatures are not among them, since they say nothing about their key.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        let is_secret = |(name, _): &&(String, Secret)| !PUBLIC.contains(&name.as_str());
+        let mut all: Vec<Secret> = self
+            .parts
+            .iter()
+            .filter(is_secret)
+            .map(|(_, secret)| secret.clone())
+            .collect();
+        if let Apply::Basic { username } = &self.apply
+            && let Ok(pair) = self.pair(username.as_deref())
         {
-            let password = self.secret.expose().get(at + 1..).unwrap_or_default();
-            all.push(Zeroizing::new(password.to_vec()));
+            all.push(Secret::new(BASE64.encode(&pair).into_bytes()));
+            if let Some(at) = pair.iter().position(|byte| *byte == b':') {
+                let password = pair.get(at + 1..).unwrap_or_default();
+                all.push(Secret::new(password.to_vec()));
+            }
         }
         all
     }
 
-    fn pair(&self, username: Option<&str>) -> Zeroizing<Vec<u8>> {
+    /// User and password with a colon between, from one part or from two.
+    fn pair(&self, username: Option<&str>) -> Result<Zeroizing<Vec<u8>>, Error> {
         let mut pair = Zeroizing::new(Vec::with_capacity(256));
-        if let Some(username) = username {
-            pair.extend_from_slice(username.as_bytes());
+        let parts = match (username, self.part(SECRET)) {
+            (Some(username), _) => {
+                let password = self.part(SECRET).or_else(|| self.part("password"));
+                [Some(username.as_bytes()), password.map(Secret::expose)]
+            }
+            (None, Some(whole)) => [None, Some(whole.expose())],
+            (None, None) => [Some(self.need("user")?), Some(self.need("password")?)],
+        };
+        if let Some(user) = parts.first().copied().flatten() {
+            pair.extend_from_slice(user);
             pair.push(b':');
         }
-        pair.extend_from_slice(self.secret.expose());
-        pair
+        let rest = parts.last().copied().flatten();
+        pair.extend_from_slice(rest.ok_or_else(|| self.lacks(SECRET))?);
+        Ok(pair)
+    }
+
+    fn basic(&self, pair: &[u8]) -> Result<HeaderValue, Error> {
+        let encoded = Zeroizing::new(BASE64.encode(pair));
+        self.value(b"Basic ", encoded.as_bytes())
     }
 
     fn value(&self, prefix: &[u8], secret: &[u8]) -> Result<HeaderValue, Error> {
@@ -138,7 +242,22 @@ impl Credential {
         Ok(value)
     }
 
-    fn unfit(&self, why: &str) -> Error {
+    fn need(&self, part: &str) -> Result<&[u8], Error> {
+        self.part(part)
+            .map(Secret::expose)
+            .ok_or_else(|| self.lacks(part))
+    }
+
+    fn text(&self, part: &str) -> Result<&str, Error> {
+        std::str::from_utf8(self.need(part)?)
+            .map_err(|_| self.unfit("it is not text and cannot stand in a text"))
+    }
+
+    fn lacks(&self, part: &str) -> Error {
+        self.unfit(&format!("it has no part `{part}`"))
+    }
+
+    pub(crate) fn unfit(&self, why: &str) -> Error {
         Error::BadRequest {
             reason: format!("credential `{}` cannot be applied: {why}", self.name),
         }

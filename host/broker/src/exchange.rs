@@ -12,6 +12,7 @@ use sluice_model::capability::Scheme;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
+use crate::credential::Credential;
 use crate::dial::Dialer;
 use crate::entry::Entry;
 use crate::error::Error;
@@ -44,6 +45,8 @@ pub(crate) struct Composed {
     pub(crate) place: Place,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Outgoing,
+    /// Whose client certificate a new connection shows.
+    pub(crate) identity: Option<Arc<Credential>>,
 }
 
 impl Exchanger {
@@ -59,6 +62,7 @@ impl Exchanger {
             place,
             headers,
             mut body,
+            identity,
         } = composed;
         let progress = entry.progress();
         let mut stale = 0;
@@ -71,7 +75,7 @@ impl Exchanger {
             let reused = pooled.is_some();
             let mut link = match pooled {
                 Some(link) => link,
-                None => self.connect(key, &place).await?,
+                None => self.connect(key, &place, identity.as_deref()).await?,
             };
             if reused && !link.is_ready().await {
                 stale += 1;
@@ -104,7 +108,12 @@ impl Exchanger {
         }
     }
 
-    async fn connect(&self, key: &Key, place: &Place) -> Result<Link, Failure> {
+    async fn connect(
+        &self,
+        key: &Key,
+        place: &Place,
+        identity: Option<&Credential>,
+    ) -> Result<Link, Failure> {
         let (socket, address) = self.dialer.dial(place).await?;
         let shake =
             |error: hyper::Error| Failure::from(peer_error(&error, place.host(), &Progress::default()));
@@ -112,7 +121,7 @@ impl Exchanger {
             let (sender, driver) = shake_one(socket).await.map_err(shake)?;
             return Ok(Link::new(Sender::One(sender), address, driver));
         }
-        let stream = self.tls.connect(place, socket).await?;
+        let stream = self.tls.connect(place, socket, identity).await?;
         if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
             let (sender, driver) = shake_one(stream).await.map_err(shake)?;
             return Ok(Link::new(Sender::One(sender), address, driver));

@@ -61,7 +61,9 @@ pub use body::ResponseBody;
 pub use broker::Broker;
 pub use caller::{Budget, Caller, RateHint};
 pub use config::{Config, ConnectTo, Open, Pace};
-pub use credential::{Apply, Credential, CredentialChoice, EmptyVault, Origin, Vault};
+pub use credential::{
+    Apply, Credential, CredentialChoice, EmptyVault, ExpirySign, Origin, Presign, Vault, Whole,
+};
 pub use error::{ConfigError, Error, ResolveError, VaultError};
 pub use place::Place;
 pub use placeholder::{Held, Placeholders};

@@ -22,6 +22,8 @@ pub(crate) struct Key {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) credential: Option<String>,
+    /// The digest of a client certificate and its key: what a handshake proved holds for its connection only.
+    pub(crate) identity: Option<[u8; 32]>,
 }
 
 /// One connection, or for HTTP/2 one handle of it.

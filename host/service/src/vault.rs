@@ -9,9 +9,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 use sluice_broker::credential::OWN;
-use sluice_broker::{Apply, Credential, Origin, Vault, VaultError};
+use sluice_broker::{Apply, Credential, ExpirySign, Origin, Vault, VaultError};
 use sluice_model::Timestamp;
-use sluice_model::auth::{Obtain, SECRET, Template};
+use sluice_model::auth::{Obtain, SECRET};
 use sluice_model::capability::{HostPattern, PatternError, Scheme};
 use sluice_model::id::{ConnectionId, OrgId};
 use sluice_model::manifest::{AuthScheme, Manifest, OriginPattern};
@@ -205,7 +205,7 @@ impl ConnectionVault {
 
     /// The configuration, where the scheme's way onto a request takes something of it.
     async fn config(&self, scheme: &AuthScheme) -> Result<Value, VaultError> {
-        if !matches!(scheme.apply, Apply::SigV4 { .. }) {
+        if !matches!(scheme.apply, Apply::SigV4 { .. } | Apply::Signed(_)) {
             return Ok(Value::Null);
         }
         let found = self
@@ -224,6 +224,27 @@ impl ConnectionVault {
 impl Vault for ConnectionVault {
     fn credential<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Arc<Credential>>, VaultError>> {
         Box::pin(self.find(name))
+    }
+
+    fn renewed<'a>(
+        &'a self,
+        refused: &'a Credential,
+    ) -> BoxFuture<'a, Result<Option<Arc<Credential>>, VaultError>> {
+        Box::pin(async move {
+            let is_trial = self
+                .trial
+                .as_ref()
+                .is_some_and(|trial| trial.name == refused.name);
+            let Some(scheme) = self.manifest.auth(&refused.name).filter(|_| !is_trial) else {
+                return Ok(None);
+            };
+            let (name, stale) = (&scheme.name, refused.version);
+            auth::renew(&self.service, self.org, self.connection, name, stale)
+                .await
+                .map_err(|problem| VaultError::new(problem.message))?;
+            let found = self.find(name).await?;
+            Ok(found.filter(|found| found.version > stale))
+        })
     }
 }
 
@@ -286,17 +307,18 @@ pub(crate) fn credential(
     {
         parts.push((SECRET.to_owned(), access.clone()));
     }
-    let mut apply = scheme.apply.clone();
-    if let Apply::SigV4 { region, .. } = &mut apply {
-        *region = Template::text(region.fill_config(config).ok()?);
-    }
-    let _ = version;
-    let secret = parts.into_iter().find(|(name, _)| name == SECRET)?.1;
+    let renewal: Option<Arc<[ExpirySign]>> = match &scheme.obtain {
+        Obtain::OAuth2(recipe) => Some(recipe.expired.as_slice().into()),
+        Obtain::Custom => Some(Arc::new([])),
+        Obtain::Given | Obtain::OAuth1(_) => None,
+    };
     Some(Arc::new(Credential {
         name: scheme.name.clone(),
-        secret,
-        apply,
+        parts,
+        apply: scheme.apply.expand(config).ok()?,
         origins: origins.iter().filter_map(|text| parse_origin(text)).collect(),
+        renewal,
+        version,
     }))
 }
 
@@ -312,12 +334,13 @@ fn one_part(
         Some(part) => app.get(part)?,
         None => bundle.get(part)?,
     };
-    Some(Arc::new(Credential {
-        name: name.to_owned(),
-        secret: secret.clone(),
-        apply: Apply::Bearer,
-        origins: origins.iter().filter_map(|text| parse_origin(text)).collect(),
-    }))
+    let origins = origins.iter().filter_map(|text| parse_origin(text)).collect();
+    Some(Arc::new(Credential::new(
+        name,
+        secret.clone(),
+        Apply::Bearer,
+        origins,
+    )))
 }
 
 /// Why a scheme's origins can't be said for a configuration.

@@ -332,16 +332,13 @@ impl Vault for OneSecret {
     fn credential<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Arc<Credential>>, VaultError>> {
         let own = name.is_empty() || name == TOKEN;
         let credential = own.then(|| {
-            Arc::new(Credential {
-                name: TOKEN.into(),
-                secret: Secret::new(canary::SECRET.into()),
-                apply: Apply::Bearer,
-                origins: vec![Origin {
-                    scheme: Scheme::Http,
-                    host: HostPattern::Exact("vendor.test".into()),
-                    port: self.0.vendor,
-                }],
-            })
+            let origin = Origin {
+                scheme: Scheme::Http,
+                host: HostPattern::Exact("vendor.test".into()),
+                port: self.0.vendor,
+            };
+            let secret = Secret::new(canary::SECRET.into());
+            Arc::new(Credential::new(TOKEN, secret, Apply::Bearer, vec![origin]))
         });
         Box::pin(std::future::ready(Ok(credential)))
     }

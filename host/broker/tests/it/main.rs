@@ -4,6 +4,8 @@
 //! - `wire`: hygiene, and that what policy saw is what is sent
 //! - `address`: vetting, rebinding, ourselves
 //! - `secret`: origins, placeholders, redaction, captures
+//! - `credential`: every scheme, verified by another path; renewal
+//! - `identity`: client certificates
 //! - `redirect`: hop by hop
 //! - `peer`: slow, endless, truncated, lying
 //! - `retry`: what is sent again
@@ -11,6 +13,10 @@
 
 #[cfg(test)]
 mod address;
+#[cfg(test)]
+mod credential;
+#[cfg(test)]
+mod identity;
 #[cfg(test)]
 mod peer;
 #[cfg(test)]

@@ -183,12 +183,7 @@ pub(crate) fn origin(scheme: Scheme, host: &str, port: u16) -> Origin {
 }
 
 pub(crate) fn credential(name: &str, apply: Apply, origins: Vec<Origin>) -> Arc<Credential> {
-    Arc::new(Credential {
-        name: name.into(),
-        secret: Secret::new(SECRET.into()),
-        apply,
-        origins,
-    })
+    Arc::new(Credential::new(name, Secret::new(SECRET.into()), apply, origins))
 }
 
 pub(crate) fn rule(scheme: Scheme, host: &str, port: u16, path: &str) -> EgressRule {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 use ring::hmac;
 use sluice_broker::Held;
-use sluice_model::auth::JwtAlgorithm;
+use sluice_model::auth::{JwtAlgorithm, SECRET};
 use sluice_model::jws;
 use sluice_model::secret::Secret;
 use wasmtime::component::Resource;
@@ -48,9 +48,13 @@ impl wit::Host for State {
         let found = vault.credential(&name).await;
         let found = found.map_err(|_| Stop::Host("a credential could not be read".into()))?;
         let Some(credential) = found else { return Ok(None) };
+        // What has several parts is opened part by part, as `scheme.part`.
+        let Some(secret) = credential.part(SECRET) else {
+            return Ok(None);
+        };
         let held = Held {
             name: credential.name.clone(),
-            secret: credential.secret.clone(),
+            secret: secret.clone(),
             origins: credential.origins.clone(),
         };
         Ok(Some(self.table.push(Handle(held))?))

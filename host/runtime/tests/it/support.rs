@@ -106,16 +106,13 @@ struct OneToken(u16);
 impl Vault for OneToken {
     fn credential<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Arc<Credential>>, VaultError>> {
         let credential = (name == "token").then(|| {
-            Arc::new(Credential {
-                name: "token".into(),
-                secret: Secret::new(TOKEN.as_bytes().to_vec()),
-                apply: Apply::Bearer,
-                origins: vec![Origin {
-                    scheme: Scheme::Http,
-                    host: HostPattern::parse("127.0.0.1").unwrap(),
-                    port: self.0,
-                }],
-            })
+            let origin = Origin {
+                scheme: Scheme::Http,
+                host: HostPattern::parse("127.0.0.1").unwrap(),
+                port: self.0,
+            };
+            let secret = Secret::new(TOKEN.as_bytes().to_vec());
+            Arc::new(Credential::new("token", secret, Apply::Bearer, vec![origin]))
         });
         Box::pin(std::future::ready(Ok(credential)))
     }

@@ -195,19 +195,13 @@ pub(super) fn prefixed(prefix: &str, secret: Secret) -> Credential {
 
 /// A credential of one request; [`Ask::send`] binds it to the request's origin.
 fn applied(secret: Secret, apply: Apply) -> Credential {
-    Credential {
-        name: "flow".to_owned(),
-        secret,
-        apply,
-        origins: Vec::new(),
-    }
+    Credential::new("flow", secret, apply, Vec::new())
 }
 
 /// A credential of several parts.
 pub(super) fn parts(parts: Vec<(String, Secret)>, apply: Apply) -> Credential {
-    let secret = parts
-        .into_iter()
-        .next()
-        .map_or_else(|| Secret::new(Vec::new()), |(_, secret)| secret);
-    applied(secret, apply)
+    Credential {
+        parts,
+        ..applied(Secret::new(Vec::new()), apply)
+    }
 }

@@ -1,0 +1,77 @@
+//! What a credential is put on: a request on its way out, with every other thing on it already.
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method};
+use sluice_model::capability::Scheme;
+use sluice_model::clock::Timestamp;
+
+use crate::place::Place;
+
+/// A request that is about to be sent.
+pub(crate) struct Outbound<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) place: &'a mut Place,
+    pub(crate) headers: &'a mut HeaderMap,
+    pub(crate) content: Content<'a>,
+    /// The broker's time, or the vendor's where that is known to differ.
+    pub(crate) now: Timestamp,
+}
+
+/// Its body.
+pub(crate) enum Content<'a> {
+    Whole(&'a mut Bytes),
+    /// Sent as it comes: nothing about it is known beforehand.
+    Stream,
+}
+
+/// A request that is held whole, see [`Credential::put_on`](super::Credential::put_on).
+#[derive(Debug, Clone)]
+pub struct Whole {
+    pub method: Method,
+    pub place: Place,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    /// The time that signatures name.
+    pub now: Timestamp,
+}
+
+/// The forms of bodies whose fields can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Json,
+    Form,
+}
+
+impl Outbound<'_> {
+    /// What its Content-Type says.
+    pub(super) fn format(&self) -> Option<Format> {
+        let text = self.headers.get(CONTENT_TYPE)?.to_str().ok()?;
+        let kind = text.split(';').next()?.trim().to_ascii_lowercase();
+        match kind.as_str() {
+            "application/x-www-form-urlencoded" => Some(Format::Form),
+            "application/json" => Some(Format::Json),
+            other if other.starts_with("application/") && other.ends_with("+json") => Some(Format::Json),
+            _ => None,
+        }
+    }
+
+    /// The body, where it is held whole.
+    pub(super) fn whole(&self) -> Option<&Bytes> {
+        match &self.content {
+            Content::Whole(bytes) => Some(bytes),
+            Content::Stream => None,
+        }
+    }
+
+    /// Host, with a port that is not the scheme's own: as the Host field has it.
+    pub(super) fn authority(&self) -> String {
+        self.place
+            .authority()
+            .map_or_else(String::new, |authority| authority.as_str().to_owned())
+    }
+
+    pub(super) fn is_tls(&self) -> bool {
+        self.place.scheme() == Scheme::Https
+    }
+}
