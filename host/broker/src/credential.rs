@@ -129,6 +129,19 @@ impl Credential {
             .map(|(_, secret)| secret)
     }
 
+    /// Whether it has every part that goes on a request: one that is still being obtained has not.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let has = |part: &&str| self.part(part).is_some();
+        let (needed, _) = self.apply.parts();
+        let as_two: &[&str] = match &self.apply {
+            Apply::Basic { username: Some(_) } => &["password"],
+            Apply::Basic { username: None } => &["user", "password"],
+            _ => needed,
+        };
+        needed.iter().all(has) || as_two.iter().all(has)
+    }
+
     /// Puts it on a request to `whole`'s place as [`Broker::send`](crate::Broker::send) would, without sending anything:
     /// for measuring, and for tests that look at what is signed. Policy has not been asked.
     ///

@@ -312,14 +312,15 @@ pub(crate) fn credential(
         Obtain::Custom => Some(Arc::new([])),
         Obtain::Given | Obtain::OAuth1(_) => None,
     };
-    Some(Arc::new(Credential {
+    let credential = Credential {
         name: scheme.name.clone(),
         parts,
         apply: scheme.apply.expand(config).ok()?,
         origins: origins.iter().filter_map(|text| parse_origin(text)).collect(),
         renewal,
         version,
-    }))
+    };
+    credential.is_whole().then(|| Arc::new(credential))
 }
 
 /// One part of a credential or of its app, for a handle.

@@ -6,7 +6,10 @@ use http::{HeaderMap, Method};
 use sluice_model::capability::Scheme;
 use sluice_model::clock::Timestamp;
 
+use crate::error::Error;
+use crate::header::{self, refuse};
 use crate::place::Place;
+use crate::request::{Body, Request};
 
 /// A request that is about to be sent.
 pub(crate) struct Outbound<'a> {
@@ -28,12 +31,38 @@ pub(crate) enum Content<'a> {
 /// A request that is held whole, see [`Credential::put_on`](super::Credential::put_on).
 #[derive(Debug, Clone)]
 pub struct Whole {
-    pub method: Method,
-    pub place: Place,
-    pub headers: HeaderMap,
-    pub body: Bytes,
-    /// The time that signatures name.
-    pub now: Timestamp,
+    pub(super) method: Method,
+    pub(super) place: Place,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) now: Timestamp,
+}
+
+impl Whole {
+    /// Reads a request as [`Broker::send`](crate::Broker::send) does; `now` is the time that signatures name.
+    ///
+    /// # Errors
+    /// When it is malformed, or its body is sent as it comes.
+    pub fn new(request: &Request, now: Timestamp) -> Result<Self, Error> {
+        let body = match &request.body {
+            Body::Empty => Bytes::new(),
+            Body::Bytes(bytes) => bytes.clone(),
+            Body::Stream(_) => return Err(refuse("its body is not held whole")),
+        };
+        Ok(Self {
+            method: header::method(&request.method)?,
+            place: Place::parse(&request.url).map_err(|error| refuse(&error.to_string()))?,
+            headers: header::fields(&request.headers)?,
+            body,
+            now,
+        })
+    }
+
+    /// The first field of this name, where it is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
 }
 
 /// The forms of bodies whose fields can be told.

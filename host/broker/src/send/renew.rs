@@ -86,33 +86,51 @@ impl Sending<'_> {
     }
 }
 
+/// What the signs say about an answer before its body is read.
+enum Seen {
+    Ended,
+    Fine,
+    /// The body decides.
+    Perhaps,
+}
+
 /// Whether the answer says that the credential has ended. Reads of its body what may say so, and keeps it for the reader.
 async fn has_ended(used: &Credential, hop: &Hop, answer: &mut Answer) -> Result<bool, Error> {
-    let Some(signs) = &used.renewal else {
+    let Some(signs) = used.renewal.as_deref() else {
         return Ok(false);
     };
     let status = answer.response.status().as_u16();
-    if signs.is_empty() {
-        return Ok(status == 401);
+    match by_status(signs, status) {
+        Seen::Ended => Ok(true),
+        Seen::Fine => Ok(false),
+        Seen::Perhaps => {
+            let document = look(hop, answer).await?;
+            Ok(document.is_some_and(|document| by_body(signs, status, &document)))
+        }
     }
-    let mut signs = signs.iter().filter(|sign| sign.status == status).peekable();
-    if signs.peek().is_none() {
-        return Ok(false);
+}
+
+fn by_status(signs: &[ExpirySign], status: u16) -> Seen {
+    if signs.is_empty() && status == 401 {
+        return Seen::Ended;
     }
-    let signs: Vec<&ExpirySign> = signs.collect();
-    if signs.iter().any(|sign| sign.body.is_none()) {
-        return Ok(true);
+    let mut seen = Seen::Fine;
+    for sign in signs.iter().filter(|sign| sign.status == status) {
+        if sign.body.is_none() {
+            return Seen::Ended;
+        }
+        seen = Seen::Perhaps;
     }
-    let Some(document) = look(hop, answer).await? else {
-        return Ok(false);
-    };
-    let means_it = |sign: &&ExpirySign| {
-        sign.body.as_ref().is_some_and(|(pointer, texts)| {
-            let found = document.pointer(pointer).and_then(Value::as_str);
-            found.is_some_and(|found| texts.iter().any(|text| text == found))
-        })
-    };
-    Ok(signs.iter().any(means_it))
+    seen
+}
+
+fn by_body(signs: &[ExpirySign], status: u16, document: &Value) -> bool {
+    let of_status = signs.iter().filter(|sign| sign.status == status);
+    let mut bodies = of_status.filter_map(|sign| sign.body.as_ref());
+    bodies.any(|(pointer, texts)| {
+        let found = document.pointer(pointer).and_then(Value::as_str);
+        found.is_some_and(|found| texts.iter().any(|text| text == found))
+    })
 }
 
 /// The body as JSON, if it is that and not larger than what is looked at.

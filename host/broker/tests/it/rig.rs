@@ -307,7 +307,10 @@ impl Rig {
     }
 
     pub(crate) async fn send(&self, request: Request) -> Result<Response, Error> {
-        self.broker.send(&self.caller, request).await
+        // Boxed, as embedders have it: what is sent has to be able to wait on any thread.
+        let sent: BoxFuture<'_, Result<Response, Error>> =
+            Box::pin(async move { self.broker.send(&self.caller, request).await });
+        sent.await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<(u16, String), Error> {
