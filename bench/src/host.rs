@@ -133,7 +133,7 @@ impl Host {
     /// If the connector is not built (`cargo xtask build`), or the stand-in refuses.
     pub async fn connect_github(&self, token: &str) -> Result<ConnectionId> {
         let service = &self.service;
-        let file = target()?.join("connectors/github.wasm");
+        let file = connector()?;
         let bytes = std::fs::read(&file)
             .with_context(|| format!("read {}; build it with `cargo xtask build`", file.display()))?;
         let bytes = Bytes::from(bytes);
@@ -160,11 +160,16 @@ fn beside_this(name: &str) -> Result<PathBuf> {
     Ok(exe.with_file_name(name))
 }
 
-fn target() -> Result<PathBuf> {
+/// Where our GitHub connector is, once `cargo xtask build` has made it.
+///
+/// # Errors
+///
+/// If this program is not in a target directory.
+pub fn connector() -> Result<PathBuf> {
     let exe = std::env::current_exe()?;
     let target = exe
         .parent()
         .and_then(Path::parent)
         .context("the target directory")?;
-    Ok(target.to_owned())
+    Ok(target.join("connectors/github.wasm"))
 }
