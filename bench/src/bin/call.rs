@@ -114,7 +114,10 @@ fn median(mut times: Vec<std::time::Duration>) -> f64 {
 const CONFIG: &str = r#"{"repositories":["acme/web"]}"#;
 
 fn headers() -> Vec<(String, String)> {
-    vec![("x-github-event".to_owned(), "issues".to_owned())]
+    vec![
+        ("x-github-event".to_owned(), "issues".to_owned()),
+        ("x-github-delivery".to_owned(), "1".to_owned()),
+    ]
 }
 
 struct Ours {
@@ -221,7 +224,15 @@ impl WasiView for Nothing {
 impl Bare {
     fn new(bytes: &[u8]) -> Result<Self> {
         let mut pool = PoolingAllocationConfig::new();
-        pool.max_unused_warm_slots(64)
+        // As the runtime's, as far as it decides what a call costs.
+        pool.total_component_instances(64)
+            .total_stacks(64)
+            .total_core_instances(512)
+            .total_memories(128)
+            .total_tables(256)
+            .table_elements(100_000)
+            .max_memory_size(1 << 30)
+            .max_unused_warm_slots(64)
             .linear_memory_keep_resident(1 << 20)
             .table_keep_resident(1 << 20);
         if PoolingAllocationConfig::is_pagemap_scan_available() {

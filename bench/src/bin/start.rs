@@ -14,10 +14,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use sluice_bench::Server;
+use sluice_bench::{Package, Server};
 use sluice_broker::{Broker, System};
 use sluice_model::SystemClock;
-use sluice_model::manifest::Manifest;
 use sluice_model::seal::MasterKey;
 use sluice_runtime::{Config, Runtime};
 use sluice_service::{Parts, Service, Settings, catalogue};
@@ -79,8 +78,7 @@ fn millis(time: Duration) -> f64 {
 
 /// Our GitHub connector a hundred times, each under a name of its own and so with a digest and machine code of its own.
 fn install(server: &Server, scratch: &Path) -> Result<()> {
-    let component = std::fs::read(sluice_bench::connector()?)?;
-    let (code, manifest) = apart(&component)?;
+    let package = Package::github()?;
     let file = scratch.join("connector.wasm");
     let path = file.to_str().context("a path in UTF-8")?;
     for number in 0..CONNECTORS {
@@ -95,43 +93,6 @@ fn install(server: &Server, scratch: &Path) -> Result<()> {
         ])?;
     }
     Ok(())
-}
-
-/// The name of the manifest's section behind its length, as `cargo xtask build` appends it.
-const NAME: &[u8] = b"\x0fsluice:manifest";
-
-fn apart(component: &[u8]) -> Result<(&[u8], &str)> {
-    let at = component
-        .windows(NAME.len())
-        .rposition(|window| window == NAME)
-        .context("the connector has no manifest")?;
-    let (before, section) = component.split_at(at);
-    let mut length = Vec::new();
-    leb128(section.len(), &mut length);
-    let code = before
-        .get(..at - length.len() - 1)
-        .context("its section has no head")?;
-    Ok((
-        code,
-        std::str::from_utf8(section.get(NAME.len()..).unwrap_or_default())?,
-    ))
-}
-
-fn packed(code: &[u8], manifest: &str) -> Vec<u8> {
-    let mut bytes = code.to_vec();
-    bytes.push(0);
-    leb128(NAME.len() + manifest.len(), &mut bytes);
-    bytes.extend_from_slice(NAME);
-    bytes.extend_from_slice(manifest.as_bytes());
-    bytes
-}
-
-fn leb128(mut value: usize, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        out.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 /// Loads the code of every install, as its first call would.
