@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sluice_bench::load::{self, Make, Seen};
-use sluice_bench::{Far, Server};
+use sluice_bench::{Far, Package, Server};
 
 /// The bar of issue 2, as a share of the bare server's requests a second.
 const BAR: f64 = 0.5;
@@ -152,9 +152,7 @@ fn server(scratch: &Path, far: &Far) -> Result<(Server, Hook)> {
     server.listening()?;
     let connector = sluice_bench::connector()?;
     let connector = connector.to_str().context("a path in UTF-8")?;
-    let manifest =
-        std::fs::read_to_string("plugins/github/connector.toml").context("run it from the repository")?;
-    let digest = sluice_model::manifest::Manifest::digest(&manifest);
+    let digest = Package::github()?.digest();
     server.cli(&["connector", "install", connector, "--accept", &digest])?;
     let token = scratch.join("token");
     std::fs::write(&token, "vendor-token")?;
