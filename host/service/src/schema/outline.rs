@@ -314,7 +314,7 @@ impl<'a> Walk<'a> {
         self.at += usize::from(negative);
         let first = *self.bytes.get(self.at)?;
         let digits = self.digits()?;
-        if digits > DIGITS || (first == b'0' && (digits > 1 || negative)) {
+        if digits > DIGITS || (first == b'0' && digits > 1) {
             return None;
         }
         let found = match self.bytes.get(self.at) {
@@ -325,6 +325,8 @@ impl<'a> Walk<'a> {
                 }
                 NUMBER
             }
+            // A double, although it has no fraction.
+            _ if negative && first == b'0' => return None,
             _ => INTEGER,
         };
         (!matches!(self.bytes.get(self.at), Some(b'e' | b'E'))).then_some(found)
