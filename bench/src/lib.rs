@@ -8,9 +8,14 @@ mod counting;
 mod host;
 pub mod load;
 mod median;
+mod package;
+mod server;
 mod usage;
 
 pub use counting::Counting;
-pub use host::{Far, Host};
+pub use host::{Far, Host, connector};
+pub use load::delivery;
 pub use median::{Spread, per_call};
+pub use package::Package;
+pub use server::Server;
 pub use usage::Usage;

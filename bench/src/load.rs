@@ -12,6 +12,21 @@ use tokio::net::TcpStream;
 /// Makes the n-th request's bytes, head and body.
 pub type Make = Arc<dyn Fn(u64) -> Vec<u8> + Send + Sync>;
 
+/// An issue event of 2 KiB, as GitHub would deliver it.
+#[must_use]
+pub fn delivery() -> Vec<u8> {
+    serde_json::json!({
+        "action": "edited",
+        "issue": {"id": 1, "node_id": "I_1", "number": 1, "title": "a title", "state": "open",
+                  "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+                  "body": "x".repeat(1700)},
+        "repository": {"id": 1, "full_name": "acme/web"},
+        "sender": {"id": 1, "login": "mona"},
+    })
+    .to_string()
+    .into_bytes()
+}
+
 /// What a load saw.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen {

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use sluice_bench::load::{self, Make, Seen};
-use sluice_bench::{Far, Usage};
+use sluice_bench::{Far, Package, Server};
 
 /// The bar of issue 2, as a share of the bare server's requests a second.
 const BAR: f64 = 0.5;
@@ -41,12 +41,13 @@ async fn main() -> ExitCode {
     }
 }
 
-struct Running {
+/// The bare server's process.
+struct Bare {
     child: Child,
     address: SocketAddr,
 }
 
-impl Drop for Running {
+impl Drop for Bare {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -59,10 +60,10 @@ async fn measure() -> Result<f64> {
     let (server, hook) = server(scratch.path(), &far)?;
     let bare = bare()?;
     let ours: Make = Arc::new(move |n| hook.request(n));
-    let body = payload();
+    let body = sluice_bench::delivery();
     let plain: Make = Arc::new(move |_| request("/", "", &body));
     let (mut our_rate, mut bare_rate) = (Vec::new(), Vec::new());
-    let before = usage(&server)?;
+    let before = server.usage()?;
     let mut answered = 0;
     for round in 0..ROUNDS {
         let seen = load::closed(
@@ -81,7 +82,7 @@ async fn measure() -> Result<f64> {
                 .per_second,
         );
     }
-    let cpu = usage(&server)?.cpu_s - before.cpu_s;
+    let cpu = server.usage()?.cpu_s - before.cpu_s;
     let tail = load::paced(server.address, 16, 500, Duration::from_secs(10), 1 << 40, ours).await?;
     let (ours, bare) = (median(our_rate), median(bare_rate));
     let Seen {
@@ -104,10 +105,6 @@ async fn measure() -> Result<f64> {
 fn median(mut rates: Vec<f64>) -> f64 {
     rates.sort_by(f64::total_cmp);
     rates.get(rates.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn usage(running: &Running) -> Result<Usage> {
-    Ok(Usage::of(&running.child.id().to_string())?)
 }
 
 /// A hook's address and how a delivery to it is signed.
@@ -137,101 +134,31 @@ fn request(path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// An issue event of 2 KiB.
-fn payload() -> Vec<u8> {
-    serde_json::json!({
-        "action": "edited",
-        "issue": {"id": 1, "node_id": "I_1", "number": 1, "title": "a title", "state": "open",
-                  "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
-                  "body": "x".repeat(1700)},
-        "repository": {"id": 1, "full_name": "acme/web"},
-        "sender": {"id": 1, "login": "mona"},
-    })
-    .to_string()
-    .into_bytes()
-}
-
-fn bare() -> Result<Running> {
+fn bare() -> Result<Bare> {
     let mut child = Command::new(std::env::current_exe()?.with_file_name("bare"))
         .stdout(Stdio::piped())
         .spawn()?;
     let mut line = String::new();
     BufReader::new(child.stdout.take().context("the bare server's output")?).read_line(&mut line)?;
-    Ok(Running {
+    Ok(Bare {
         child,
         address: line.trim().parse()?,
     })
 }
 
 /// Starts the real server, installs, connects and makes a hook through its command line.
-fn server(scratch: &Path, far: &Far) -> Result<(Running, Hook)> {
-    let program = std::env::current_exe()?.with_file_name("sluice");
-    let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let config = scratch.join("sluice.toml");
-    let key = scratch.join("key");
-    let ca = scratch.join("vendor-ca.pem");
-    std::fs::write(
-        &config,
-        format!(
-            "[server]\nlisten = \"{address}\"\n[data]\ndir = {:?}\n[hooks]\nworkers = 1\n[log]\nfilter = \"error\"\n\
-             [broker]\nopen = [\"127.0.0.1/32:{}\"]\nextra_ca_files = [{ca:?}]\n\
-             [[broker.connect]]\nhost = \"api.github.com\"\nport = 443\naddress = \"{}\"\n",
-            scratch.join("server"),
-            far.https.port(),
-            far.https
-        ),
-    )?;
-    let mut child = Command::new(&program)
-        .args(["serve", "--config"])
-        .arg(&config)
-        .arg("--key-file")
-        .arg(&key)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .with_context(|| {
-            format!(
-                "start {}; build it with `cargo build --release -p sluice`",
-                program.display()
-            )
-        })?;
-    let stdout = child.stdout.take().context("the server's output")?;
-    let running = Running { child, address };
-    BufReader::new(stdout).read_line(&mut String::new())?;
-    let cli = |arguments: &[&str]| -> Result<String> {
-        let output = Command::new(&program)
-            .args(arguments)
-            .args([
-                "--json",
-                "--server",
-                &format!("http://{address}"),
-                "--api-key-file",
-            ])
-            .arg(&key)
-            .output()?;
-        anyhow::ensure!(
-            output.status.success(),
-            "sluice {arguments:?}: {}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Ok(String::from_utf8(output.stdout)?)
-    };
-    let target = program
-        .parent()
-        .and_then(Path::parent)
-        .context("the target directory")?;
-    let connector = target.join("connectors/github.wasm");
+fn server(scratch: &Path, far: &Far) -> Result<(Server, Hook)> {
+    let mut server = Server::start(scratch, Some(far))?;
+    server.listening()?;
+    let connector = sluice_bench::connector()?;
     let connector = connector.to_str().context("a path in UTF-8")?;
-    let manifest =
-        std::fs::read_to_string("plugins/github/connector.toml").context("run it from the repository")?;
-    let digest = sluice_model::manifest::Manifest::digest(&manifest);
-    cli(&["connector", "install", connector, "--accept", &digest])?;
+    let digest = Package::github()?.digest();
+    server.cli(&["connector", "install", connector, "--accept", &digest])?;
     let token = scratch.join("token");
     std::fs::write(&token, "vendor-token")?;
     let token = token.to_str().context("a path in UTF-8")?;
     let config = r#"repositories=["acme/web"]"#;
-    cli(&[
+    server.cli(&[
         "connection",
         "create",
         "bench",
@@ -242,24 +169,22 @@ fn server(scratch: &Path, far: &Far) -> Result<(Running, Hook)> {
         "--secret-file",
         token,
     ])?;
-    let hook: serde_json::Value = serde_json::from_str(&cli(&["hook", "create", "bench"])?)?;
+    let hook: serde_json::Value = serde_json::from_str(&server.cli(&["hook", "create", "bench"])?)?;
     let text = |name: &str| {
         hook.get(name)
             .and_then(|value| value.as_str())
             .context("what the hook is")
     };
-    let body = payload();
+    let body = sluice_bench::delivery();
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, text("secret")?.as_bytes());
     let signature = format!(
         "sha256={}",
         data_encoding::HEXLOWER.encode(ring::hmac::sign(&key, &body).as_ref())
     );
-    Ok((
-        running,
-        Hook {
-            path: format!("/hooks/{}", text("id")?),
-            signature,
-            body,
-        },
-    ))
+    let hook = Hook {
+        path: format!("/hooks/{}", text("id")?),
+        signature,
+        body,
+    };
+    Ok((server, hook))
 }

@@ -31,6 +31,15 @@ impl Change {
             Self::Delete(id) => id,
         }
     }
+
+    /// Bytes of its id and its data.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Upsert(item) => item.id.len() + item.data.len(),
+            Self::Delete(id) => id.len(),
+        }
+    }
 }
 
 /// A record id longer than this is refused: it becomes part of a database key.

@@ -1,11 +1,19 @@
 //! JSON Schemas of a manifest, compiled once, and what a value that breaks one is told.
 
+mod outline;
+
 use serde_json::Value;
 use sluice_model::record::MAX_RECORD_BYTES;
 
+use self::outline::Outline;
+
 /// A compiled schema. Remote references are not followed: no schema reaches out.
 #[derive(Debug)]
-pub struct Schema(jsonschema::Validator);
+pub struct Schema {
+    validator: jsonschema::Validator,
+    /// Where there is one, it spares the validator what it accepts.
+    outline: Option<Outline>,
+}
 
 /// Where and why a value breaks its schema.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +52,10 @@ impl Schema {
     pub fn compile(place: &str, schema: &Value) -> Result<Self, SchemaError> {
         jsonschema::options()
             .build(schema)
-            .map(Self)
+            .map(|validator| Self {
+                validator,
+                outline: Outline::of(schema),
+            })
             .map_err(|error| SchemaError {
                 place: place.to_owned(),
                 reason: error.to_string(),
@@ -58,10 +69,10 @@ impl Schema {
     /// The first violation; its text shows at most a short piece of the value.
     pub fn check(&self, value: &Value) -> Result<(), Violation> {
         // The yes-or-no question is much cheaper than the reason, and nearly always enough.
-        if self.0.is_valid(value) {
+        if self.validator.is_valid(value) {
             return Ok(());
         }
-        let Some(error) = self.0.iter_errors(value).next() else {
+        let Some(error) = self.validator.iter_errors(value).next() else {
             return Ok(());
         };
         let mut reason = error.to_string();
@@ -90,6 +101,9 @@ impl Schema {
                     text.len()
                 ),
             });
+        }
+        if self.outline.as_ref().is_some_and(|outline| outline.accepts(text)) {
+            return Ok(());
         }
         let value: Value = serde_json::from_str(text).map_err(|error| Violation {
             pointer: String::new(),

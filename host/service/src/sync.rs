@@ -2,6 +2,7 @@
 
 pub(crate) mod page;
 pub(crate) mod run;
+mod unsettled;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -23,6 +23,8 @@ pub struct PageCommit {
     pub fencing: u64,
     pub connection: ConnectionId,
     pub stream: String,
+    /// How many pages of the connector's it is.
+    pub pages: u64,
     /// If an id is there more than once, the last one counts and the others are `unchanged`.
     pub changes: Vec<Change>,
     pub quarantined: Vec<Quarantined>,
@@ -44,6 +46,22 @@ pub struct PageOutcome {
     pub cancel: bool,
 }
 
+impl PageCommit {
+    /// Makes one commit of this page and the one behind it, of the same run. Refused records of this one must not come in
+    /// well in the next one: within a commit nobody knows which was later.
+    pub fn append(&mut self, next: Self) {
+        self.pages += next.pages;
+        self.changes.extend(next.changes);
+        self.quarantined.extend(next.quarantined);
+        self.cursor = next.cursor.or(self.cursor.take());
+        self.storage.writes.extend(next.storage.writes);
+        self.storage.quota = next.storage.quota;
+        self.exchanges.extend(next.exchanges);
+        self.logs.extend(next.logs);
+        self.now = next.now;
+    }
+}
+
 impl Store {
     /// Commits a page: records, feed, quarantine, cursor, the run's progress, staged storage, trace and logs; all or
     /// nothing. Content that is already there writes no record and no feed row.
@@ -58,6 +76,7 @@ impl Store {
             fencing,
             connection,
             stream,
+            pages,
             changes,
             quarantined,
             cursor,
@@ -102,7 +121,7 @@ impl Store {
             let traced = trace.append(rows, org, TraceOwner::Run(run.id), traced)?;
             (run.traced, run.logged, run.dropped) = (traced.exchanges, traced.logs, traced.dropped);
             run.counts.add(&counts);
-            run.pages += 1;
+            run.pages += pages;
             run.failures = 0;
             run.resumed = true;
             run::save(rows, org, &run)?;

@@ -9,6 +9,7 @@
 //! | `open` | who is let in, and what a refusal leaves behind |
 //! | `restart` | leases of the process before, with damage among them; runs of all connections |
 //! | `crash` | the power cut at every write and sync; damage at rest |
+//! | `pages` | several pages in one commit |
 //! | `disk` | the disk in memory that remembers what was synced |
 
 #[cfg(test)]
@@ -19,5 +20,6 @@ mod it {
     pub(crate) mod door;
     pub(crate) mod keys;
     pub(crate) mod open;
+    mod pages;
     pub(crate) mod restart;
 }

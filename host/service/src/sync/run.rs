@@ -1,7 +1,7 @@
 //! Moves one leased run: page after page, each committed with its cursor, until it ends, has to wait, or is stopped.
 //!
-//! Restart is the ordinary path: everything this loop knows is in the store after every page. Its worst loss is a page
-//! that was read and not committed; it is read again. Whatever a guest does, the run ends or says when it goes on.
+//! Restart is the ordinary path: everything this loop knows is in the store after every commit. Its worst loss is what was
+//! read and not committed, a few pages at most; they are read again. Whatever a guest does, the run ends or says when it goes on.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::call::{self, Callee};
 use crate::problem::Problem;
+use crate::sync::unsettled::Unsettled;
 use crate::sync::{Entered, page};
 use crate::{Service, connection, event};
 
@@ -136,17 +137,38 @@ async fn work(
         );
         return Ok(Turn::End(RunState::Failed, Some(problem)));
     }
+    let mut unsettled = Unsettled::default();
+    let turn = pages(service, lease, entered, shutdown, &callee, &mut unsettled).await;
+    // Whatever ended it, its last commit is over before the run's end is written.
+    unsettled.give_up(service).await?;
+    if unsettled.cancelled() {
+        return turn.map(|_| cancelled());
+    }
+    turn
+}
+
+/// Reads page after page. What was read before a turn is committed, except where the run is cancelled.
+async fn pages(
+    service: &Service,
+    lease: &mut Lease,
+    entered: &Entered<'_>,
+    shutdown: &CancellationToken,
+    callee: &Callee,
+    unsettled: &mut Unsettled,
+) -> Result<Turn, sluice_store::Error> {
     let stream = lease.run.stream.clone();
     let mut cursor = match (lease.run.mode, lease.run.resumed) {
         (Mode::Full, false) => None,
-        _ => service.store().cursor(org, connection, &stream).await?,
+        _ => {
+            let store = service.store();
+            store.cursor(lease.org, lease.run.connection, &stream).await?
+        }
     };
     let mut seen = Cursors::default();
     seen.insert(cursor.as_deref());
-    let mut failures = lease.run.failures;
-    let mut quarantined = lease.run.counts.quarantined;
     loop {
         if shutdown.is_cancelled() {
+            unsettled.settle(service).await?;
             let problem = Problem::new(
                 "sync.interrupted",
                 "the server is stopping; the run goes on after its start",
@@ -159,6 +181,7 @@ async fn work(
         let call = match callee.call(service, entered.cancel.child_token()).await {
             Ok(call) => call,
             Err(error) => {
+                unsettled.settle(service).await?;
                 return Ok(Turn::End(
                     RunState::Failed,
                     Some(Problem::new(error.code(), error)),
@@ -171,17 +194,30 @@ async fn work(
             page_hint: service.settings().page_hint,
             ..ReadRequest::default()
         };
-        let mut outcome = service.runtime().read(call, request).await;
-        call::observe(service, "read", &callee, &outcome);
+        let mut outcome = {
+            let read = service.runtime().read(call, request);
+            tokio::pin!(read);
+            loop {
+                tokio::select! {
+                    biased;
+                    outcome = &mut read => break outcome,
+                    gone_on = unsettled.go_on(service) => gone_on?,
+                }
+                if unsettled.cancelled() {
+                    return Ok(cancelled());
+                }
+            }
+        };
+        call::observe(service, "read", callee, &outcome);
         let page = match outcome.result {
             Ok(Ok(page)) => page,
             Ok(Err(fault)) => {
-                note(service, lease, &mut outcome.effects).await?;
+                let failures = note(service, lease, unsettled, &mut outcome.effects).await?;
                 return fault_turn(service, lease, &fault, failures).await;
             }
             Err(CallError::Cancelled) => return Ok(cancelled()),
             Err(error) => {
-                note(service, lease, &mut outcome.effects).await?;
+                let failures = note(service, lease, unsettled, &mut outcome.effects).await?;
                 return Ok(call_turn(service, &error, failures));
             }
         };
@@ -191,24 +227,24 @@ async fn work(
         let next = page.cursor.clone();
         let more = page.more;
         if more && !seen.insert(next.as_deref()) {
-            note(service, lease, &mut outcome.effects).await?;
+            note(service, lease, unsettled, &mut outcome.effects).await?;
             let problem = Problem::new(
                 "sync.no_progress",
                 "the connector returned a cursor that it returned before",
             );
             return Ok(Turn::End(RunState::Failed, Some(problem)));
         }
-        let committed = commit(service, lease, &callee, page, outcome.effects).await?;
-        quarantined += committed.counts.quarantined;
-        failures = 0;
+        let page = to_commit(service, lease, callee, page, outcome.effects);
+        unsettled.add(service, page).await?;
         if next.is_some() {
             cursor = next;
         }
-        if committed.cancel {
+        if unsettled.cancelled() {
             return Ok(cancelled());
         }
         if !more {
-            let state = if quarantined > 0 {
+            unsettled.settle(service).await?;
+            let state = if lease.run.counts.quarantined + unsettled.quarantined() > 0 {
                 RunState::Partial
             } else {
                 RunState::Succeeded
@@ -218,22 +254,23 @@ async fn work(
     }
 }
 
-async fn commit(
+fn to_commit(
     service: &Service,
     lease: &Lease,
     callee: &Callee,
     page: Page,
     mut effects: Effects,
-) -> Result<sluice_store::checkpoint::PageOutcome, sluice_store::Error> {
+) -> PageCommit {
     let stream = &lease.run.stream;
     let checked = page::check(callee.known.stream(stream), page.changes);
     let quarantined = checked.refused.into_iter().map(Quarantined::from).collect();
-    let page = PageCommit {
+    PageCommit {
         org: lease.org,
         run: lease.run.id,
         fencing: lease.fencing,
         connection: lease.run.connection,
         stream: stream.clone(),
+        pages: 1,
         changes: checked.changes,
         quarantined,
         cursor: page.cursor,
@@ -241,27 +278,29 @@ async fn commit(
         logs: call::logs(service, &mut effects),
         exchanges: effects.exchanges,
         now: service.now(),
-    };
-    let committed = service.store().commit_page(page).await?;
-    let metrics = service.metrics();
-    let counts = &committed.counts;
-    metrics.pages.add(1);
-    metrics
-        .records_changed
-        .add(counts.added + counts.updated + counts.deleted);
-    metrics.records_unchanged.add(counts.unchanged);
-    metrics.records_quarantined.add(counts.quarantined);
-    Ok(committed)
+    }
 }
 
-/// Keeps what a call that gave no page did: its trace and log say why.
-async fn note(service: &Service, lease: &Lease, effects: &mut Effects) -> Result<(), sluice_store::Error> {
+/// Keeps what a call that gave no page did: its trace and log say why. The pages before it are committed first. Answers
+/// how many tries in a row have moved nothing.
+async fn note(
+    service: &Service,
+    lease: &Lease,
+    unsettled: &mut Unsettled,
+    effects: &mut Effects,
+) -> Result<u32, sluice_store::Error> {
+    unsettled.settle(service).await?;
     let logs = call::logs(service, effects);
     let exchanges = std::mem::take(&mut effects.exchanges);
     service
         .store()
         .note_run(lease.org, lease.run.id, lease.fencing, exchanges, logs)
-        .await
+        .await?;
+    Ok(if unsettled.committed() {
+        0
+    } else {
+        lease.run.failures
+    })
 }
 
 /// Makes sure that the lease outlives the next call. True: a person asked to cancel.

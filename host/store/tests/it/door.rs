@@ -141,6 +141,7 @@ impl Room {
             fencing,
             connection: self.connection,
             stream: "issues".into(),
+            pages: 1,
             changes,
             quarantined: vec![],
             cursor: Some(cursor.into()),
