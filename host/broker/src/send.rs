@@ -47,6 +47,8 @@ struct Sending<'a> {
     repeats: bool,
     placeholders: Vec<(String, Arc<placeholder::Held>)>,
     known: Known,
+    /// One of the call's requests under way; given back while a retry waits.
+    slot: Option<OwnedSemaphorePermit>,
 }
 
 /// What goes to one place.
@@ -166,6 +168,7 @@ impl<'a> Sending<'a> {
             repeats: retry::is_repeatable(&method, request.idempotency_key.is_some()),
             placeholders,
             known,
+            slot: None,
         };
         Ok((
             sending,
@@ -182,13 +185,12 @@ impl<'a> Sending<'a> {
     /// Goes from hop to hop until there is an answer that is not followed.
     async fn run(&mut self, mut hop: Hop, mut entry: Entry) -> Result<Response, Error> {
         entry.url(self.known.redact(hop.place.as_str()));
-        let slots = self.caller.budget.slots();
         // Policy comes before any waiting: what is refused costs nobody a turn.
         if let Err(error) = self.check(&hop) {
             entry.fail(&error);
             return Err(error);
         }
-        let call_slot = slots.acquire_owned().await.ok();
+        self.take_slot().await;
         loop {
             let found = match self.hop(&mut hop, &mut entry).await {
                 Ok(answer) => self
@@ -197,7 +199,7 @@ impl<'a> Sending<'a> {
                 Err(error) => Err(self.on_hop(&hop, error)),
             };
             match found {
-                Ok(Some(answer)) => return self.answer(&hop, answer, entry, call_slot).await,
+                Ok(Some(answer)) => return self.answer(&hop, answer, entry).await,
                 Ok(None) => {
                     entry.finish();
                     entry = self.broker.entry(self.caller, self.deadline, hop.method.as_str());
@@ -209,6 +211,10 @@ impl<'a> Sending<'a> {
                 }
             }
         }
+    }
+
+    async fn take_slot(&mut self) {
+        self.slot = self.caller.budget.slots().acquire_owned().await.ok();
     }
 
     fn check(&self, hop: &Hop) -> Result<(), Error> {
@@ -249,8 +255,9 @@ impl<'a> Sending<'a> {
                 return tried.map_err(|failure| failure.error);
             };
             // Whatever was held for this try is free while it waits.
-            drop(tried);
+            drop((tried, self.slot.take()));
             sleep_until(Instant::now() + wait).await;
+            self.take_slot().await;
         }
     }
 
@@ -474,7 +481,6 @@ impl<'a> Sending<'a> {
         hop: &Hop,
         answer: Answer,
         mut entry: Entry,
-        call_slot: Option<OwnedSemaphorePermit>,
     ) -> Result<Response, Error> {
         let Answer {
             response,
@@ -518,7 +524,7 @@ impl<'a> Sending<'a> {
             source: Some(Source { incoming, link, back }),
             held: Some(Held {
                 _permit: permit,
-                _slots: [call_slot, rate_slot],
+                _slots: [self.slot.take(), rate_slot],
             }),
             decoder,
             redactor,
