@@ -55,6 +55,19 @@ fn every_guest_is_expected_and_every_expectation_has_a_guest() {
     }
 }
 
+/// Invariant 3 of ARCHITECTURE.md.
+#[test]
+fn every_limit_that_can_be_declared_stops_a_guest() {
+    let file = File::read();
+    let stops: BTreeSet<&str> = file
+        .guest
+        .values()
+        .flat_map(|entry| entry.stopped_by.iter().map(String::as_str))
+        .collect();
+    let declared: BTreeSet<&str> = Limits::default().named().iter().map(|(name, _)| *name).collect();
+    assert_eq!(stops, declared);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_never_stops_is_stopped() {
     family("stop").await;
@@ -62,7 +75,15 @@ async fn what_never_stops_is_stopped() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_takes_too_much_is_refused() {
-    family("take").await;
+    let file = File::read();
+    let yard = family("take").await;
+    let flood = file.guest.get("flood_send_all").unwrap();
+    let allowed = usize::try_from(file.limits(flood).http_concurrency).unwrap();
+    assert!(
+        yard.vendor.most_open() <= allowed,
+        "{} requests at once, {allowed} are allowed",
+        yard.vendor.most_open()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

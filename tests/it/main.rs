@@ -8,6 +8,7 @@
 //! | [`bad_input`] | does everything that is wrong get one typed error, and is nothing lost? |
 //! | [`secrets`] | does a secret stay out of every place that can be read? |
 //! | [`api_auth`] | does every route ask for a key, and is every trick around that refused? |
+//! | [`peers`] | do floods, dawdlers, missing descriptors and signals leave the server serving, or ended as told? |
 //! | [`hostile`] | does every hostile guest get what `fixtures/guests/expected.toml` says, and nothing else? |
 //!
 //! and what they stand on:
@@ -37,5 +38,6 @@ mod bad_input;
 mod hostile;
 mod kills;
 mod main_job;
+mod peers;
 mod secrets;
 mod webhooks;

@@ -14,7 +14,7 @@ use sluice_model::manifest::Manifest;
 use sluice_model::secret::Secret;
 
 use crate::github::{self, Hook, NAME, StandIn};
-use crate::server::{Answer, Server, Setup, http, within};
+use crate::server::{Answer, Server, Setup, http, wait_for, within};
 use crate::{guests, package};
 
 /// Deliveries as `tests/counterparts/sign.mjs` prints them.
@@ -453,4 +453,46 @@ fn a_clock_that_is_off_is_refused() {
         (receipts.len() == 3).then_some(receipts)
     });
     assert!(kept.is_some(), "{:?}", hook.receipts(&api));
+}
+
+#[test]
+fn one_bad_record_is_set_aside_and_the_event_is_kept() {
+    let server = Server::start(&Setup::default());
+    let api = server.api();
+    let file = package::with_manifest(&guests::component("bad_change"), STAMPED);
+    github::install(&api, &file);
+    let made = api.post(
+        "/api/v1/connections",
+        &json!({"name": NAME, "connector": "stamped"}),
+    );
+    let connection = made["id"].as_str().expect("an id");
+    let tested = api.post(&format!("/api/v1/connections/{connection}/test"), &json!({}));
+    assert_eq!(
+        api.get(&format!("/api/v1/connections/{connection}"))["state"],
+        "active",
+        "{tested}"
+    );
+    let hook = Hook::create(&api, connection);
+    let headers = hook.sign(&api, b"{}");
+    let answer = github::post(api.address, &hook.id, &headers, b"{}").expect("an answer");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let receipt = wait_for("the receipt to be handled", || {
+        let found = hook.receipts(&api).pop()?;
+        ["handled", "dead"]
+            .contains(&found["state"].as_str()?)
+            .then_some(found)
+    });
+    assert_eq!(receipt["state"], "handled", "{receipt}");
+    assert_eq!(github::held(&api, connection, "things"), 2);
+    let aside = api.all(&format!(
+        "/api/v1/connections/{connection}/quarantine?stream=things"
+    ));
+    assert_eq!(aside.len(), 1);
+    assert_eq!(
+        (aside[0]["id"].as_str(), aside[0]["code"].as_str()),
+        (Some("2"), Some("record.schema")),
+        "{aside:?}"
+    );
+    let events = api.all("/api/v1/events?kind=stamped.thing");
+    assert_eq!(events.len(), 1, "{events:?}");
 }

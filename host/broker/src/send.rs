@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use crate::broker::Broker;
@@ -47,6 +48,8 @@ struct Sending<'a> {
     ahead_ms: i64,
     /// Whether the credential has been renewed, or the vendor's time taken, once: there is no third time.
     again: bool,
+    /// One of the call's requests under way; given back while a retry waits.
+    slot: Option<OwnedSemaphorePermit>,
 }
 
 /// What goes to one place.
@@ -159,6 +162,7 @@ impl<'a> Sending<'a> {
             known,
             ahead_ms: 0,
             again: false,
+            slot: None,
         };
         Ok((
             sending,
@@ -175,13 +179,12 @@ impl<'a> Sending<'a> {
     /// Goes from hop to hop until there is an answer that is not followed.
     async fn run(&mut self, mut hop: Hop, mut entry: Entry) -> Result<Response, Error> {
         entry.url(self.known.redact(hop.place.as_str()));
-        let slots = self.caller.budget.slots();
         // Policy comes before any waiting: what is refused costs nobody a turn.
         if let Err(error) = self.check(&hop) {
             entry.fail(&error);
             return Err(error);
         }
-        let call_slot = slots.acquire_owned().await.ok();
+        self.take_slot().await;
         loop {
             let found = match self.hop(&mut hop, &mut entry).await {
                 Ok(answer) => self
@@ -190,7 +193,7 @@ impl<'a> Sending<'a> {
                 Err(error) => Err(self.on_hop(&hop, error)),
             };
             match found {
-                Ok(Some(answer)) => return self.answer(&hop, answer, entry, call_slot).await,
+                Ok(Some(answer)) => return self.answer(&hop, answer, entry).await,
                 Ok(None) => {
                     entry.finish();
                     entry = self.broker.entry(self.caller, self.deadline, hop.method.as_str());
@@ -202,6 +205,10 @@ impl<'a> Sending<'a> {
                 }
             }
         }
+    }
+
+    async fn take_slot(&mut self) {
+        self.slot = self.caller.budget.slots().acquire_owned().await.ok();
     }
 
     fn check(&self, hop: &Hop) -> Result<(), Error> {

@@ -83,6 +83,12 @@ pub enum Error {
     Scheme { wanted: String, offered: String },
     #[error("the secret is empty, too long, or has characters that no header may carry")]
     Secret,
+    /// The broker takes secrets out of what vendors echo; one of three characters would be found in every answer.
+    #[error(
+        "the secret is shorter than {} bytes: it could not be kept out of what the vendor answers",
+        sluice_broker::redact::MIN_SECRET_BYTES
+    )]
+    ShortSecret,
     #[error("the scheme has no part `{part}`; it has {offered}")]
     Part { part: String, offered: String },
     #[error("the secret's {0} missing")]
@@ -121,7 +127,7 @@ impl Error {
             Self::Name => "connection.name",
             Self::Config(_) => "connection.config",
             Self::Scheme { .. } => "connection.scheme",
-            Self::Secret => "connection.secret",
+            Self::Secret | Self::ShortSecret => "connection.secret",
             Self::Part { .. } | Self::Parts(_) => "connection.secret_part",
             Self::State(..) => "connection.state",
             Self::Install(error) => error.code(),
@@ -143,6 +149,7 @@ impl Error {
             Self::Part { .. } | Self::Parts(_) => {
                 Some("`sluice connector info` names the parts of each auth scheme".to_owned())
             }
+            Self::ShortSecret => Some("give the whole token".to_owned()),
             Self::Missing(_) | Self::Name | Self::Scheme { .. } | Self::State(..) | Self::Catalogue(_) => {
                 None
             }

@@ -3,7 +3,16 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | `door` | every noun once around, fencing, dedupe, quotas, removals |
+//! | `record` | a page: records, feed, quarantine and cursor at once |
+//! | `run` | runs: fencing, and one at a time for each stream |
+//! | `receipt` | receipts: once per delivery, handled, retried, set aside, replayed, forgotten |
+//! | `due` | what is due: who is woken, whose turn it is, and what harms nobody |
+//! | `storage` | connector storage: versions and the quota |
+//! | `secret` | secrets: sealed, and gone with their organization |
+//! | `connection` | connections: changed by revision, gone for good |
+//! | `install` | installs and their components |
+//! | `api_key` | API keys, found by their hash |
+//! | `bounds` | what is too large is refused before anything is written |
 //! | `credential` | versions, what is due, authorizations that are used once |
 //! | `keys` | master keys and organizations' keys rotated, with the power cut anywhere; files of former formats |
 //! | `open` | who is let in, and what a refusal leaves behind |
@@ -11,15 +20,26 @@
 //! | `crash` | the power cut at every write and sync; damage at rest |
 //! | `pages` | several pages in one commit |
 //! | `disk` | the disk in memory that remembers what was synced |
+//! | `room` | a store with one of everything |
 
 #[cfg(test)]
 mod it {
+    pub(crate) mod api_key;
+    pub(crate) mod bounds;
+    pub(crate) mod connection;
     pub(crate) mod crash;
     pub(crate) mod credential;
     pub(crate) mod disk;
-    pub(crate) mod door;
+    pub(crate) mod due;
+    pub(crate) mod install;
     pub(crate) mod keys;
     pub(crate) mod open;
     mod pages;
+    pub(crate) mod receipt;
+    pub(crate) mod record;
     pub(crate) mod restart;
+    pub(crate) mod room;
+    pub(crate) mod run;
+    pub(crate) mod secret;
+    pub(crate) mod storage;
 }

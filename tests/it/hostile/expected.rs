@@ -24,6 +24,9 @@ pub(super) struct Expected {
     pub(super) report: BTreeMap<String, String>,
     #[serde(default)]
     limits: toml::Table,
+    /// By their names in a manifest.
+    #[serde(default)]
+    pub(super) stopped_by: Vec<String>,
     #[serde(default)]
     pub(super) logs: Vec<String>,
     #[serde(default)]

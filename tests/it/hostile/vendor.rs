@@ -46,11 +46,19 @@ pub(super) struct Seen {
     requests: Arc<Mutex<Vec<Vec<u8>>>>,
     /// Slow answers that somebody still listens to.
     slow: Arc<AtomicUsize>,
+    /// Requests that wait for their answer.
+    open: Arc<AtomicUsize>,
+    most_open: Arc<AtomicUsize>,
 }
 
 impl Seen {
     pub(super) fn take(&self) -> Vec<Vec<u8>> {
         std::mem::take(&mut *self.requests.lock().unwrap())
+    }
+
+    /// The most requests that waited for their answer at once.
+    pub(super) fn most_open(&self) -> usize {
+        self.most_open.load(Ordering::SeqCst)
     }
 
     /// Whether nobody listens to a slow answer any more, now or soon: a write notices it.
@@ -80,7 +88,13 @@ pub(super) fn serve(listener: TcpListener, targets: Targets) -> Seen {
     let targets = Arc::new(targets);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(answer(stream, kept.clone(), Arc::clone(&targets)));
+            let (kept, targets) = (kept.clone(), Arc::clone(&targets));
+            tokio::spawn(async move {
+                let open = kept.open.fetch_add(1, Ordering::SeqCst) + 1;
+                kept.most_open.fetch_max(open, Ordering::SeqCst);
+                answer(stream, kept.clone(), targets).await;
+                kept.open.fetch_sub(1, Ordering::SeqCst);
+            });
         }
     });
     seen

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, StatusCode};
 use sluice_model::secret::Secret;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::attempt::Answer;
 use super::{Hop, Payload, Sending};
@@ -26,7 +25,6 @@ impl Sending<'_> {
         hop: &Hop,
         answer: Answer,
         mut entry: Entry,
-        call_slot: Option<OwnedSemaphorePermit>,
     ) -> Result<Response, Error> {
         let Answer {
             response,
@@ -72,7 +70,7 @@ impl Sending<'_> {
             source: Some(Source { incoming, link, back }),
             held: Some(Held {
                 _permit: permit,
-                _slots: [call_slot, rate_slot],
+                _slots: [self.slot.take(), rate_slot],
             }),
             decoder,
             redactor,

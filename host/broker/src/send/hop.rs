@@ -47,7 +47,7 @@ impl Sending<'_> {
     }
 
     async fn tries(
-        &self,
+        &mut self,
         hop: &mut Hop,
         credential: Option<&Arc<Credential>>,
         entry: &mut Entry,
@@ -67,8 +67,9 @@ impl Sending<'_> {
                 return tried.map_err(|failure| failure.error);
             };
             // Whatever was held for this try is free while it waits.
-            drop(tried);
+            drop((tried, self.slot.take()));
             sleep_until(Instant::now() + wait).await;
+            self.take_slot().await;
         }
     }
 

@@ -130,3 +130,21 @@ async fn a_connection_that_went_stale_costs_nothing() {
         assert!(rig.peer.requests().len() >= sent);
     }
 }
+
+#[tokio::test]
+async fn a_waiting_retry_leaves_its_turn_to_others() {
+    let limits = Limits {
+        http_concurrency: 1,
+        ..Limits::default()
+    };
+    let rig = Rig::limited(vec![status(503, "retry-after: 5\r\n"), ok("x")], limits).await;
+    let first = rig.send(Request::new("GET", "http://api.test/a"));
+    let second = rig.send(Request::new("POST", "http://other.test/open/b"));
+    // The first is asked first and has the only turn; the second is answered while it waits.
+    tokio::select! {
+        biased;
+        _ = first => panic!("the retry has waited"),
+        answer = second => assert_eq!(answer.unwrap().status, 503),
+    }
+    assert_eq!(rig.peer.requests().len(), 2);
+}

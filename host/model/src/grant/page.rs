@@ -193,14 +193,14 @@ mod tests {
         let page = page(|manifest| manifest.capabilities.without_optional()).to_string();
         for line in [
             "Acme (acme 1.2.0)\n",
-            "\nMAY\n  send     GET https://api.acme.example\n             /user\n             /user/repos\n           the publisher says: \"reads repositories\"\n",
+            "\nMAY\n  send     GET https://api.acme.example\n             /user\n             /repos/**\n           the publisher says: \"reads repositories\"\n",
             "  send     GET https://${config.host}/**\n",
             "  use      \"Personal access token\", added as a bearer token and never seen by its code, only to https://api.acme.example\n",
             "  receive  webhook `events` (issues.*), signature verified by the host\n",
-            "  receive  webhook `open` (ping), NOT VERIFIED: anybody can send it (the publisher says: \"the vendor signs nothing\")\n",
+            "  receive  webhook `open` (ping), NOT VERIFIED: anybody can send it\n           the publisher says: \"the vendor signs nothing\"\n",
             "  use up   storage for each connection: 1 MiB\n",
             "  use up   memory of one call: 32 MiB\n",
-            "\nOPTIONAL, off until you switch it on\n  send     DELETE https://api.acme.example/repos/* (the publisher says: \"deletes what you delete\")\n",
+            "\nOPTIONAL, off until you switch it on\n  send     DELETE https://api.acme.example/repos/*\n           the publisher says: \"deletes what you delete\"\n",
             "\nCANNOT\n  see a credential",
             "  see the data of other connections",
         ] {

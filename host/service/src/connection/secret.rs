@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
+use sluice_broker::redact::MIN_SECRET_BYTES;
 use sluice_model::auth::{Apply, SECRET};
 use sluice_model::id::{ConnectionId, OrgId};
 use sluice_model::manifest::{AuthScheme, Manifest};
@@ -148,6 +149,14 @@ pub(super) fn check(scheme: &AuthScheme, given: &Given) -> Result<(), Error> {
             });
         }
         check_part(secret, part.is_some_and(|part| part.multiline))?;
+        let hidden = match part {
+            Some(part) if part.secret => secret.expose(),
+            Some(_) => continue,
+            None => password(secret.expose()),
+        };
+        if hidden.len() < MIN_SECRET_BYTES {
+            return Err(Error::ShortSecret);
+        }
     }
     let missing: Vec<_> = scheme
         .parts
@@ -160,6 +169,12 @@ pub(super) fn check(scheme: &AuthScheme, given: &Given) -> Result<(), Error> {
         1 => Err(Error::Parts(format!("part {} is", missing.join("")))),
         _ => Err(Error::Parts(format!("parts {} are", missing.join(", ")))),
     }
+}
+
+/// What is behind the colon of `user:password`.
+fn password(pair: &[u8]) -> &[u8] {
+    let mut halves = pair.splitn(2, |byte| *byte == b':');
+    halves.next().and(halves.next()).unwrap_or(pair)
 }
 
 pub(crate) fn check_part(secret: &Secret, multiline: bool) -> Result<(), Error> {

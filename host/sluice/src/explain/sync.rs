@@ -56,7 +56,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "connection.secret",
         422,
         "the secret cannot be used",
-        "It is empty, too long, or has characters that no header may carry, such as a line break.",
+        "It is empty, shorter than four bytes, too long, or has characters that no header may carry, such as a line break.",
         "give the token alone",
     ),
     entry(

@@ -159,18 +159,21 @@ impl Listener {
         connections.wait().await;
     }
 
-    /// Takes one connection with the descriptor that was kept for this, says why, and closes it.
+    /// Takes those who wait, one after the other, with the descriptor that was kept for this, says why, and closes them.
+    /// Whoever is told can come again; whoever waits in the system's queue learns nothing.
     async fn turn_away(&self) {
         let answer = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-        let told = timeout(SHORTEST_PAUSE, async {
-            if let Ok((mut stream, _)) = self.socket.accept().await
-                && let Err(error) = stream.write_all(answer).await
-            {
-                tracing::debug!(%error, "a connection was turned away without a word");
+        for _ in 0..TURNED_AWAY {
+            let told = timeout(SHORTEST_PAUSE, async {
+                let (mut stream, _) = self.socket.accept().await?;
+                stream.write_all(answer).await
+            });
+            match told.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "a connection was turned away without a word"),
+                // Nobody is left.
+                Err(_) => return,
             }
-        });
-        if told.await.is_err() {
-            tracing::debug!("nobody was left to be turned away");
         }
     }
 }
@@ -303,6 +306,8 @@ fn spare_descriptor() -> Option<File> {
 
 /// After the first failed accept; doubled by each further one.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+/// Connections that are turned away between two pauses: enough for a crowd, too few to keep a processor busy.
+const TURNED_AWAY: usize = 32;
 /// The longest pause: new connections are noticed at most a second late.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How often a connection is looked at for silence.

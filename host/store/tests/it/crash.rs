@@ -8,7 +8,7 @@ use sluice_store::run::RunEnd;
 use sluice_store::{Options, Page, Store};
 
 use super::disk::{MemoryDisk, Unsynced};
-use super::door::{NOW, Room, furnish, later, master, open_on, room_on, upsert};
+use super::room::{NOW, Room, furnish, later, master, open_on, room_on, upsert};
 
 const PAGES: usize = 12;
 

@@ -9,7 +9,7 @@ use sluice_store::credential::{Life, NewCredential};
 use sluice_store::due::Work;
 
 use super::disk::MemoryDisk;
-use super::door::{NOW, Room, later, open_on, room_on};
+use super::room::{NOW, Room, later, open_on, room_on};
 
 fn token(text: &str, due: Option<Timestamp>) -> NewCredential {
     NewCredential {

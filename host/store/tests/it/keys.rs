@@ -12,7 +12,7 @@ use sluice_store::credential::{Life, NewCredential};
 use sluice_store::{Options, Page, Store};
 
 use super::disk::{MemoryDisk, Unsynced};
-use super::door::{NOW, furnish, later, master, open_on, room_on};
+use super::room::{NOW, furnish, later, master, open_on, room_on};
 
 fn key(first: &str) -> MasterKey {
     let text = format!("{first}0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");

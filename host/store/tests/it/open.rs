@@ -5,7 +5,7 @@ use std::path::Path;
 use sluice_model::seal::MasterKey;
 use sluice_store::{OpenError, Options, Store};
 
-use super::door::{NOW, master};
+use super::room::{NOW, master};
 
 fn other() -> MasterKey {
     MasterKey::from_text("ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f").unwrap()

@@ -4,7 +4,7 @@ use sluice_model::record::Change;
 use sluice_store::record::Op;
 
 use super::disk::MemoryDisk;
-use super::door::{room_on, upsert};
+use super::room::{room_on, upsert};
 
 #[tokio::test]
 async fn pages_of_one_commit_count_as_if_they_had_come_alone() {

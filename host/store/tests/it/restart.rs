@@ -7,7 +7,7 @@ use sluice_store::run::NewRun;
 use sluice_store::{Options, Page, Store};
 
 use super::disk::MemoryDisk;
-use super::door::{LEASE, NOW, Room, later, master, room_on};
+use super::room::{LEASE, NOW, Room, later, master, room_on};
 
 /// Queues a run of a stream of this name.
 async fn queue(room: &Room, n: u8, stream: &str) {
