@@ -8,6 +8,7 @@
 //! | [`bad_input`] | does everything that is wrong get one typed error, and is nothing lost? |
 //! | [`secrets`] | does a secret stay out of every place that can be read? |
 //! | [`api_auth`] | does every route ask for a key, and is every trick around that refused? |
+//! | [`oauth`] | does a connection come by its credential, keep it fresh, lose it with a sign only, and never show it? |
 //! | [`hostile`] | does every hostile guest get what `fixtures/guests/expected.toml` says, and nothing else? |
 //!
 //! and what they stand on:
@@ -18,6 +19,7 @@
 //! | [`github`] | a stand-in for GitHub, and the first steps with its connector |
 //! | [`package`] | connector files with the manifests that a test needs |
 //! | [`guests`] | the fixture guests as components, built once |
+//! | [`counterpart`] | software of others as processes: an OpenID provider, a browser, an AWS |
 
 #![expect(
     clippy::unwrap_used,
@@ -27,6 +29,7 @@
     reason = "tests are free"
 )]
 
+mod counterpart;
 mod github;
 mod guests;
 mod package;
@@ -37,5 +40,6 @@ mod bad_input;
 mod hostile;
 mod kills;
 mod main_job;
+mod oauth;
 mod secrets;
 mod webhooks;
