@@ -129,7 +129,10 @@ fn the_browser_returns_to_its_own_machine_only() {
     let world = World::start();
     let connection = world.draft("work", "oauth");
     let waiting = TcpListener::bind(("127.0.0.1", 0)).expect("listen");
-    let to = format!("http://{}/done?from=here", waiting.local_addr().expect("an address"));
+    let to = format!(
+        "http://{}/done?from=here",
+        waiting.local_addr().expect("an address")
+    );
     let serving = std::thread::spawn(move || {
         let (mut stream, _) = waiting.accept().expect("a browser");
         let mut head = [0; 4096];
