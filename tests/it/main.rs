@@ -9,6 +9,7 @@
 //! | [`secrets`] | does a secret stay out of every place that can be read? |
 //! | [`api_auth`] | does every route ask for a key, and is every trick around that refused? |
 //! | [`oauth`] | does a connection come by its credential, keep it fresh, lose it with a sign only, and never show it? |
+//! | [`aws`] | does an AWS that checks every signature believe ours? |
 //! | [`hostile`] | does every hostile guest get what `fixtures/guests/expected.toml` says, and nothing else? |
 //!
 //! and what they stand on:
@@ -36,6 +37,7 @@ mod package;
 mod server;
 
 mod api_auth;
+mod aws;
 mod bad_input;
 mod hostile;
 mod kills;
