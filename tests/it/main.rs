@@ -9,6 +9,8 @@
 //! | [`secrets`] | does a secret stay out of every place that can be read? |
 //! | [`api_auth`] | does every route ask for a key, and is every trick around that refused? |
 //! | [`peers`] | do floods, dawdlers, missing descriptors and signals leave the server serving, or ended as told? |
+//! | [`oauth`] | does a connection come by its credential, keep it fresh, lose it with a sign only, and never show it? |
+//! | [`aws`] | does an AWS that checks every signature believe ours? |
 //! | [`hostile`] | does every hostile guest get what `fixtures/guests/expected.toml` says, and nothing else? |
 //!
 //! and what they stand on:
@@ -19,6 +21,7 @@
 //! | [`github`] | a stand-in for GitHub, and the first steps with its connector |
 //! | [`package`] | connector files with the manifests that a test needs |
 //! | [`guests`] | the fixture guests as components, built once |
+//! | [`counterpart`] | software of others as processes: an OpenID provider, a browser, an AWS |
 
 #![expect(
     clippy::unwrap_used,
@@ -28,16 +31,19 @@
     reason = "tests are free"
 )]
 
+mod counterpart;
 mod github;
 mod guests;
 mod package;
 mod server;
 
 mod api_auth;
+mod aws;
 mod bad_input;
 mod hostile;
 mod kills;
 mod main_job;
+mod oauth;
 mod peers;
 mod secrets;
 mod webhooks;

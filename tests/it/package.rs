@@ -15,37 +15,46 @@ pub(crate) fn github() -> &'static [u8] {
     BYTES.get_or_init(|| fs::read(github_file()).expect("read the connector"))
 }
 
-/// Its file, built if the step before did not, or if it is older than its sources.
+/// Its file.
 pub(crate) fn github_file() -> &'static Path {
     static FILE: OnceLock<PathBuf> = OnceLock::new();
-    FILE.get_or_init(|| {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let file = tmp
-            .parent()
-            .expect("the target directory")
-            .join("connectors/github.wasm");
-        let built = fs::metadata(&file)
-            .and_then(|found| found.modified())
-            .unwrap_or(SystemTime::UNIX_EPOCH);
-        let newest = ["plugins/github", "sdk-guest/rust/src", "wit"]
-            .into_iter()
-            .map(|part| newest(&root.join(part)))
-            .max();
-        if newest.is_some_and(|newest| newest > built) {
-            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-            let status = Command::new(cargo)
-                .current_dir(&root)
-                .args(["run", "--quiet", "--locked", "-p", "xtask", "--", "build"])
-                .status()
-                .expect("start cargo");
-            assert!(
-                status.success(),
-                "`cargo xtask build` does not build the connector"
-            );
-        }
-        file
-    })
+    FILE.get_or_init(|| file("github", "plugins/github"))
+}
+
+/// The connector of the auth tests.
+pub(crate) fn acme() -> &'static [u8] {
+    static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
+    BYTES.get_or_init(|| fs::read(file("acme", "fixtures/connectors/acme")).expect("read the connector"))
+}
+
+/// A connector's file, built if the step before did not, or if it is older than its sources.
+pub(crate) fn file(id: &str, sources: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let file = tmp
+        .parent()
+        .expect("the target directory")
+        .join(format!("connectors/{id}.wasm"));
+    let built = fs::metadata(&file)
+        .and_then(|found| found.modified())
+        .unwrap_or(SystemTime::UNIX_EPOCH);
+    let newest = [sources, "sdk-guest/rust/src", "wit"]
+        .into_iter()
+        .map(|part| newest(&root.join(part)))
+        .max();
+    if newest.is_some_and(|newest| newest > built) {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let status = Command::new(cargo)
+            .current_dir(&root)
+            .args(["run", "--quiet", "--locked", "-p", "xtask", "--", "build"])
+            .status()
+            .expect("start cargo");
+        assert!(
+            status.success(),
+            "`cargo xtask build` does not build the connector"
+        );
+    }
+    file
 }
 
 fn newest(path: &Path) -> SystemTime {

@@ -30,12 +30,23 @@ const LOOK: Duration = Duration::from_millis(5);
 pub(crate) struct Setup {
     /// Where `api.github.com` is, and who vouches for it.
     pub(crate) vendor: Option<(SocketAddr, String)>,
+    /// The same of other names.
+    pub(crate) places: Vec<Place>,
     /// Variables of its environment: keys of the configuration that differ.
     pub(crate) set: Vec<(&'static str, String)>,
     /// A file over its limit is an error of the write, not the end of the process.
     pub(crate) outlives_limits: bool,
     /// Instead of the data directory in the temporary one.
     pub(crate) data: Option<PathBuf>,
+}
+
+/// Where a name is to be found.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) host: String,
+    pub(crate) address: SocketAddr,
+    /// Who vouches for it; empty: nobody.
+    pub(crate) ca: String,
 }
 
 /// A server's files and, while it runs, its process.
@@ -82,17 +93,30 @@ impl Server {
             "[server]\nlisten = \"127.0.0.1:0\"\n\n[data]\ndir = {}\n",
             quoted(&self.data)
         );
-        if let Some((address, ca)) = &setup.vendor {
-            let mut files = String::new();
-            if !ca.is_empty() {
-                let file = self.dir.path().join("vendor-ca.pem");
-                fs::write(&file, ca).expect("write the vendor's authority");
-                files = quoted(&file);
+        let vendor = setup.vendor.iter().map(|(address, ca)| Place {
+            host: "api.github.com".to_owned(),
+            address: *address,
+            ca: ca.clone(),
+        });
+        let places: Vec<Place> = vendor.chain(setup.places.iter().cloned()).collect();
+        if !places.is_empty() {
+            let (mut open, mut files, mut connects) = (Vec::new(), Vec::new(), String::new());
+            for (number, place) in places.iter().enumerate() {
+                open.push(format!("\"127.0.0.1/32:{}\"", place.address.port()));
+                if !place.ca.is_empty() {
+                    let file = self.dir.path().join(format!("vendor-{number}-ca.pem"));
+                    fs::write(&file, &place.ca).expect("write the vendor's authority");
+                    files.push(quoted(&file));
+                }
+                connects += &format!(
+                    "\n[[broker.connect]]\nhost = \"{}\"\nport = 443\naddress = \"{}\"\n",
+                    place.host, place.address
+                );
             }
             text += &format!(
-                "\n[broker]\nopen = [\"127.0.0.1/32:{}\"]\nextra_ca_files = [{files}]\n\n[[broker.connect]]\nhost = \
-                 \"api.github.com\"\nport = 443\naddress = \"{address}\"\n",
-                address.port()
+                "\n[broker]\nopen = [{}]\nextra_ca_files = [{}]\n{connects}",
+                open.join(", "),
+                files.join(", ")
             );
         }
         fs::write(self.config(), text).expect("write the configuration");

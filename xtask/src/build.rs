@@ -1,6 +1,6 @@
 //! Components: what is compiled for another target than the machine's, and put where the tests and the demo look for it.
 //!
-//! `plugins/*` become `target/connectors/<id>.wasm` with their `connector.toml` inside; the bytes are written under a temporary
+//! `plugins/*` and `fixtures/connectors/*` become `target/connectors/<id>.wasm` with their `connector.toml` inside; the bytes are written under a temporary
 //! name and renamed, so a reader never sees half of one. `fixtures/guests` are built into `target/guests`.
 
 use std::fs;
@@ -13,9 +13,22 @@ use crate::{embed, step, tool};
 
 /// Builds every connector of `plugins/`; gives the files, in the order of their directories.
 pub(crate) fn connectors() -> Result<Vec<PathBuf>> {
+    let written = connectors_of("plugins")?;
+    if written.is_empty() {
+        bail!("plugins/ holds no connector");
+    }
+    Ok(written)
+}
+
+/// Builds those that only the tests use.
+pub(crate) fn fixtures() -> Result<Vec<PathBuf>> {
+    connectors_of("fixtures/connectors")
+}
+
+fn connectors_of(room: &str) -> Result<Vec<PathBuf>> {
     tool::wasm_target()?;
     let mut written = Vec::new();
-    for package in place::packages("plugins")? {
+    for package in place::packages(room)? {
         let manifest = read_text(&package.join("connector.toml"))?;
         let id = toml_text(&manifest, "", "id").with_context(|| {
             format!(
@@ -32,9 +45,6 @@ pub(crate) fn connectors() -> Result<Vec<PathBuf>> {
         place_file(&path, &bytes)?;
         println!("   {} ({} KiB)", path.display(), bytes.len() / 1024);
         written.push(path);
-    }
-    if written.is_empty() {
-        bail!("plugins/ holds no connector");
     }
     Ok(written)
 }

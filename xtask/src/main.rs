@@ -30,7 +30,7 @@ usage: cargo xtask COMMAND [FLAGS]
 
   demo     build, start a stand-in for GitHub and a server, and do the main job   [--exit] [--release] [--issues N]
   test     everything CI runs                                                     [--fast: without deny and docs]
-  build    the connectors of plugins/ into target/connectors/
+  build    the connectors of plugins/ and fixtures/connectors/ into target/connectors/
   guests   the hostile guests of fixtures/guests/
   bench    measure what bench/README.md says                                      [--peers]
   openapi  write the API's OpenAPI document again
@@ -70,7 +70,8 @@ fn dispatch(command: &str, mut flags: Flags) -> Result<()> {
         }
         "build" => {
             flags.end()?;
-            build::connectors().map(drop)
+            build::connectors()?;
+            build::fixtures().map(drop)
         }
         "guests" => {
             flags.end()?;

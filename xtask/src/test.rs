@@ -72,6 +72,7 @@ pub(crate) fn run(fast: bool) -> Result<()> {
     let mut connectors = Vec::new();
     steps.run("connectors and guests", || {
         connectors = build::connectors()?;
+        connectors.extend(build::fixtures()?);
         build::guests()
     })?;
     steps.run("tests of what runs inside, on this machine", || {
@@ -183,6 +184,7 @@ fn outside() -> Result<Vec<PathBuf>> {
     let mut packages = tested_outside()?;
     let guests = ["fixtures/guests", "host/runtime/tests/guest"];
     packages.extend(guests.map(|guest| place::root().join(guest)));
+    packages.extend(place::packages("fixtures/connectors")?);
     Ok(packages)
 }
 

@@ -117,6 +117,9 @@ impl ConnectionVault {
         if let Some(found) = self.service.credentials().get(&key, now) {
             return Ok(Some(found));
         }
+        if let Some(part) = part.and_then(|part| part.strip_prefix("app.")) {
+            return self.of_app(name, part, scheme).await;
+        }
         let credentials = self.service.credentials();
         let Some((stored, until, read_at)) = self.fresh(scheme).await? else {
             return Ok(None);
@@ -132,7 +135,9 @@ impl ConnectionVault {
         let credential = match part {
             // Tokens and apps of recipes are the host's alone.
             Some(_) if !matches!(scheme.obtain, Obtain::Custom | Obtain::Given) => None,
-            Some(part) => one_part(name, part, &bundle, &app, &stored.origins),
+            Some(part) => bundle
+                .get(part)
+                .map(|secret| one_part(name, secret, &stored.origins)),
             None => {
                 let config = self.config(scheme).await?;
                 credential(scheme, &bundle, &app, &stored.origins, &config, stored.version)
@@ -148,6 +153,26 @@ impl ConnectionVault {
         };
         credentials.put(key, opened, read_at);
         Ok(Some(credential))
+    }
+
+    /// A part of the app, for the code of a custom flow: it is there before the first credential is, which it brings. It goes
+    /// where the scheme's credential may go.
+    async fn of_app(
+        &self,
+        name: &str,
+        part: &str,
+        scheme: &AuthScheme,
+    ) -> Result<Option<Arc<Credential>>, VaultError> {
+        if !matches!(scheme.obtain, Obtain::Custom) || !scheme.app.iter().any(|known| known.name == part) {
+            return Ok(None);
+        }
+        let loaded = auth::app::load(&self.service, self.org, &self.manifest.id, scheme).await;
+        let Some(secret) = loaded.unwrap_or_default().get(part).cloned() else {
+            return Ok(None);
+        };
+        let origins = origins(scheme, &self.configured().await?);
+        let origins = origins.map_err(|_| VaultError::new("the origins can't be read"))?;
+        Ok(Some(one_part(name, &secret, &origins)))
     }
 
     /// What is kept for the scheme, refreshed if it is about to end; and until when it may be used without another look.
@@ -208,6 +233,10 @@ impl ConnectionVault {
         if !matches!(scheme.apply, Apply::SigV4 { .. } | Apply::Signed(_)) {
             return Ok(Value::Null);
         }
+        self.configured().await
+    }
+
+    async fn configured(&self) -> Result<Value, VaultError> {
         let found = self
             .service
             .store()
@@ -324,24 +353,9 @@ pub(crate) fn credential(
 }
 
 /// One part of a credential or of its app, for a handle.
-fn one_part(
-    name: &str,
-    part: &str,
-    bundle: &Bundle,
-    app: &Bundle,
-    origins: &[String],
-) -> Option<Arc<Credential>> {
-    let secret = match part.strip_prefix("app.") {
-        Some(part) => app.get(part)?,
-        None => bundle.get(part)?,
-    };
+fn one_part(name: &str, secret: &Secret, origins: &[String]) -> Arc<Credential> {
     let origins = origins.iter().filter_map(|text| parse_origin(text)).collect();
-    Some(Arc::new(Credential::new(
-        name,
-        secret.clone(),
-        Apply::Bearer,
-        origins,
-    )))
+    Arc::new(Credential::new(name, secret.clone(), Apply::Bearer, origins))
 }
 
 /// Why a scheme's origins can't be said for a configuration.

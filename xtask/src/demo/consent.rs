@@ -83,7 +83,7 @@ impl Provider {
             .and_then(|port| u16::try_from(port).ok())
             .context("the provider has no control port")?;
         let body = json!({ "client_id": self.client("client_id")?, "redirect_uris": [callback] });
-        let headers = [("content-type", "application/json")];
+        let headers = [("content-type".to_owned(), "application/json".to_owned())];
         let answer = http::send(
             ([127, 0, 0, 1], port).into(),
             "POST",

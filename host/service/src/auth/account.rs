@@ -146,7 +146,7 @@ fn put(config: &mut Value, fill: &Fill, found: &str) -> Result<(), Error> {
 pub(super) async fn adopt(
     flow: &Flow,
     bundle: Bundle,
-    life: Life,
+    mut life: Life,
     config: Value,
     any_account: bool,
 ) -> Result<Adopted, Error> {
@@ -154,13 +154,21 @@ pub(super) async fn adopt(
     let origins = flow.origins(&config)?;
     let tried = try_it(flow, &bundle, &origins, &config).await?;
     let before = flow.connection.account.as_ref();
-    if let (Ok(found), Some(before), false) = (&tried, before, any_account)
-        && found.id != before.id
+    match (&tried, before) {
+        (Ok(found), Some(before)) if found.id != before.id && !any_account => {
+            return Err(Error::OtherAccount {
+                expected: before.name.clone(),
+                found: found.name.clone(),
+            });
+        }
+        // Whose it is nobody knows: it does not take the place of one that is known to be right.
+        (Err(problem), Some(_)) if !any_account => return Err(Error::Code(problem.message.clone())),
+        _ => {}
+    }
+    if let Ok(found) = &tried
+        && life.scopes.is_empty()
     {
-        return Err(Error::OtherAccount {
-            expected: before.name.clone(),
-            found: found.name.clone(),
-        });
+        life.scopes.clone_from(&found.scopes);
     }
     let (service, org, id) = (&flow.service, flow.org, flow.connection.id);
     let new = NewCredential {

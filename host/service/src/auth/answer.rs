@@ -29,8 +29,24 @@ const MAX_TOKEN_BYTES: usize = 16 << 10;
 /// A token that lives longer is not believed; `expires_in` of 2^63 is a bug of the vendor.
 const MAX_LIFETIME_S: u64 = 100 * 366 * 86_400;
 
+/// Reads the tokens out of an answer to a refresh. A time that can't be believed is no time there: the refresh token before
+/// may be used up, so that without what came with it the account would be lost. The token's end is seen when it is refused.
+pub(super) fn renewed(recipe: &AnswerRecipe, reply: &Reply, now: Timestamp) -> Result<Tokens, Error> {
+    read(recipe, reply, |body| {
+        Ok(expires(recipe, body, now).unwrap_or_default())
+    })
+}
+
 /// Reads the tokens out of an answer, or says why there are none.
 pub(super) fn tokens(recipe: &AnswerRecipe, reply: &Reply, now: Timestamp) -> Result<Tokens, Error> {
+    read(recipe, reply, |body| expires(recipe, body, now))
+}
+
+fn read(
+    recipe: &AnswerRecipe,
+    reply: &Reply,
+    expires: impl Fn(&Value) -> Result<Option<Timestamp>, Error>,
+) -> Result<Tokens, Error> {
     let mut body = document(reply)?;
     if let Some(refusal) = refusal(recipe, reply.status, &body) {
         return Err(refusal);
@@ -45,7 +61,7 @@ pub(super) fn tokens(recipe: &AnswerRecipe, reply: &Reply, now: Timestamp) -> Re
     Ok(Tokens {
         access,
         refresh,
-        expires: expires(recipe, &body, now)?,
+        expires: expires(&body)?,
         scopes: scopes(body.pointer(&recipe.scope)),
         id_token,
         account: account.filter(|account| account.len() <= 512),
@@ -236,7 +252,7 @@ mod tests {
         }
     }
 
-    fn read(body: &str) -> Result<Tokens, Error> {
+    fn by_the_rfc(body: &str) -> Result<Tokens, Error> {
         tokens(
             &AnswerRecipe::default(),
             &reply(200, "application/json", body),
@@ -246,7 +262,7 @@ mod tests {
 
     #[test]
     fn an_answer_by_the_rfc() {
-        let found = read(
+        let found = by_the_rfc(
             r#"{"access_token":"a","token_type":"bearer","expires_in":3600,"refresh_token":"r","scope":"x y"}"#,
         )
         .unwrap();
@@ -258,6 +274,19 @@ mod tests {
         );
         assert_eq!(found.scopes.unwrap(), ["x", "y"]);
         assert_eq!(found.rest.to_string().matches("\"a\"").count(), 0);
+    }
+
+    /// The refresh token that came with it is the only one that is good now.
+    #[test]
+    fn a_strange_time_costs_no_refresh_token() {
+        for time in ["-1", "\"soon\"", "1e300", "9223372036854775808", "{}"] {
+            let body = format!(r#"{{"access_token":"a","refresh_token":"r","expires_in":{time}}}"#);
+            let reply = reply(200, "application/json", &body);
+            let found = renewed(&AnswerRecipe::default(), &reply, NOW).unwrap();
+            assert_eq!(found.refresh.unwrap().expose(), b"r", "{time}");
+            assert_eq!(found.expires, None, "{time}");
+            assert!(tokens(&AnswerRecipe::default(), &reply, NOW).is_err(), "{time}");
+        }
     }
 
     #[test]
@@ -386,7 +415,7 @@ mod tests {
         #[test]
         fn never_believes_a_strange_time(expires in proptest::num::f64::ANY) {
             let body = serde_json::json!({"access_token": "a", "expires_in": expires}).to_string();
-            if let Ok(found) = read(&body) {
+            if let Ok(found) = by_the_rfc(&body) {
                 prop_assert!(found.expires.is_none_or(|at| at >= NOW));
             }
         }

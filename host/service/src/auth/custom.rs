@@ -120,17 +120,9 @@ fn captured(flow: &Flow, mut bundle: Bundle, effects: &mut Effects) -> Result<(B
                 let at = number(&secret)?.saturating_mul(1000);
                 life.expires = Some(sluice_model::Timestamp::from_millis(at));
             }
-            CaptureInto::Scopes => {
-                let text = String::from_utf8_lossy(secret.expose()).into_owned();
-                life.scopes = text
-                    .split([' ', ','])
-                    .filter(|s| !s.is_empty())
-                    .take(200)
-                    .map(str::to_owned)
-                    .collect();
-            }
-            // Whose account it is, the check that follows says.
-            CaptureInto::Account => {}
+            // A capture may hold whatever the vendor sent, a token too, and scopes and accounts are shown: those that the
+            // check tells are, whose code has never seen a secret.
+            CaptureInto::Scopes | CaptureInto::Account => {}
         }
     }
     if !any {

@@ -30,14 +30,24 @@ const MAX_DOCUMENTS: usize = 1000;
 /// A provider's metadata, checked.
 pub(super) async fn metadata(flow: &Flow, issuer: &str, pkce: bool) -> Result<Endpoints, Error> {
     let base = issuer.trim_end_matches('/');
-    let document = match read(flow, &format!("{base}/.well-known/openid-configuration"), FRESH).await {
+    let mut url = format!("{base}/.well-known/openid-configuration");
+    let document = match read(flow, &url, FRESH).await {
         Err(Error::Refused(_)) => {
             let (origin, path) = split(base);
-            let url = format!("{origin}/.well-known/oauth-authorization-server{path}");
+            url = format!("{origin}/.well-known/oauth-authorization-server{path}");
             read(flow, &url, FRESH).await?
         }
         other => other?,
     };
+    let endpoints = checked(&document, issuer, pkce);
+    if endpoints.is_err() {
+        // Whoever answered for the provider a moment ago does not do so for an hour.
+        forget(flow, &url);
+    }
+    endpoints
+}
+
+fn checked(document: &Value, issuer: &str, pkce: bool) -> Result<Endpoints, Error> {
     let text = |key: &str| document.get(key).and_then(Value::as_str).map(str::to_owned);
     let found = text("issuer").unwrap_or_default();
     // RFC 8414 §3.3: exactly the issuer that was asked, or another's metadata has been put in its place.
@@ -101,6 +111,14 @@ async fn read(flow: &Flow, url: &str, fresh: Duration) -> Result<Arc<Value>, Err
     }
     documents.insert(url.to_owned(), (now, Arc::clone(&document)));
     Ok(document)
+}
+
+fn forget(flow: &Flow, url: &str) {
+    let documents = &flow.service.discovered().documents;
+    documents
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .remove(url);
 }
 
 /// Origin and path of an issuer (RFC 8414 §3.1 puts the well-known part between them).

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::answer::{self, Tokens};
 use super::bundle::REFRESH;
-use super::exchange::{Ask, basic, bearer, prefixed};
+use super::exchange::{Ask, Reply, basic, bearer, prefixed};
 use super::flow::Flow;
 use super::{Error, assertion, discovery};
 
@@ -129,7 +129,8 @@ pub(super) async fn by_refresh(flow: &Flow, endpoints: &Endpoints, token: &Secre
     let token = std::str::from_utf8(token.expose()).map_err(|_| Error::Parts(REFRESH.to_owned()))?;
     let mut pairs = grant("refresh_token");
     pairs.push(pair("refresh_token", token));
-    token_request(flow, endpoints, pairs, false).await
+    let reply = token_reply(flow, endpoints, pairs, false).await?;
+    answer::renewed(&flow.oauth2()?.answer, &reply, flow.service.now())
 }
 
 /// `client_credentials` (RFC 6749 §4.4.2).
@@ -167,9 +168,19 @@ pub(super) fn scope(recipe: &OAuth2, scopes: &[String]) -> Option<(String, Zeroi
 async fn token_request(
     flow: &Flow,
     endpoints: &Endpoints,
-    mut pairs: Pairs,
+    pairs: Pairs,
     asserts: bool,
 ) -> Result<Tokens, Error> {
+    let reply = token_reply(flow, endpoints, pairs, asserts).await?;
+    answer::tokens(&flow.oauth2()?.answer, &reply, flow.service.now())
+}
+
+async fn token_reply(
+    flow: &Flow,
+    endpoints: &Endpoints,
+    mut pairs: Pairs,
+    asserts: bool,
+) -> Result<Reply, Error> {
     let recipe = flow.oauth2()?;
     let url = endpoints
         .token
@@ -204,8 +215,7 @@ async fn token_request(
         None => prove(flow, recipe, &mut pairs, &mut ask),
     }
     ask.write(recipe.body, &pairs);
-    let reply = ask.send(&flow.service, &flow.asker()).await?;
-    answer::tokens(&recipe.answer, &reply, flow.service.now())
+    ask.send(&flow.service, &flow.asker()).await
 }
 
 /// Sends what the app is known by (RFC 6749 §2.3.1).

@@ -173,6 +173,9 @@ async fn once(service: &Service, org: OrgId, (id, scheme): &Key, stale: u32) -> 
         service.credentials().forget(*id);
         return Ok(());
     }
+    if has_ended(&flow) {
+        return Err(Error::Ended("nobody has connected the account again".to_owned()));
+    }
     let renewed = match &flow.scheme.obtain {
         Obtain::OAuth2(_) => tokens(&flow).await,
         Obtain::Custom => custom::refresh(&flow).await,
@@ -183,6 +186,19 @@ async fn once(service: &Service, org: OrgId, (id, scheme): &Key, stale: u32) -> 
         Err(error @ (Error::Ended(_) | Error::Denied(_))) => ended(&flow, error).await,
         Err(error) => Err(error),
     }
+}
+
+/// Whether the vendor has said already that the grant is over: it is not asked again, however many want to, and whatever this
+/// process has forgotten.
+fn has_ended(flow: &Flow) -> bool {
+    let told = flow
+        .connection
+        .error
+        .as_ref()
+        .map(|problem| problem.code.as_str());
+    flow.connection.state == ConnectionState::NeedsReauth
+        && flow.connection.auth.as_deref() == Some(flow.scheme.name.as_str())
+        && matches!(told, Some("auth.ended" | "auth.denied"))
 }
 
 /// Commits the new tokens before anything is sent with them.
