@@ -94,7 +94,12 @@ impl Callee {
 
     /// One call. Its exchanges are collected in a trace of its own.
     pub(crate) async fn call(&self, service: &Service, cancel: CancellationToken) -> Result<Call, Error> {
-        self.call_with(service, cancel, None).await
+        self.prepare(service, cancel, None, true).await
+    }
+
+    /// One call of a flow's own code, which comes by the credential that others wait for.
+    pub(crate) async fn call_in_flow(&self, service: &Service) -> Result<Call, Error> {
+        self.prepare(service, CancellationToken::new(), None, false).await
     }
 
     /// One call with this credential as the connection's own, before it is kept.
@@ -104,6 +109,16 @@ impl Callee {
         cancel: CancellationToken,
         trial: Option<Arc<Credential>>,
     ) -> Result<Call, Error> {
+        self.prepare(service, cancel, trial, true).await
+    }
+
+    async fn prepare(
+        &self,
+        service: &Service,
+        cancel: CancellationToken,
+        trial: Option<Arc<Credential>>,
+        renews: bool,
+    ) -> Result<Call, Error> {
         let connector = self.known.code(service, self.org).await?.clone();
         let vault = ConnectionVault {
             service: service.clone(),
@@ -112,6 +127,7 @@ impl Callee {
             own: self.connection.auth.clone(),
             manifest: Arc::clone(&self.known.manifest),
             trial,
+            renews,
         };
         let caller = Caller {
             org: self.org,

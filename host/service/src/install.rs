@@ -140,12 +140,16 @@ pub async fn inspect(service: &Service, component: Bytes) -> Result<Proposal, Er
     let manifest = read_manifest(&text)?;
     let grant = manifest.capabilities.without_optional();
     let installed = newest(service, service.org(), &manifest.id).await?;
-    let diff = installed.as_ref().map(|(_, old)| diff(old, &grant));
+    let diff = installed.as_ref().map(|(_, old, before)| {
+        let mut diff = diff(old, &grant);
+        diff.compare_auth(&before.auth, &manifest.auth);
+        diff
+    });
     Ok(Proposal {
         digest: Manifest::digest(&text),
         page: permission_page(&manifest, &grant),
         component_bytes: component.len() as u64,
-        installed: installed.map(|(install, _)| install),
+        installed: installed.map(|(install, ..)| install),
         diff,
         manifest,
     })
@@ -267,7 +271,7 @@ pub async fn get(service: &Service, org: OrgId, which: &str) -> Result<Install, 
     }
     let found = newest(service, org, which).await?;
     found
-        .map(|(install, _)| install)
+        .map(|(install, ..)| install)
         .ok_or_else(|| Error::Missing(which.to_owned()))
 }
 
@@ -303,7 +307,11 @@ pub async fn remove(service: &Service, org: OrgId, id: InstallId) -> Result<(), 
 }
 
 /// The newest install of a connector, with its grant.
-async fn newest(service: &Service, org: OrgId, connector: &str) -> Result<Option<(Install, Grant)>, Error> {
+async fn newest(
+    service: &Service,
+    org: OrgId,
+    connector: &str,
+) -> Result<Option<(Install, Grant, Arc<Manifest>)>, Error> {
     // Ids are ordered by time, and the list is in the order of ids.
     let found = all(service, org)
         .await?
@@ -312,7 +320,7 @@ async fn newest(service: &Service, org: OrgId, connector: &str) -> Result<Option
     let Some(found) = found else { return Ok(None) };
     let known = catalogue::known(service, org, found.id).await?;
     let grant = granted(&known.install)?;
-    Ok(Some((view(&known), grant)))
+    Ok(Some((view(&known), grant, Arc::clone(&known.manifest))))
 }
 
 async fn all(service: &Service, org: OrgId) -> Result<Vec<sluice_store::install::Install>, Error> {

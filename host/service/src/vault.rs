@@ -93,6 +93,8 @@ pub(crate) struct ConnectionVault {
     pub(crate) manifest: Arc<Manifest>,
     /// A new credential that is tried before it is kept, in the place of the connection's own.
     pub(crate) trial: Option<Arc<Credential>>,
+    /// False for the calls of a flow itself: its refresh would wait for itself.
+    pub(crate) renews: bool,
 }
 
 impl ConnectionVault {
@@ -188,14 +190,16 @@ impl ConnectionVault {
         let version = stored.as_ref().map_or(0, |stored| stored.version);
         let has_access =
             |stored: &Stored| Bundle::read(&stored.secret).is_some_and(|bundle| has_token(scheme, &bundle));
-        let is_due = match &stored {
-            None => auth::comes_by_itself(scheme),
-            Some(stored) if !has_access(stored) => auth::comes_by_itself(scheme),
-            Some(stored) => {
-                looked_at(&stored.life).is_some_and(|end| end <= now)
-                    && Bundle::read(&stored.secret).is_some_and(|bundle| auth::is_renewable(scheme, &bundle))
-            }
-        };
+        let is_due = self.renews
+            && match &stored {
+                None => auth::comes_by_itself(scheme),
+                Some(stored) if !has_access(stored) => auth::comes_by_itself(scheme),
+                Some(stored) => {
+                    looked_at(&stored.life).is_some_and(|end| end <= now)
+                        && Bundle::read(&stored.secret)
+                            .is_some_and(|bundle| auth::is_renewable(scheme, &bundle))
+                }
+            };
         if is_due {
             let renewed = auth::renew(&self.service, self.org, self.connection, &scheme.name, version).await;
             failed = renewed.err();
@@ -264,7 +268,8 @@ impl Vault for ConnectionVault {
                 .trial
                 .as_ref()
                 .is_some_and(|trial| trial.name == refused.name);
-            let Some(scheme) = self.manifest.auth(&refused.name).filter(|_| !is_trial) else {
+            let renews = self.renews && !is_trial;
+            let Some(scheme) = self.manifest.auth(&refused.name).filter(|_| renews) else {
                 return Ok(None);
             };
             let (name, stale) = (&scheme.name, refused.version);

@@ -7,7 +7,6 @@ use sluice_broker::CaptureInto;
 use sluice_model::secret::Secret;
 use sluice_runtime::{CallError, Effects, Outcome};
 use sluice_store::credential::Life;
-use tokio_util::sync::CancellationToken;
 
 use super::account::{self, Adopted};
 use super::callback::Callback;
@@ -19,7 +18,7 @@ use crate::call::{self, Callee};
 /// Where the browser goes.
 pub(super) async fn begin(flow: &Flow, memory: &mut Memory) -> Result<String, Error> {
     let callee = callee(flow).await?;
-    let call = callee.call(&flow.service, CancellationToken::new()).await?;
+    let call = callee.call_in_flow(&flow.service).await?;
     let outcome = flow
         .service
         .runtime()
@@ -37,7 +36,7 @@ pub(super) async fn begin(flow: &Flow, memory: &mut Memory) -> Result<String, Er
 
 pub(super) async fn complete(flow: &Flow, callback: &Callback, memory: &Memory) -> Result<Adopted, Error> {
     let callee = callee(flow).await?;
-    let call = callee.call(&flow.service, CancellationToken::new()).await?;
+    let call = callee.call_in_flow(&flow.service).await?;
     let state = memory.custom.clone().unwrap_or_else(|| "null".to_owned());
     let query: Vec<_> = callback
         .params
@@ -61,7 +60,7 @@ pub(super) async fn complete(flow: &Flow, callback: &Callback, memory: &Memory) 
 /// The parts as they are after a refresh.
 pub(super) async fn refresh(flow: &Flow) -> Result<(Bundle, Life), Error> {
     let callee = callee(flow).await?;
-    let call = callee.call(&flow.service, CancellationToken::new()).await?;
+    let call = callee.call_in_flow(&flow.service).await?;
     let outcome = flow.service.runtime().refresh(call).await;
     let ((), mut effects) = value(flow, &callee, "refresh", outcome)?;
     captured(flow, flow.kept.clone(), &mut effects)
@@ -69,7 +68,7 @@ pub(super) async fn refresh(flow: &Flow) -> Result<(Bundle, Life), Error> {
 
 pub(super) async fn revoke(flow: &Flow) -> Result<(), Error> {
     let callee = callee(flow).await?;
-    let call = callee.call(&flow.service, CancellationToken::new()).await?;
+    let call = callee.call_in_flow(&flow.service).await?;
     let outcome = flow.service.runtime().revoke(call).await;
     value(flow, &callee, "revoke", outcome).map(drop)
 }

@@ -1,0 +1,417 @@
+//! The rows of the table.
+
+use super::{Operation, Route, route};
+
+const LIMIT: (&str, &str) = ("limit", "1 to 1000; 100 without it");
+const AFTER: (&str, &str) = ("after", "`next` of the page before");
+const PLACE: (&str, &str) = ("after", "the number after which to read; 0 without it");
+const PAGED: &[(&str, &str)] = &[LIMIT, AFTER];
+
+/// All routes.
+pub const ROUTES: &[Route] = &[
+    route(
+        "GET",
+        "/health/live",
+        Operation::HealthLive,
+        "whether the process is alive",
+    )
+    .public()
+    .gives(200, "Health"),
+    route(
+        "GET",
+        "/health/ready",
+        Operation::HealthReady,
+        "whether it can be sent work",
+    )
+    .public()
+    .gives(200, "Health"),
+    route(
+        "*",
+        "/hooks/{hook}",
+        Operation::ReceiveWebhook,
+        "where a vendor delivers; answered after it is on disk",
+    )
+    .public()
+    .takes("binary")
+    .gives(200, "Acknowledgement"),
+    route(
+        "GET",
+        "/connect/callback",
+        Operation::Land,
+        "where a vendor sends the browser back to",
+    )
+    .public()
+    .gives(200, "text"),
+    route(
+        "POST",
+        "/connect/callback",
+        Operation::LandPosted,
+        "the same for vendors that send a form",
+    )
+    .public()
+    .takes("binary")
+    .gives(303, "text"),
+    route(
+        "GET",
+        "/connect/{link}",
+        Operation::LookAtLink,
+        "the page of a link to connect an account",
+    )
+    .public()
+    .gives(200, "text"),
+    route(
+        "POST",
+        "/connect/{link}",
+        Operation::FollowLink,
+        "goes on to the vendor; a link does so once",
+    )
+    .public()
+    .gives(303, "text"),
+    route("GET", "/metrics", Operation::Metrics, "counters for Prometheus").gives(200, "text"),
+    route("GET", "/api/v1/openapi.json", Operation::OpenApi, "this document").gives(200, "Object"),
+    route(
+        "GET",
+        "/api/v1/connectors",
+        Operation::ListConnectors,
+        "the newest installed version of each connector",
+    )
+    .gives(200, "[Connector]"),
+    route(
+        "GET",
+        "/api/v1/connectors/{connector}",
+        Operation::GetConnector,
+        "a connector and its permissions",
+    )
+    .gives(200, "InstallDetail"),
+    route(
+        "POST",
+        "/api/v1/connectors/inspect",
+        Operation::InspectConnector,
+        "what installing a file would permit",
+    )
+    .takes("binary")
+    .gives(200, "Proposal"),
+    route("GET", "/api/v1/installs", Operation::ListInstalls, "the installs")
+        .query(PAGED)
+        .gives(200, "[Install]"),
+    route(
+        "POST",
+        "/api/v1/installs",
+        Operation::CreateInstall,
+        "install a file whose permissions were approved",
+    )
+    .query(&[("accept", "the digest of the approved manifest, `sha256:…`")])
+    .takes("binary")
+    .gives(201, "Install"),
+    route(
+        "GET",
+        "/api/v1/installs/{install}",
+        Operation::GetInstall,
+        "an install",
+    )
+    .gives(200, "InstallDetail"),
+    route(
+        "DELETE",
+        "/api/v1/installs/{install}",
+        Operation::RemoveInstall,
+        "remove an install that nothing uses",
+    ),
+    route(
+        "GET",
+        "/api/v1/connections",
+        Operation::ListConnections,
+        "the connections",
+    )
+    .query(PAGED)
+    .gives(200, "[Connection]"),
+    route(
+        "POST",
+        "/api/v1/connections",
+        Operation::CreateConnection,
+        "connect an account",
+    )
+    .takes("NewConnection")
+    .gives(201, "Connection"),
+    route(
+        "GET",
+        "/api/v1/connections/{connection}",
+        Operation::GetConnection,
+        "a connection, by id or name",
+    )
+    .gives(200, "Connection"),
+    route(
+        "DELETE",
+        "/api/v1/connections/{connection}",
+        Operation::RemoveConnection,
+        "remove it and what it holds",
+    ),
+    route(
+        "POST",
+        "/api/v1/connections/{connection}/test",
+        Operation::TestConnection,
+        "ask the vendor whose account it is",
+    )
+    .gives(200, "TestReport"),
+    route(
+        "POST",
+        "/api/v1/connections/{connection}/pause",
+        Operation::PauseConnection,
+        "stop background work",
+    )
+    .gives(200, "Connection"),
+    route(
+        "POST",
+        "/api/v1/connections/{connection}/resume",
+        Operation::ResumeConnection,
+        "let background work go on",
+    )
+    .gives(200, "Connection"),
+    route(
+        "POST",
+        "/api/v1/connections/pause",
+        Operation::PauseConnections,
+        "stop the background work of many; answers the ids of those that were serving",
+    )
+    .takes("ConnectionFilter")
+    .gives(200, "Object"),
+    route(
+        "POST",
+        "/api/v1/connections/resume",
+        Operation::ResumeConnections,
+        "let the background work of many go on; answers the ids of those that were paused",
+    )
+    .takes("ConnectionFilter")
+    .gives(200, "Object"),
+    route(
+        "PUT",
+        "/api/v1/connections/{connection}/secret",
+        Operation::SetConnectionSecret,
+        "set the secret anew",
+    )
+    .takes("NewSecret"),
+    route(
+        "POST",
+        "/api/v1/connections/{connection}/authorizations",
+        Operation::CreateAuthorization,
+        "come by its credential: with a link, a code, or at once",
+    )
+    .takes("NewAuthorization")
+    .gives(201, "BegunAuthorization"),
+    route(
+        "GET",
+        "/api/v1/connections/{connection}/authorizations/{authorization}",
+        Operation::GetAuthorization,
+        "how an authorization stands",
+    )
+    .gives(200, "Authorization"),
+    route(
+        "POST",
+        "/api/v1/connections/{connection}/refresh",
+        Operation::RefreshConnection,
+        "refresh its token now",
+    )
+    .gives(200, "Connection"),
+    route(
+        "POST",
+        "/api/v1/connections/{connection}/revoke",
+        Operation::RevokeConnection,
+        "give its grant back to the vendor and forget its credential",
+    )
+    .gives(200, "Object"),
+    route(
+        "GET",
+        "/api/v1/apps/{connector}/{auth}",
+        Operation::GetApp,
+        "the app of a connector's auth scheme, without its secrets",
+    )
+    .gives(200, "App"),
+    route(
+        "PUT",
+        "/api/v1/apps/{connector}/{auth}",
+        Operation::SetApp,
+        "set parts of the app",
+    )
+    .takes("NewApp")
+    .gives(200, "App"),
+    route(
+        "DELETE",
+        "/api/v1/apps/{connector}/{auth}",
+        Operation::RemoveApp,
+        "forget the organization's app",
+    ),
+    route(
+        "POST",
+        "/api/v1/connections/{connection}/sync",
+        Operation::SyncConnection,
+        "queue a run for each stream",
+    )
+    .takes("SyncRequest")
+    .gives(202, "[Run]"),
+    route(
+        "GET",
+        "/api/v1/connections/{connection}/records",
+        Operation::ListRecords,
+        "the change feed, or the records now",
+    )
+    .query(&[
+        ("stream", "only this stream; needed with `latest`"),
+        PLACE,
+        LIMIT,
+        (
+            "latest",
+            "`true`: the records as they are now, in pages, instead of the feed",
+        ),
+    ])
+    .gives(200, "Changes"),
+    route(
+        "GET",
+        "/api/v1/connections/{connection}/records/{stream}/{record}",
+        Operation::GetRecord,
+        "one record",
+    )
+    .gives(200, "Record"),
+    route(
+        "GET",
+        "/api/v1/connections/{connection}/streams",
+        Operation::CountRecords,
+        "how much each stream holds",
+    )
+    .gives(200, "[StreamCount]"),
+    route(
+        "GET",
+        "/api/v1/connections/{connection}/quarantine",
+        Operation::ListQuarantined,
+        "records that were refused",
+    )
+    .query(&[("stream", "of which stream"), LIMIT, AFTER])
+    .gives(200, "[Quarantined]"),
+    route(
+        "POST",
+        "/api/v1/connections/{connection}/actions/{action}",
+        Operation::RunAction,
+        "perform an action",
+    )
+    .takes("Object")
+    .gives(200, "ActionResult"),
+    route(
+        "GET",
+        "/api/v1/runs",
+        Operation::ListRuns,
+        "the runs, newest first",
+    )
+    .query(&[("connection", "only this connection's"), LIMIT, AFTER])
+    .gives(200, "[Run]"),
+    route("GET", "/api/v1/runs/{run}", Operation::GetRun, "a run").gives(200, "Run"),
+    route(
+        "POST",
+        "/api/v1/runs/{run}/cancel",
+        Operation::CancelRun,
+        "end a run; what was committed stays",
+    )
+    .gives(200, "Run"),
+    route(
+        "GET",
+        "/api/v1/runs/{run}/trace",
+        Operation::GetRunTrace,
+        "its requests, redacted",
+    )
+    .query(PAGED)
+    .gives(200, "[Exchange]"),
+    route(
+        "GET",
+        "/api/v1/runs/{run}/logs",
+        Operation::GetRunLogs,
+        "what the connector wrote",
+    )
+    .query(PAGED)
+    .gives(200, "[LogLine]"),
+    route(
+        "GET",
+        "/api/v1/hooks",
+        Operation::ListHooks,
+        "the webhook addresses",
+    )
+    .query(&[("connection", "only this connection's")])
+    .gives(200, "[Hook]"),
+    route(
+        "POST",
+        "/api/v1/hooks",
+        Operation::CreateHook,
+        "make a webhook address",
+    )
+    .takes("NewHook")
+    .gives(201, "Hook"),
+    route(
+        "GET",
+        "/api/v1/hooks/{hook}",
+        Operation::GetHook,
+        "a webhook address",
+    )
+    .gives(200, "Hook"),
+    route(
+        "DELETE",
+        "/api/v1/hooks/{hook}",
+        Operation::RemoveHook,
+        "remove an address; its receipts stay",
+    ),
+    route(
+        "GET",
+        "/api/v1/hooks/{hook}/receipts",
+        Operation::ListReceipts,
+        "what came in, newest first",
+    )
+    .query(PAGED)
+    .gives(200, "[Receipt]"),
+    route(
+        "POST",
+        "/api/v1/hooks/{hook}/sign",
+        Operation::SignForHook,
+        "the headers the vendor would send with this body",
+    )
+    .takes("binary")
+    .gives(200, "Signature"),
+    route(
+        "GET",
+        "/api/v1/receipts/{receipt}",
+        Operation::GetReceipt,
+        "a receipt and its request",
+    )
+    .gives(200, "ReceiptDetail"),
+    route(
+        "POST",
+        "/api/v1/receipts/{receipt}/replay",
+        Operation::ReplayReceipt,
+        "have it handled again",
+    )
+    .gives(202, "Receipt"),
+    route(
+        "GET",
+        "/api/v1/events",
+        Operation::ListEvents,
+        "the event store, oldest first",
+    )
+    .query(&[PLACE, LIMIT, ("kind", "only events whose kind begins so")])
+    .gives(200, "Events"),
+    route(
+        "GET",
+        "/api/v1/events/{event}",
+        Operation::GetEvent,
+        "an event, by its number",
+    )
+    .gives(200, "Event"),
+    route("GET", "/api/v1/keys", Operation::ListKeys, "the API keys").gives(200, "[ApiKey]"),
+    route(
+        "POST",
+        "/api/v1/keys",
+        Operation::CreateKey,
+        "make an API key; it is shown once",
+    )
+    .takes("NewApiKey")
+    .gives(201, "ApiKey"),
+    route(
+        "DELETE",
+        "/api/v1/keys/{key}",
+        Operation::RevokeKey,
+        "end an API key",
+    ),
+];
