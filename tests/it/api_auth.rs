@@ -8,7 +8,14 @@ use serde_json::{Value, json};
 use crate::server::{Answer, Server, Setup, http};
 
 /// What anybody may call. Everything else needs a key.
-const PUBLIC: [&str; 3] = ["/health/live", "/health/ready", "/hooks/{hook}"];
+const PUBLIC: [&str; 5] = [
+    "/health/live",
+    "/health/ready",
+    "/hooks/{hook}",
+    // The link, and the cookie that it sets, are the key of these.
+    "/connect/callback",
+    "/connect/{link}",
+];
 
 fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     http::request(address, method, path, headers, b"")
