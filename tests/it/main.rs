@@ -7,6 +7,7 @@
 //! | [`kills`] | does a sync of 100,000 records killed fifty times end with exactly these? |
 //! | [`bad_input`] | does everything that is wrong get one typed error, and is nothing lost? |
 //! | [`secrets`] | does a secret stay out of every place that can be read? |
+//! | [`keys`] | are keys rotated while the work goes on, and is one that is needed not left out? |
 //! | [`api_auth`] | does every route ask for a key, and is every trick around that refused? |
 //! | [`hostile`] | does every hostile guest get what `fixtures/guests/expected.toml` says, and nothing else? |
 //!
@@ -35,6 +36,7 @@ mod server;
 mod api_auth;
 mod bad_input;
 mod hostile;
+mod keys;
 mod kills;
 mod main_job;
 mod secrets;

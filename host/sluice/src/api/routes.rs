@@ -11,7 +11,7 @@ use super::{
     actions, apps, authorizations, connect, connections, connectors, document, events, front, guard, health,
     hooks, inbound,
 };
-use super::{installs, keys, metrics, receipts, records, runs};
+use super::{installs, keys, metrics, receipts, records, runs, secrets};
 
 /// Who may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +99,10 @@ pub enum Operation {
     ListKeys,
     CreateKey,
     RevokeKey,
+    GetOrganizationKey,
+    RotateOrganizationKey,
+    GetMasterKeys,
+    ListSecrets,
 }
 
 const LIMIT: (&str, &str) = ("limit", "1 to 1000; 100 without it");
@@ -550,6 +554,39 @@ pub const ROUTES: &[Route] = &[
         Operation::RevokeKey,
         "end an API key",
     ),
+    route(
+        "GET",
+        "/api/v1/keys/organization",
+        Operation::GetOrganizationKey,
+        "the key that secrets are sealed under: its version and uses",
+    )
+    .gives(200, "OrganizationKey"),
+    route(
+        "POST",
+        "/api/v1/keys/organization/rotate",
+        Operation::RotateOrganizationKey,
+        "seal every secret anew under a new version of the key",
+    )
+    .gives(200, "OrganizationKey"),
+    route(
+        "GET",
+        "/api/v1/keys/master",
+        Operation::GetMasterKeys,
+        "whether previous master keys are still needed",
+    )
+    .gives(200, "MasterKeys"),
+    route(
+        "GET",
+        "/api/v1/secrets",
+        Operation::ListSecrets,
+        "the secrets, without their values",
+    )
+    .query(&[
+        ("connection", "only those that this connection uses"),
+        LIMIT,
+        AFTER,
+    ])
+    .gives(200, "[Secret]"),
 ];
 
 /// The router: the table behind the front door.
@@ -635,5 +672,9 @@ fn work(operation: Operation) -> MethodRouter<App> {
         Operation::ListKeys => get(keys::list),
         Operation::CreateKey => post(keys::create),
         Operation::RevokeKey => delete(keys::revoke),
+        Operation::GetOrganizationKey => get(secrets::organization_key),
+        Operation::RotateOrganizationKey => post(secrets::rotate),
+        Operation::GetMasterKeys => get(secrets::master_keys),
+        Operation::ListSecrets => get(secrets::list),
     }
 }
