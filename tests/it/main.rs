@@ -7,6 +7,7 @@
 //! | [`kills`] | does a sync of 100,000 records killed fifty times end with exactly these? |
 //! | [`bad_input`] | does everything that is wrong get one typed error, and is nothing lost? |
 //! | [`secrets`] | does a secret stay out of every place that can be read? |
+//! | [`keys`] | are keys rotated while the work goes on, and is one that is needed not left out? |
 //! | [`api_auth`] | does every route ask for a key, and is every trick around that refused? |
 //! | [`peers`] | do floods, dawdlers, missing descriptors and signals leave the server serving, or ended as told? |
 //! | [`oauth`] | does a connection come by its credential, keep it fresh, lose it with a sign only, and never show it? |
@@ -41,6 +42,7 @@ mod api_auth;
 mod aws;
 mod bad_input;
 mod hostile;
+mod keys;
 mod kills;
 mod main_job;
 mod oauth;

@@ -353,6 +353,11 @@ pub async fn credential(service: &Service, org: OrgId, of: &Connection) -> Resul
     }))
 }
 
+/// The auth scheme that a connection uses, as far as its settings can be read.
+pub(crate) fn scheme_of(stored: &sluice_store::connection::Connection) -> Option<String> {
+    serde_json::from_str::<Settings>(&stored.settings).ok()?.auth
+}
+
 fn settings_text(settings: &Settings) -> String {
     serde_json::to_string(settings).unwrap_or_default()
 }

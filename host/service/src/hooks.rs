@@ -229,7 +229,7 @@ pub async fn create(
     if let Some(secret) = secret.or_else(|| made.clone()) {
         service
             .store()
-            .put_secret(org, &hook.id.to_string(), SECRET_FIELD, secret)
+            .put_secret(org, &hook.id.to_string(), SECRET_FIELD, secret, service.now())
             .await?;
     }
     event::platform(

@@ -23,7 +23,9 @@ pub mod connection;
 pub mod event;
 pub mod hooks;
 pub mod install;
+pub mod key;
 pub mod record;
+pub mod secret;
 pub mod sync;
 
 pub mod call;

@@ -76,6 +76,16 @@ impl Credentials {
         of.map(|(_, opened)| opened.last_used).max()
     }
 
+    /// The same for one auth scheme and its parts.
+    pub(crate) fn last_used_of(&self, connection: ConnectionId, scheme: &str) -> Option<Timestamp> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = open.iter().filter(|((of, name), _)| {
+            let named = name.split_once('.').map_or(name.as_str(), |(named, _)| named);
+            *of == connection && named == scheme
+        });
+        of.map(|(_, opened)| opened.last_used).max()
+    }
+
     pub(crate) fn forget(&self, connection: ConnectionId) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         self.forgotten.fetch_add(1, Ordering::AcqRel);

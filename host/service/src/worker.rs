@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::{Service, auth, hooks, sync};
+use crate::{Service, auth, hooks, key, sync};
 
 /// The workers of one process.
 #[derive(Debug)]
@@ -40,6 +40,7 @@ pub fn spawn(service: &Service) -> Workers {
         start(Work::Receipts),
         start(Work::Credentials),
         tokio::spawn(sweep(service.clone(), stop.clone())),
+        tokio::spawn(key::rewrap(service.clone(), stop.clone())),
     ];
     Workers {
         stop,

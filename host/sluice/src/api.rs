@@ -29,6 +29,7 @@ mod metrics;
 mod receipts;
 mod records;
 mod runs;
+mod secrets;
 mod text;
 
 pub use app::{App, Parts};

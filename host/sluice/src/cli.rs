@@ -18,6 +18,7 @@ mod output;
 mod raw;
 mod resolve;
 mod run;
+mod secret;
 mod serve;
 mod status;
 mod watch;
@@ -124,6 +125,9 @@ enum Command {
     /// API keys
     #[command(subcommand)]
     Key(key::Key),
+    /// Secrets: what there is, and the key they are sealed under
+    #[command(subcommand)]
+    Secret(secret::Secret),
     /// Call any route of the API
     Api(raw::Api),
     /// Print a completion script
@@ -209,6 +213,7 @@ fn execute(cli: Cli, output: &Output) -> Result<Exit, Failure> {
             Command::Hook(hook) => hook.run(&client()?, output).await,
             Command::Event(event) => event.run(&client()?, output).await,
             Command::Key(key) => key.run(&client()?, output).await,
+            Command::Secret(secret) => secret.run(&client()?, output).await,
             Command::Api(api) => api.run(&client()?, output).await,
             _ => Ok(Exit::Ok),
         }

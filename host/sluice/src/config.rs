@@ -58,6 +58,7 @@ pub struct Server {
 pub struct Data {
     pub dir: PathBuf,
     pub master_key: Option<MasterKeySource>,
+    pub previous_master_keys: Vec<MasterKeySource>,
     pub cache_bytes: usize,
 }
 
@@ -185,6 +186,7 @@ impl Default for Data {
         Self {
             dir: PathBuf::from("sluice-data"),
             master_key: None,
+            previous_master_keys: Vec::new(),
             cache_bytes: 64 << 20,
         }
     }
@@ -265,6 +267,23 @@ mod tests {
         let config: Config = toml::from_str(&uncommented).unwrap();
         assert!(config.data.master_key.is_some() && config.limits.memory_bytes.is_some());
         assert_eq!(config.broker.connect.len(), 1);
+    }
+
+    /// What the operators' pages tell to write is accepted.
+    #[test]
+    fn the_configuration_in_the_documentation_is_right() {
+        let page = include_str!("../../../docs/operator/keys.md");
+        let mut found = 0;
+        let mut rest = page;
+        while let Some((_, behind)) = rest.split_once("```toml\n") {
+            let (block, behind) = behind.split_once("```").unwrap();
+            let config: Config = toml::from_str(block).unwrap();
+            config.check().unwrap();
+            assert!(config.data.master_key.is_some());
+            found += 1;
+            rest = behind;
+        }
+        assert!(found >= 4, "{found}");
     }
 
     fn is_assignment(text: &str) -> bool {

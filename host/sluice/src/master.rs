@@ -1,4 +1,4 @@
-//! The master key: where its text comes from, and the key file that a first start makes.
+//! The master keys: where their text comes from, and the key file that a first start makes.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -71,7 +71,9 @@ impl MasterError {
                 "restore the key file from a backup: without it no stored secret can be read".to_owned()
             }
             Self::Malformed { .. } => "make one with: openssl rand -hex 32".to_owned(),
-            Self::File { .. } | Self::Env { .. } | Self::Command { .. } => "see data.master_key".to_owned(),
+            Self::File { .. } | Self::Env { .. } | Self::Command { .. } => {
+                "see data.master_key and data.previous_master_keys".to_owned()
+            }
             Self::Random => return None,
         })
     }
@@ -81,25 +83,35 @@ impl MasterError {
 #[derive(Debug)]
 pub struct Master {
     pub key: MasterKey,
+    /// Those before it, which the database may still need.
+    pub previous: Vec<MasterKey>,
     /// Authenticates the cache of compiled connectors.
     pub cache_key: [u8; 32],
     /// The key file that this start made; it lies beside the database.
     pub made: Option<PathBuf>,
 }
 
-/// Gets the key as configured, or from the key file in the data directory, which is made if there is no database yet.
+/// Gets the keys as configured, the present one without that from the key file in the data directory, which is made if
+/// there is no database yet.
 ///
 /// # Errors
 ///
-/// If the key is unavailable, malformed or readable by others.
+/// If a key is unavailable, malformed or readable by others.
 pub fn load(data: &Data) -> Result<Master, MasterError> {
+    let mut master = present(data)?;
+    for source in &data.previous_master_keys {
+        let (text, place) = text(source)?;
+        master.previous.push(parse(&text, &place)?);
+    }
+    Ok(master)
+}
+
+fn present(data: &Data) -> Result<Master, MasterError> {
     match &data.master_key {
-        Some(MasterKeySource::File(path)) => from_text(&read_file(path)?, &path.display().to_string(), None),
-        Some(MasterKeySource::Env(name)) => {
-            let text = std::env::var(name).map_err(|_| MasterError::Env { name: name.clone() })?;
-            from_text(&Zeroizing::new(text), name, None)
+        Some(source) => {
+            let (text, place) = text(source)?;
+            from_text(&text, &place, None)
         }
-        Some(MasterKeySource::Command(words)) => from_text(&run(words)?, "its command", None),
         None => {
             let path = data.dir.join(KEY_FILE);
             let place = path.display().to_string();
@@ -115,12 +127,28 @@ pub fn load(data: &Data) -> Result<Master, MasterError> {
     }
 }
 
-fn from_text(text: &str, place: &str, made: Option<PathBuf>) -> Result<Master, MasterError> {
-    let text = text.trim();
-    let key = MasterKey::from_text(text).map_err(|source| MasterError::Malformed {
+/// A key's text, and where it was found.
+fn text(source: &MasterKeySource) -> Result<(Zeroizing<String>, String), MasterError> {
+    match source {
+        MasterKeySource::File(path) => Ok((read_file(path)?, path.display().to_string())),
+        MasterKeySource::Env(name) => {
+            let text = std::env::var(name).map_err(|_| MasterError::Env { name: name.clone() })?;
+            Ok((Zeroizing::new(text), name.clone()))
+        }
+        MasterKeySource::Command(words) => Ok((run(words)?, "its command".to_owned())),
+    }
+}
+
+fn parse(text: &str, place: &str) -> Result<MasterKey, MasterError> {
+    MasterKey::from_text(text).map_err(|source| MasterError::Malformed {
         place: place.to_owned(),
         source,
-    })?;
+    })
+}
+
+fn from_text(text: &str, place: &str, made: Option<PathBuf>) -> Result<Master, MasterError> {
+    let text = text.trim();
+    let key = parse(text, place)?;
     let tag = hmac::sign(
         &hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes()),
         b"sluice compiled cache 1",
@@ -130,7 +158,12 @@ fn from_text(text: &str, place: &str, made: Option<PathBuf>) -> Result<Master, M
         .iter_mut()
         .zip(tag.as_ref())
         .for_each(|(to, from)| *to = *from);
-    Ok(Master { key, cache_key, made })
+    Ok(Master {
+        key,
+        previous: Vec::new(),
+        cache_key,
+        made,
+    })
 }
 
 fn read_file(path: &Path) -> Result<Zeroizing<String>, MasterError> {
@@ -249,6 +282,27 @@ mod tests {
         fs::remove_file(&path).unwrap();
         fs::write(data.dir.join(DATABASE), b"x").unwrap();
         assert_eq!(code(&data), "key.missing");
+    }
+
+    #[test]
+    fn keys_of_before_come_from_the_same_kinds_of_places() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut data = data(dir.path(), None);
+        let old = dir.path().join("old.key");
+        fs::write(
+            &old,
+            "aa0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n",
+        )
+        .unwrap();
+        data.previous_master_keys = vec![MasterKeySource::File(old.clone())];
+        assert_eq!(code(&data), "key.readable_by_others");
+        fs::set_permissions(&old, fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(load(&data).unwrap().previous.len(), 1);
+        let none = MasterKeySource::Env("SLUICE_NO_SUCH_VARIABLE".to_owned());
+        data.previous_master_keys.push(none);
+        assert_eq!(code(&data), "key.unavailable");
+        fs::write(&old, "short").unwrap();
+        assert_eq!(code(&data), "key.malformed");
     }
 
     #[test]

@@ -156,6 +156,7 @@ async fn open(
         let master = master::load(&data)?;
         let options = sluice_store::Options {
             cache_bytes: data.cache_bytes,
+            previous: master.previous,
             ..sluice_store::Options::new(data.dir, master.key)
         };
         Ok::<_, ServeError>((Store::open(options)?, master.cache_key, master.made))

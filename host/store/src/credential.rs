@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sluice_model::Timestamp;
 use sluice_model::id::{ConnectionId, OrgId, kind};
+use sluice_model::seal::Sealed;
 use sluice_model::secret::Secret;
 
 use crate::connection::require_connection;
@@ -13,9 +14,9 @@ use crate::key::{Key, Parts, Span};
 use crate::keyring::Keyring;
 use crate::org::require;
 use crate::org_key::{open_value, seal_value};
-use crate::row::{cap, cap_name, split_head, with_head};
+use crate::row::{cap, cap_name, corrupt, split_head, with_head};
 use crate::table::{Rows, Table, Writer};
-use crate::{Error, Store};
+use crate::{Error, Listing, Page, Store};
 
 /// A connection's secret and where it may be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +58,26 @@ pub struct CredentialHead {
     pub scheme: String,
     pub version: u32,
     pub life: Life,
+}
+
+/// Any secret as it is known without opening it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretHead {
+    /// What it belongs to.
+    pub owner: String,
+    pub field: String,
+    pub version: u32,
+    /// The version of the organization's key that it is sealed under.
+    pub key_version: u32,
+    pub life: Life,
+}
+
+impl SecretHead {
+    /// The auth scheme, if it is a connection's credential.
+    #[must_use]
+    pub fn scheme(&self) -> Option<&str> {
+        self.field.strip_prefix(CREDENTIAL)
+    }
 }
 
 impl Store {
@@ -200,6 +221,28 @@ impl Store {
             .await
     }
 
+    /// The organization's secrets as they are known without opening them, by owner and field.
+    pub async fn list_secrets(
+        &self,
+        org: OrgId,
+        page: Page<(String, String)>,
+    ) -> Result<Listing<SecretHead, (String, String)>, Error> {
+        self.read(move |rows| {
+            let (of_org, limit) = (Key::org(org), page.limit());
+            let mut span = Span::prefix(&of_org);
+            if let Some((owner, field)) = page.after {
+                span = span.after(secret_key(org, &owner, &field));
+            }
+            let found = rows.collect(Table::Secrets, &span, false, limit + 1, |key, content| {
+                secret_head(key, content).map(Some)
+            })?;
+            Ok(Listing::cut(found, limit, |head| {
+                (head.owner.clone(), head.field.clone())
+            }))
+        })
+        .await
+    }
+
     /// Sets any other secret, e.g. a hook's: `owner` is an id's text. Answers its version. [`Error::Seal`].
     pub async fn put_secret(
         &self,
@@ -207,6 +250,7 @@ impl Store {
         owner: &str,
         field: &str,
         secret: Secret,
+        now: Timestamp,
     ) -> Result<u32, Error> {
         if field.starts_with(CREDENTIAL) {
             return Err(Error::Conflict {
@@ -214,7 +258,8 @@ impl Store {
                 name: field.to_owned(),
             });
         }
-        self.seal(org, owner.to_owned(), field.to_owned(), secret).await
+        self.seal(org, (owner.to_owned(), field.to_owned()), secret, now)
+            .await
     }
 
     /// The secret that was set with [`Store::put_secret`].
@@ -247,7 +292,13 @@ struct Head {
 }
 
 impl Store {
-    async fn seal(&self, org: OrgId, owner: String, field: String, secret: Secret) -> Result<u32, Error> {
+    async fn seal(
+        &self,
+        org: OrgId,
+        (owner, field): (String, String),
+        secret: Secret,
+        now: Timestamp,
+    ) -> Result<u32, Error> {
         cap_name("the owner of a secret", &owner)?;
         cap_name("a secret's field", &field)?;
         let ring = self.keyring().clone();
@@ -257,7 +308,10 @@ impl Store {
             let head = Head {
                 version: old.map_or(0, |head| head.version) + 1,
                 origins: Vec::new(),
-                life: Life::default(),
+                life: Life {
+                    obtained: Some(now),
+                    ..Life::default()
+                },
             };
             put(rows, &ring, org, (&owner, &field), &head, &secret)?;
             Ok(head.version)
@@ -314,6 +368,22 @@ fn heads(rows: &mut impl Rows, org: OrgId, connection: ConnectionId) -> Result<V
             version: head.version,
             life: head.life,
         }))
+    })
+}
+
+fn secret_head(key: &[u8], content: &[u8]) -> Result<SecretHead, Error> {
+    let malformed = || corrupt(Table::Secrets, "a key is malformed");
+    let mut parts = Parts::new(key.get(16..).unwrap_or_default());
+    let owner = parts.text().ok_or_else(malformed)?.to_owned();
+    let field = parts.tail_text().ok_or_else(malformed)?.to_owned();
+    let (head, sealed) = split_head::<Head>(Table::Secrets, content)?;
+    let sealed = Sealed::from_bytes(sealed.to_vec());
+    Ok(SecretHead {
+        owner,
+        field,
+        version: head.version,
+        key_version: sealed.key_version().map_err(Error::Seal)?,
+        life: head.life,
     })
 }
 

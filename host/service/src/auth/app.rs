@@ -70,7 +70,7 @@ pub async fn set(
     }
     service
         .store()
-        .put_secret(org, &owner(connector), scheme, bundle.write())
+        .put_secret(org, &owner(connector), scheme, bundle.write(), service.now())
         .await?;
     event::platform(
         service,
@@ -192,8 +192,15 @@ async fn declared(service: &Service, org: OrgId, connector: &str, scheme: &str) 
 
 /// What the app's secrets are kept under.
 fn owner(connector: &str) -> String {
-    format!("app/{connector}")
+    format!("{OWNER}{connector}")
 }
+
+/// Whose app is kept under this owner.
+pub(crate) fn connector_of(owner: &str) -> Option<&str> {
+    owner.strip_prefix(OWNER)
+}
+
+const OWNER: &str = "app/";
 
 /// What templates of a flow are filled with.
 pub(super) struct Known<'a> {

@@ -16,7 +16,7 @@ use super::{
     actions, apps, authorizations, connections, connectors, events, health, hooks, inbound, installs, keys,
     problem, receipts,
 };
-use super::{records, runs};
+use super::{records, runs, secrets};
 
 /// The document of this version.
 #[must_use]
@@ -98,6 +98,9 @@ fn schemas() -> ComponentsBuilder {
         .schema_from::<events::EventsView>()
         .schema_from::<keys::KeyView>()
         .schema_from::<keys::Creation>()
+        .schema_from::<secrets::SecretView>()
+        .schema_from::<secrets::OrganizationKeyView>()
+        .schema_from::<secrets::MasterKeysView>()
 }
 
 fn method(name: &str) -> HttpMethod {

@@ -13,7 +13,7 @@ use super::{
     actions, apps, authorizations, connect, connections, connectors, document, events, front, guard, health,
     hooks, inbound,
 };
-use super::{installs, keys, metrics, receipts, records, runs};
+use super::{installs, keys, metrics, receipts, records, runs, secrets};
 
 pub use table::ROUTES;
 
@@ -103,6 +103,10 @@ pub enum Operation {
     ListKeys,
     CreateKey,
     RevokeKey,
+    GetOrganizationKey,
+    RotateOrganizationKey,
+    GetMasterKeys,
+    ListSecrets,
 }
 
 const fn route(
@@ -225,5 +229,9 @@ fn work(operation: Operation) -> MethodRouter<App> {
         Operation::ListKeys => get(keys::list),
         Operation::CreateKey => post(keys::create),
         Operation::RevokeKey => delete(keys::revoke),
+        Operation::GetOrganizationKey => get(secrets::organization_key),
+        Operation::RotateOrganizationKey => post(secrets::rotate),
+        Operation::GetMasterKeys => get(secrets::master_keys),
+        Operation::ListSecrets => get(secrets::list),
     }
 }

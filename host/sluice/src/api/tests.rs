@@ -474,6 +474,63 @@ async fn a_panic_ends_one_request() {
     }
 }
 
+#[tokio::test]
+async fn secrets_are_listed_and_their_key_rotated_without_a_value() {
+    let server = Server::start().await;
+    let (store, org) = (server.app.service.store(), server.app.service.org());
+    for (connector, value) in [("github", "hunter2-hunter2"), ("slack", "correct-horse")] {
+        let secret = sluice_model::secret::Secret::new(value.as_bytes().to_vec());
+        store
+            .put_secret(
+                org,
+                &format!("app/{connector}"),
+                "oauth",
+                secret,
+                server.app.service.now(),
+            )
+            .await
+            .unwrap();
+    }
+    let ask = |method: &'static str, path: &'static str| server.ask(method, path, Some(&server.key), "");
+    let (status, key) = ask("GET", "/api/v1/keys/organization").await;
+    assert_eq!(
+        (status.as_u16(), &key["version"], &key["uses"]),
+        (200, &1.into(), &2.into())
+    );
+    let (status, key) = ask("POST", "/api/v1/keys/organization/rotate").await;
+    assert_eq!(
+        (status.as_u16(), &key["version"], &key["left"]),
+        (200, &2.into(), &0.into())
+    );
+    let (status, keys) = ask("GET", "/api/v1/keys/master").await;
+    assert_eq!(
+        (status.as_u16(), &keys["previous"], &keys["left"]),
+        (200, &0.into(), &0.into())
+    );
+    let (status, first) = ask("GET", "/api/v1/secrets?limit=1").await;
+    assert_eq!(status, 200);
+    let next = format!(
+        "/api/v1/secrets?limit=1&after={}",
+        first["next"].as_str().unwrap()
+    );
+    let (_, second) = server.ask("GET", &next, Some(&server.key), "").await;
+    assert_eq!(second["next"], Value::Null);
+    for (page, connector) in [(&first, "slack"), (&second, "github")] {
+        let item = &page["items"][0];
+        assert_eq!(
+            (&item["kind"], &item["owner"], &item["name"]),
+            (&"app".into(), &connector.into(), &"oauth".into())
+        );
+        assert_eq!((&item["version"], &item["key_version"]), (&1.into(), &2.into()));
+        assert!(item["obtained"].is_string() && item["used_by"] == Value::Array(vec![]));
+        assert!(!page.to_string().contains("hunter2") && !page.to_string().contains("horse"));
+    }
+    assert_eq!(
+        server.code("GET", "/api/v1/secrets?connection=none", "").await.0,
+        404
+    );
+}
+
 /// Every reference of the document leads somewhere, and every route is in it.
 #[test]
 fn the_document_is_whole() {

@@ -1,6 +1,6 @@
 //! `sluice doctor`: looks for what commonly keeps things from working, one line for each.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::client::{Body, Client};
 use super::exit::Exit;
@@ -13,6 +13,26 @@ struct Finding {
     what: &'static str,
     ok: bool,
     said: String,
+}
+
+/// How a rotation of the master key stands. One that is under way is no problem.
+fn master(keys: &Value) -> Result<String, Failure> {
+    let number = |name| keys.get(name).and_then(Value::as_u64).unwrap_or(0);
+    if number("unreadable") > 0 {
+        let said = format!(
+            "{} organization keys open under no master key",
+            number("unreadable")
+        );
+        return Err(Failure::new(Exit::Failed, said)
+            .hint("give the key that is missing in data.previous_master_keys, or restore a backup"));
+    }
+    Ok(match (number("left"), number("previous")) {
+        (0, 0) => "everything is under it".to_owned(),
+        (0, _) => "everything is under it: data.previous_master_keys can be removed".to_owned(),
+        (left, _) => {
+            format!("{left} keys are still under a previous one, which is needed until they are not")
+        }
+    })
 }
 
 pub(super) async fn run(global: &Global, output: &Output) -> Result<Exit, Failure> {
@@ -54,6 +74,13 @@ pub(super) async fn run(global: &Global, output: &Output) -> Result<Exit, Failur
                 find(
                     "api key",
                     client.get("/api/v1/keys").await.map(|_| "accepted".to_owned()),
+                );
+                find(
+                    "master key",
+                    client
+                        .get("/api/v1/keys/master")
+                        .await
+                        .and_then(|keys| master(&keys)),
                 );
             }
         }

@@ -1,4 +1,4 @@
-use clap::CommandFactory;
+use clap::{CommandFactory, Parser};
 
 use super::exit::ALL;
 use super::failure::Failure;
@@ -14,6 +14,23 @@ fn exit(line: &[&str]) -> Exit {
 #[test]
 fn the_command_line_is_consistent() {
     Cli::command().debug_assert();
+}
+
+/// The commands that the operators' pages name are there.
+#[test]
+fn the_commands_in_the_documentation_are_right() {
+    let page = include_str!("../../../../docs/operator/keys.md");
+    let commands = page
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("sluice "));
+    let mut found = 0;
+    for command in commands {
+        let (command, _) = command.split_once(" < ").unwrap_or((command, ""));
+        let words = std::iter::once("sluice").chain(command.split(' '));
+        assert!(Cli::try_parse_from(words).is_ok(), "{command}");
+        found += 1;
+    }
+    assert!(found >= 5, "{found}");
 }
 
 #[test]

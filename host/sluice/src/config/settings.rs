@@ -26,6 +26,12 @@ impl Config {
             1 << 20,
             1 << 40,
         )?;
+        between(
+            "data.previous_master_keys",
+            self.data.previous_master_keys.len(),
+            0,
+            10,
+        )?;
         between("data.cache_bytes", self.data.cache_bytes, 1 << 20, 1 << 40)?;
         between(
             "limits.component_bytes",

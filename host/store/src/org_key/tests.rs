@@ -28,7 +28,10 @@ async fn room() -> Room {
 impl Room {
     async fn put(&self, field: &str, text: &str) {
         let secret = Secret::new(text.as_bytes().to_vec());
-        self.store.put_secret(self.org, "o", field, secret).await.unwrap();
+        self.store
+            .put_secret(self.org, "o", field, secret, NOW)
+            .await
+            .unwrap();
     }
 
     async fn get(&self, field: &str) -> Result<String, Error> {

@@ -3,10 +3,10 @@
 use sluice_model::Timestamp;
 use sluice_model::id::AuthorizationId;
 use sluice_model::secret::Secret;
-use sluice_store::Error;
 use sluice_store::authorization::{Move, NewAuthorization, Step};
 use sluice_store::credential::{Life, NewCredential};
 use sluice_store::due::Work;
+use sluice_store::{Error, Page};
 
 use super::disk::MemoryDisk;
 use super::room::{NOW, Room, later, open_on, room_on};
@@ -162,6 +162,64 @@ async fn an_authorization_is_used_once_and_then_remembers_nothing() {
         store.get_authorization(r.org, id).await.unwrap().unwrap().step,
         Step::Done
     );
+}
+
+#[tokio::test]
+async fn secrets_are_listed_without_being_opened() {
+    let disk = MemoryDisk::default();
+    let r = room_on(&disk).await;
+    r.put("oauth", token("a", Some(later(10))), None).await.unwrap();
+    r.put("oauth", token("b", Some(later(20))), None).await.unwrap();
+    let secret = Secret::new(b"x".to_vec());
+    for scheme in ["oauth", "key"] {
+        r.store
+            .put_secret(r.org, "app/github", scheme, secret.clone(), later(5))
+            .await
+            .unwrap();
+    }
+    let other = r.store.ensure_org("other", NOW).await.unwrap();
+    r.store
+        .put_secret(other, "app/github", "oauth", secret, NOW)
+        .await
+        .unwrap();
+    r.store.rotate_org_key(r.org).await.unwrap();
+    let mut found = Vec::new();
+    let mut page = Page::first(1);
+    loop {
+        let listing = r.store.list_secrets(r.org, page).await.unwrap();
+        assert_eq!(listing.items.len(), 1);
+        found.extend(listing.items);
+        let Some(next) = listing.next else { break };
+        page = Page {
+            after: Some(next),
+            limit: 1,
+        };
+    }
+    let view: Vec<_> = found
+        .iter()
+        .map(|head| {
+            (
+                head.owner.as_str(),
+                head.scheme(),
+                head.version,
+                head.life.obtained,
+            )
+        })
+        .collect();
+    let connection = r.connection.to_string();
+    assert_eq!(
+        view,
+        [
+            ("app/github", None, 1, Some(later(5))),
+            ("app/github", None, 1, Some(later(5))),
+            (connection.as_str(), Some("oauth"), 2, Some(NOW)),
+        ]
+    );
+    assert_eq!(
+        (found[0].field.as_str(), found[1].field.as_str()),
+        ("key", "oauth")
+    );
+    assert!(found.iter().all(|head| head.key_version == 2));
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ async fn fill(disk: &MemoryDisk) -> Vec<Sealed> {
             .await
             .unwrap();
         store
-            .put_secret(org, "app/github", "oauth", secret("app"))
+            .put_secret(org, "app/github", "oauth", secret("app"), NOW)
             .await
             .unwrap();
         let authorization = AuthorizationId::from_bytes([n; 16]);
@@ -209,7 +209,10 @@ async fn an_organization_made_in_a_rotation_is_under_the_present_key() {
     let store = open(&disk, &["aa", "00"]).unwrap();
     let org = store.ensure_org("new", NOW).await.unwrap();
     let secret = Secret::new(b"x".to_vec());
-    store.put_secret(org, "o", "f", secret.clone()).await.unwrap();
+    store
+        .put_secret(org, "o", "f", secret.clone(), NOW)
+        .await
+        .unwrap();
     drop(store);
     // So the present key is needed although nothing was wrapped anew yet.
     assert_eq!(open(&disk, &["00"]).unwrap_err(), "key.previous_missing");
@@ -257,7 +260,10 @@ async fn secrets_are_set_and_read_while_keys_rotate() {
     let org = store.ensure_org("org 1", NOW).await.unwrap();
     for n in 0..300 {
         let secret = Secret::new(n.to_string().into_bytes());
-        store.put_secret(org, "o", &n.to_string(), secret).await.unwrap();
+        store
+            .put_secret(org, "o", &n.to_string(), secret, NOW)
+            .await
+            .unwrap();
     }
     let rotations = {
         let store = store.clone();
@@ -277,7 +283,7 @@ async fn secrets_are_set_and_read_while_keys_rotate() {
             let text = std::str::from_utf8(found.expose()).unwrap();
             assert_eq!(text.split('+').next(), Some(field.as_str()));
             let secret = Secret::new(format!("{n}+{rounds}").into_bytes());
-            store.put_secret(org, "o", &field, secret).await.unwrap();
+            store.put_secret(org, "o", &field, secret, NOW).await.unwrap();
         }
     }
     rotations.await.unwrap();
@@ -297,7 +303,10 @@ async fn deleting_an_organization_destroys_every_version_in_its_first_commit() {
     let org = all[0].org;
     for n in 0..3000 {
         let secret = Secret::new(n.to_string().into_bytes());
-        store.put_secret(org, "o", &n.to_string(), secret).await.unwrap();
+        store
+            .put_secret(org, "o", &n.to_string(), secret, NOW)
+            .await
+            .unwrap();
     }
     // A rotation that is dropped in its middle: two versions of the key are there.
     let begun = disk.log_len();

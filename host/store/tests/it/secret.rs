@@ -4,7 +4,7 @@ use sluice_model::secret::Secret;
 use sluice_store::credential::{Life, NewCredential};
 
 use super::disk::MemoryDisk;
-use super::room::{later, room_on};
+use super::room::{NOW, later, room_on};
 
 #[tokio::test]
 async fn secrets_are_sealed_and_go_with_their_organization() {
@@ -36,7 +36,7 @@ async fn secrets_are_sealed_and_go_with_their_organization() {
     assert_eq!(heads.len(), 1);
     assert_eq!((heads[0].scheme.as_str(), heads[0].version), ("token", 2));
     r.store
-        .put_secret(r.org, &r.hook.to_string(), "signing", secret.clone())
+        .put_secret(r.org, &r.hook.to_string(), "signing", secret.clone(), NOW)
         .await
         .unwrap();
     let found = r

@@ -414,4 +414,37 @@ pub const ROUTES: &[Route] = &[
         Operation::RevokeKey,
         "end an API key",
     ),
+    route(
+        "GET",
+        "/api/v1/keys/organization",
+        Operation::GetOrganizationKey,
+        "the key that secrets are sealed under: its version and uses",
+    )
+    .gives(200, "OrganizationKey"),
+    route(
+        "POST",
+        "/api/v1/keys/organization/rotate",
+        Operation::RotateOrganizationKey,
+        "seal every secret anew under a new version of the key",
+    )
+    .gives(200, "OrganizationKey"),
+    route(
+        "GET",
+        "/api/v1/keys/master",
+        Operation::GetMasterKeys,
+        "whether previous master keys are still needed",
+    )
+    .gives(200, "MasterKeys"),
+    route(
+        "GET",
+        "/api/v1/secrets",
+        Operation::ListSecrets,
+        "the secrets, without their values",
+    )
+    .query(&[
+        ("connection", "only those that this connection uses"),
+        LIMIT,
+        AFTER,
+    ])
+    .gives(200, "[Secret]"),
 ];
