@@ -55,7 +55,8 @@ fn approve(server: &Server) {
     let proposal = proposal.json();
     let page = proposal["permissions"]["text"].as_str().expect("a page");
     for said in [
-        "https://api.github.com/repos/*/*/issues",
+        "https://api.github.com",
+        "/repos/*/*/issues\n",
         "GET",
         "POST",
         "Personal access token",

@@ -90,18 +90,32 @@ pub(super) fn serve(listener: TcpListener, targets: Targets) -> Seen {
         while let Ok((stream, _)) = listener.accept().await {
             let (kept, targets) = (kept.clone(), Arc::clone(&targets));
             tokio::spawn(async move {
-                let open = kept.open.fetch_add(1, Ordering::SeqCst) + 1;
-                kept.most_open.fetch_max(open, Ordering::SeqCst);
-                answer(stream, kept.clone(), targets).await;
-                kept.open.fetch_sub(1, Ordering::SeqCst);
+                answer(stream, kept.clone(), targets, Open::new(kept)).await;
             });
         }
     });
     seen
 }
 
+/// A request that waits for its answer.
+struct Open(Seen);
+
+impl Open {
+    fn new(seen: Seen) -> Self {
+        let open = seen.open.fetch_add(1, Ordering::SeqCst) + 1;
+        seen.most_open.fetch_max(open, Ordering::SeqCst);
+        Self(seen)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// One request for each connection: what comes after it is somebody's smuggling.
-async fn answer(mut stream: TcpStream, seen: Seen, targets: Arc<Targets>) -> Option<()> {
+async fn answer(mut stream: TcpStream, seen: Seen, targets: Arc<Targets>, open: Open) -> Option<()> {
     let mut bytes = Vec::new();
     let end = loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -170,6 +184,8 @@ async fn answer(mut stream: TcpStream, seen: Seen, targets: Arc<Targets>) -> Opt
         seen.slow.fetch_sub(1, Ordering::SeqCst);
         return ended;
     }
+    // Before its last byte: whoever has the answer may ask again at once.
+    drop(open);
     let text = format!("HTTP/1.1 200 OK\r\n{told}content-length: 2\r\nconnection: close\r\n\r\n{{}}");
     stream.write_all(text.as_bytes()).await.ok()
 }
