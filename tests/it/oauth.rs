@@ -47,7 +47,6 @@ struct World {
     idp: Counterpart,
     person: Judge,
     server: Server,
-    setup: Setup,
 }
 
 /// What following a link gives to a browser.
@@ -82,12 +81,7 @@ impl World {
         let at = format!("id.acme.example={}", idp.address());
         let ca = idp.ready["ca_file"].as_str().expect("a file").to_owned();
         let person = Judge::node("browser/walk.mjs", &["--at", &at, "--ca", &ca]);
-        let world = Self {
-            idp,
-            person,
-            server,
-            setup,
-        };
+        let world = Self { idp, person, server };
         github::install(&world.api(), package::acme());
         world.register();
         world
@@ -198,13 +192,6 @@ impl World {
     fn version(&self, connection: &str) -> u64 {
         let shown = self.show(connection);
         shown["credential"]["version"].as_u64().unwrap_or_default()
-    }
-
-    fn reaches(&self, connection: &str, state: &str) -> Value {
-        wait_for(&format!("{connection} to be {state}"), || {
-            let shown = self.show(connection);
-            (shown["state"] == state).then_some(shown)
-        })
     }
 
     /// How an authorization stands.

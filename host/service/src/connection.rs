@@ -14,7 +14,7 @@ use sluice_store::credential::Life;
 
 pub use secret::{Given, set_secret};
 pub(crate) use secret::{check_part, choose_scheme};
-pub(crate) use state::{News, degrade, move_to, settle, state_after};
+pub(crate) use state::{News, degrade, is_over, move_to, settle, state_after};
 pub use state::{pause, resume, turn_all};
 pub use test::{Step, TestReport, test};
 

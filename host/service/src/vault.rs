@@ -200,10 +200,12 @@ impl ConnectionVault {
         let version = stored.as_ref().map_or(0, |stored| stored.version);
         let has_access =
             |stored: &Stored| Bundle::read(&stored.secret).is_some_and(|bundle| has_token(scheme, &bundle));
+        // Naming a scheme that the connection does not use brings no credential of it.
+        let by_itself = self.own.as_deref() == Some(scheme.name.as_str()) && auth::comes_by_itself(scheme);
         let is_due = self.renews
             && match &stored {
-                None => auth::comes_by_itself(scheme),
-                Some(stored) if !has_access(stored) => auth::comes_by_itself(scheme),
+                None => by_itself,
+                Some(stored) if !has_access(stored) => by_itself,
                 Some(stored) => {
                     looked_at(&stored.life).is_some_and(|end| end <= now)
                         && Bundle::read(&stored.secret)

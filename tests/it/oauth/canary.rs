@@ -261,6 +261,7 @@ fn no_token_can_be_read_anywhere() {
     let secret: &Value = &world.idp.ready["clients"]["sluice"]["client_secret"];
     for (method, path, body) in [
         ("PUT", "/api/v1/apps/acme/oauth", json!({"parts": secret})),
+        ("PUT", "/api/v1/apps/acme/oauth", json!({"parts": [secret]})),
         (
             "PUT",
             "/api/v1/apps/acme/oauth",

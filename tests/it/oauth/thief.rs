@@ -62,6 +62,7 @@ fn nobody_elses_credential_has_a_name() {
         "custom.access_token",
         "custom.refresh_token",
         "odd",
+        "machine",
         "assertion",
         "assertion.account",
         "oauth.access_token",

@@ -198,7 +198,7 @@ fn has_ended(flow: &Flow) -> bool {
         .map(|problem| problem.code.as_str());
     flow.connection.state == ConnectionState::NeedsReauth
         && flow.connection.auth.as_deref() == Some(flow.scheme.name.as_str())
-        && matches!(told, Some("auth.ended" | "auth.denied"))
+        && connection::is_over(told)
 }
 
 /// Commits the new tokens before anything is sent with them.
@@ -237,11 +237,9 @@ async fn ended(flow: &Flow, error: Error) -> Result<(), Error> {
     service.store().defer_credentials(org, id, None).await?;
     service.credentials().forget(id);
     let problem = Problem::new(error.code(), &error);
-    // What is paused, removed or told already stays as it is.
+    // Where a refused request was faster this is the better reason; it is told as an event once in any case.
     let state = (ConnectionState::NeedsReauth, Some(problem));
-    if flow.connection.state != ConnectionState::NeedsReauth
-        && flow.connection.auth.as_deref() == Some(flow.scheme.name.as_str())
-    {
+    if flow.connection.auth.as_deref() == Some(flow.scheme.name.as_str()) {
         connection::settle(service, org, id, News::default(), Some(state)).await?;
     }
     Err(error)

@@ -148,7 +148,10 @@ pub(crate) async fn settle(
         let mut told = None;
         if let Some((state, problem)) = &new_state {
             let paused_by_a_person = was == ConnectionState::Paused && news.account.is_some();
-            if !paused_by_a_person {
+            let before = stored.reason.as_ref().map(|reason| reason.code.as_str());
+            let now = problem.as_ref().map(|problem| problem.code.as_str());
+            let said_better = was == *state && is_over(before) && !is_over(now);
+            if !paused_by_a_person && !said_better {
                 if !was.may_become(*state) {
                     return Err(Error::State(was, *state));
                 }
@@ -182,6 +185,11 @@ pub(crate) async fn settle(
         expected: 0,
         found: 0,
     }))
+}
+
+/// Whether a reason says that the grant is over. It is what the vendor said, and stays while requests are refused because of it.
+pub(crate) fn is_over(code: Option<&str>) -> bool {
+    matches!(code, Some("auth.ended" | "auth.denied"))
 }
 
 /// How often an update starts again because somebody was faster.

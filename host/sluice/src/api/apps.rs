@@ -1,7 +1,5 @@
 //! Apps: what the vendor gave to whoever registered there. Secrets only ever go in.
 
-use std::collections::BTreeMap;
-
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -12,7 +10,7 @@ use utoipa::ToSchema;
 use super::app::{App, Caller};
 use super::body::{At, Json, json};
 use super::problem::Problem;
-use super::text::SecretText;
+use super::text::SecretTexts;
 
 /// An app, without its secrets.
 #[derive(Debug, Serialize, ToSchema)]
@@ -48,7 +46,7 @@ pub(super) struct AppPartView {
 pub(super) struct AppChange {
     /// By name. Those that are not named stay as they are.
     #[schema(value_type = std::collections::BTreeMap<String, String>, write_only)]
-    parts: BTreeMap<String, SecretText>,
+    parts: SecretTexts,
 }
 
 fn view(state: &App, found: app::App) -> AppView {
@@ -94,12 +92,7 @@ pub(super) async fn set(
     At((connector, auth)): At<(String, String)>,
     Json(change): Json<AppChange>,
 ) -> Result<Response, Problem> {
-    let parts = change
-        .parts
-        .into_iter()
-        .map(|(name, text)| (name, text.0))
-        .collect();
-    let found = app::set(&state.service, caller.org, &connector, &auth, parts).await?;
+    let found = app::set(&state.service, caller.org, &connector, &auth, change.parts.0).await?;
     Ok(json(&view(&state, found)))
 }
 

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use sluice_model::auth::SECRET;
 use sluice_model::secret::Secret;
@@ -15,7 +17,28 @@ pub(super) struct SecretText(pub(super) Secret);
 
 impl<'de> Deserialize<'de> for SecretText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Self(Secret::new(text.into_bytes())))
+        // Serde's own refusals repeat what they refuse, and a secret in the wrong shape is a secret still.
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Self(Secret::new(text.into_bytes()))),
+            _ => Err(D::Error::custom("a secret is a text")),
+        }
+    }
+}
+
+/// Secrets by name.
+#[derive(Debug, Clone)]
+pub(super) struct SecretTexts(pub(super) BTreeMap<String, Secret>);
+
+impl<'de> Deserialize<'de> for SecretTexts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Value::Object(parts) = Value::deserialize(deserializer)? else {
+            return Err(D::Error::custom("parts are texts by name"));
+        };
+        let parts = parts.into_iter().map(|(name, part)| match part {
+            Value::String(text) => Ok((name, Secret::new(text.into_bytes()))),
+            _ => Err(D::Error::custom("a part is a text")),
+        });
+        parts.collect::<Result<_, _>>().map(Self)
     }
 }
 
