@@ -299,7 +299,11 @@ fn the_fixtures_are_read() {
         walk::<Commits>,
         "C_kwDOAAE1",
     );
-    check(include_str!("../../fixtures/releases.json"), walk::<Releases>, "71");
+    check(
+        include_str!("../../fixtures/releases.json"),
+        walk::<Releases>,
+        "71",
+    );
     check(
         include_str!("../../fixtures/workflow-runs.json"),
         walk::<WorkflowRuns>,
