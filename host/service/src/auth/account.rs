@@ -181,6 +181,7 @@ pub(super) async fn adopt(
         .put_credential(org, id, &flow.scheme.name, new, None)
         .await?;
     service.credentials().forget(id);
+    service.flights().begin_anew(id, &flow.scheme.name);
     let (account, problem) = match tried {
         Ok(account) => (Some(account), None),
         Err(problem) => (None, Some(problem)),

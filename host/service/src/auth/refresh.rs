@@ -71,6 +71,12 @@ impl Flights {
         None
     }
 
+    /// A new credential has nothing to do with what failed before it.
+    pub(super) fn begin_anew(&self, connection: ConnectionId, scheme: &str) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.remove(&(connection, scheme.to_owned()));
+    }
+
     fn note(&self, key: &Key, now: Timestamp, result: &Result<(), Problem>) {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
