@@ -23,7 +23,7 @@ pub(super) async fn front(State(app): State<App>, request: Request, next: Next) 
     let request_id = request_id();
     let refusal =
         check_path(request.uri().path()).and_then(|()| check_host(&app, request.uri(), request.headers()));
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (method, path) = (request.method().clone(), told(request.uri().path()).to_owned());
     let answer = match refusal {
         Ok(()) => AssertUnwindSafe(next.run(request)).catch_unwind().await,
         Err(problem) => Ok(axum::response::IntoResponse::into_response(problem)),
@@ -95,6 +95,14 @@ pub(super) fn request_id() -> String {
         tracing::error!("the machine's random source does not answer");
     }
     format!("req_{}", HEXLOWER.encode(&bytes))
+}
+
+/// A path as the log may have it: who knows a link can follow it.
+fn told(path: &str) -> &str {
+    match path.strip_prefix("/connect/") {
+        Some(link) if link != "callback" => "/connect/(link)",
+        _ => path,
+    }
 }
 
 /// Refuses what a proxy in front, the router and a log could read as different paths.
@@ -232,6 +240,13 @@ const PATH_BYTES: usize = 4096;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_log_has_no_link() {
+        assert_eq!(told("/connect/AAAAbbbb"), "/connect/(link)");
+        assert_eq!(told("/connect/callback"), "/connect/callback");
+        assert_eq!(told("/api/v1/runs"), "/api/v1/runs");
+    }
 
     #[test]
     fn ambiguous_paths_are_refused() {
