@@ -129,11 +129,7 @@ fn everything_that_is_signed_is_believed() {
             (&json!("us-east-1"), &json!("s3")),
             "{request}"
         );
-        let signed = request["signed"].to_string();
-        assert!(
-            signed.contains("host") && signed.contains("x-amz-date"),
-            "{request}"
-        );
+        assert_eq!(request["signed"], "header", "{request}");
     }
 }
 

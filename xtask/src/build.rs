@@ -1,7 +1,7 @@
 //! Components: what is compiled for another target than the machine's, and put where the tests and the demo look for it.
 //!
-//! `plugins/*` and `fixtures/connectors/*` become `target/connectors/<id>.wasm` with their `connector.toml` inside; the bytes are written under a temporary
-//! name and renamed, so a reader never sees half of one. `fixtures/guests` are built into `target/guests`.
+//! `plugins/*` and `fixtures/connectors/*` become `target/connectors/<id>.wasm` with their `connector.toml` inside; the bytes are
+//! written under a temporary name and renamed, so a reader never sees half of one. `fixtures/guests` are built into `target/guests`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -104,23 +104,31 @@ fn a_refused_token_is_refreshed_and_the_request_repeated_once() {
 /// Every token of a sync of many pages ends under it, again and again; nothing is lost, nothing is there twice.
 #[test]
 fn a_sync_goes_on_with_new_tokens() {
-    let world = World::with(&["--items", "1000"], Vec::new());
+    let world = World::with(&["--items", "2000"], Vec::new());
     let connection = world.connected("work", "mona");
     world.idp.post("reset", &json!({}));
     let run = github::start_sync(&world.api(), &connection, &["items"], "full").remove(0);
-    for moment in [5, 15, 25, 35] {
-        wait_for("the next moment", || {
-            (world.idp.count("items") >= moment).then_some(())
-        });
+    // Pages that were given; and each token lives for some of them, or the new one would end before it is sent.
+    let given = || {
+        let counts = world.idp.get("counts");
+        let count = |name: &str| counts[name].as_u64().expect("a count");
+        count("items") - count("unauthorized")
+    };
+    for round in 1..=4 {
+        let before = given();
+        wait_for("some pages", || (given() >= before + 3).then_some(()));
         world.idp.post("expire", &json!({}));
+        wait_for("a new token", || {
+            (world.idp.count("refreshes") >= round).then_some(())
+        });
     }
     let run = github::ended(&world.api(), &run);
     assert_eq!(run["state"], "succeeded", "{run}");
-    assert_eq!(run["counts"]["added"], 1000, "{run}");
-    assert_eq!(github::held(&world.api(), &connection, "items"), 1000);
+    assert_eq!(run["counts"]["added"], 2000, "{run}");
+    assert_eq!(github::held(&world.api(), &connection, "items"), 2000);
     let counts = world.idp.get("counts");
     let refreshes = counts["refreshes"].as_u64().expect("a count");
-    assert!((1..=4).contains(&refreshes), "{counts}");
+    assert_eq!(refreshes, 4, "{counts}");
     assert_eq!(counts["reuse_detections"], 0, "{counts}");
     // Each refusal is one page asked for twice.
     assert!(counts["unauthorized"].as_u64() <= Some(refreshes), "{counts}");
