@@ -91,6 +91,13 @@ impl Credentials {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
         open.retain(|(of, _), _| *of != connection);
     }
+
+    /// For a change that any of them may have been opened with, such as an app's.
+    pub(crate) fn forget_all(&self) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        open.clear();
+    }
 }
 
 /// One connection's credentials, as the broker asks for them.
@@ -138,11 +145,12 @@ impl ConnectionVault {
         };
         let unreadable = || VaultError::new("the credential can't be read");
         let bundle = Bundle::read(&stored.secret).ok_or_else(unreadable)?;
-        let app = if scheme.app.is_empty() {
-            Bundle::default()
-        } else {
+        // Requests themselves take the app in OAuth 1.0a alone; elsewhere only flows do.
+        let app = if matches!(scheme.obtain, Obtain::OAuth1(_)) {
             let loaded = auth::app::load(&self.service, self.org, &self.manifest.id, scheme).await;
             loaded.unwrap_or_default()
+        } else {
+            Bundle::default()
         };
         let credential = match part {
             // Tokens and apps of recipes are the host's alone.
@@ -408,4 +416,49 @@ fn parse_origin(text: &str) -> Option<Origin> {
         host: HostPattern::parse(host).ok()?,
         port: port.parse().ok()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+    fn opened(until: Option<Timestamp>) -> Opened {
+        Opened {
+            credential: Arc::new(Credential::new(
+                "a",
+                Secret::new(b"t0ken".to_vec()),
+                Apply::Bearer,
+                Vec::new(),
+            )),
+            until,
+            last_used: NOW,
+        }
+    }
+
+    #[test]
+    fn what_changed_meanwhile_is_not_put_back() {
+        let open = Credentials::default();
+        let (one, other) = (
+            ConnectionId::from_bytes([1; 16]),
+            ConnectionId::from_bytes([2; 16]),
+        );
+        let key = |id| (id, "a".to_owned());
+        let read_at = || open.forgotten.load(Ordering::Acquire);
+        let before = read_at();
+        open.put(key(one), opened(None), before);
+        open.put(key(other), opened(Some(NOW)), before);
+        assert!(open.get(&key(one), NOW).is_some());
+        assert!(open.get(&key(other), NOW).is_none(), "its time has come");
+        open.forget(one);
+        assert!(open.get(&key(one), NOW).is_none());
+        // Read before it was forgotten, put after.
+        open.put(key(one), opened(None), before);
+        assert!(open.get(&key(one), NOW).is_none());
+        open.put(key(one), opened(None), read_at());
+        assert!(open.get(&key(one), NOW).is_some());
+        open.forget_all();
+        assert!(open.get(&key(one), NOW).is_none());
+    }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sluice_model::Timestamp;
-use sluice_model::auth::{Fill, FillFrom, OAuth2, OAuthGrant, Take};
+use sluice_model::auth::{Fill, FillFrom, OAuth2, Take};
 use sluice_model::connection::ConnectionState;
 use sluice_model::fault::FaultKind;
 use sluice_model::secret::Secret;
@@ -12,7 +12,6 @@ use sluice_store::credential::{Life, NewCredential};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Tokens;
-use super::authorize::grant_name;
 use super::bundle::{ACCESS, PREVIOUS, REFRESH};
 use super::flow::Flow;
 use super::memory::Memory;
@@ -61,21 +60,12 @@ pub(super) async fn adopt_tokens(
     for (fill, found) in told {
         put(&mut config, fill, found)?;
     }
-    let used = if memory.verifier.is_some() || memory.device_code.is_some() || tokens.refresh.is_some() {
-        OAuthGrant::AuthorizationCode
-    } else {
-        recipe
-            .grants
-            .first()
-            .copied()
-            .unwrap_or(OAuthGrant::AuthorizationCode)
-    };
     let mut life = life(flow, recipe, &tokens);
     if life.scopes.is_empty() {
         // RFC 6749 §5.1: an answer without them gives what was asked for.
         life.scopes.clone_from(&memory.scopes);
     }
-    let bundle = renewed(&given(flow), tokens, grant_name(used));
+    let bundle = renewed(&given(flow), tokens, &memory.grant);
     adopt(flow, bundle, life, config, memory.any_account).await
 }
 

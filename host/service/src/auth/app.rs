@@ -72,6 +72,8 @@ pub async fn set(
         .store()
         .put_secret(org, &owner(connector), scheme, bundle.write(), service.now())
         .await?;
+    // OAuth 1.0a signs with the app's secret: what was opened with the old one goes.
+    service.credentials().forget_all();
     event::platform(
         service,
         org,
@@ -94,6 +96,7 @@ pub async fn remove(service: &Service, org: OrgId, connector: &str, scheme: &str
         .store()
         .remove_secret(org, &owner(connector), scheme)
         .await?;
+    service.credentials().forget_all();
     event::platform(
         service,
         org,
@@ -112,17 +115,7 @@ pub async fn remove(service: &Service, org: OrgId, connector: &str, scheme: &str
 /// If the connector is not installed or has no such scheme.
 pub async fn get(service: &Service, org: OrgId, connector: &str, scheme: &str) -> Result<App, Error> {
     let declared = declared(service, org, connector, scheme).await?;
-    let (owner, bundle) = match kept(service, org, connector, scheme).await? {
-        Some(bundle) => (AppOwner::Organization, bundle),
-        None => match service
-            .settings()
-            .apps
-            .get(&(connector.to_owned(), scheme.to_owned()))
-        {
-            Some(parts) => (AppOwner::Operator, parts.clone().into_iter().collect()),
-            None => (AppOwner::Nobody, Bundle::default()),
-        },
-    };
+    let (owner, bundle) = serving(service, org, connector, scheme).await?;
     let part = |part: &Part| AppPart {
         name: part.name.clone(),
         title: part.title.clone(),
@@ -149,14 +142,7 @@ pub(crate) async fn load(
     connector: &str,
     scheme: &AuthScheme,
 ) -> Result<Bundle, Error> {
-    let key = (connector.to_owned(), scheme.name.clone());
-    let bundle = match kept(service, org, connector, &scheme.name).await? {
-        Some(bundle) => bundle,
-        None => match service.settings().apps.get(&key) {
-            Some(parts) => parts.clone().into_iter().collect(),
-            None => Bundle::default(),
-        },
-    };
+    let (_, bundle) = serving(service, org, connector, &scheme.name).await?;
     let missing: Vec<_> = scheme
         .app
         .iter()
@@ -170,6 +156,23 @@ pub(crate) async fn load(
         connector: connector.to_owned(),
         scheme: scheme.name.clone(),
         missing: missing.join(", "),
+    })
+}
+
+/// The organization's app, else the operator's, else an empty one.
+async fn serving(
+    service: &Service,
+    org: OrgId,
+    connector: &str,
+    scheme: &str,
+) -> Result<(AppOwner, Bundle), Error> {
+    if let Some(bundle) = kept(service, org, connector, scheme).await? {
+        return Ok((AppOwner::Organization, bundle));
+    }
+    let key = (connector.to_owned(), scheme.to_owned());
+    Ok(match service.settings().apps.get(&key) {
+        Some(parts) => (AppOwner::Operator, parts.clone().into_iter().collect()),
+        None => (AppOwner::Nobody, Bundle::default()),
     })
 }
 

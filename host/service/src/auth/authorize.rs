@@ -131,6 +131,7 @@ pub async fn begin(service: &Service, org: OrgId, id: ConnectionId, begin: Begin
                         .join(", "),
                 });
             }
+            memory.grant = grant_name(wanted).to_owned();
             match wanted {
                 OAuthGrant::AuthorizationCode => link(&flow, memory, lifetime).await,
                 OAuthGrant::DeviceCode => device::begin(&flow, memory).await,

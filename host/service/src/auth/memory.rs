@@ -27,6 +27,9 @@ pub(super) struct Memory {
     pub(super) scopes: Vec<String>,
     #[serde(default)]
     pub(super) return_to: Option<String>,
+    /// Which flow of OAuth 2.0 it is, in the manifest's word.
+    #[serde(default)]
+    pub(super) grant: String,
     /// Whether another account than before is welcome.
     #[serde(default)]
     pub(super) any_account: bool,
