@@ -224,7 +224,14 @@ impl Create {
         }
         let created = client.post("/api/v1/connections", body).await?;
         if let Some(scheme) = scheme.filter(|_| has_flow && !self.no_secret) {
-            return self.journey.run(client, output, &created, &scheme).await;
+            let walked = self.journey.run(client, output, &created, &scheme).await;
+            if walked.is_err() {
+                let name = &self.name;
+                output.note(&format!(
+                    "{name} is kept; go on with `sluice connection reconnect {name}`"
+                ));
+            }
+            return walked;
         }
         if self.no_test {
             output.show(&created, |output| {
