@@ -13,6 +13,8 @@ mod source;
 mod webhook;
 pub(crate) mod words;
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::auth::{Apply, Obtain, Part};
@@ -107,8 +109,28 @@ pub struct Stream {
     pub cursor_version: u32,
     /// How it can be read; never empty.
     pub modes: Vec<Mode>,
+    /// Whether it comes in partitions (repositories, calendars …), each with a cursor of its own.
+    pub partitioned: bool,
+    /// Whether a window of time can be read by itself.
+    pub windows: bool,
+    /// How far back the vendor still restates what it has told: read again after each incremental run. Zero: it does not.
+    pub lookback: Duration,
+    /// What can be written to the vendor; empty for a stream that is only read.
+    pub writes: Vec<WriteKind>,
     /// JSON Schema of a record.
     pub schema: Value,
+}
+
+/// A kind of write to the vendor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WriteKind {
+    /// A record that the vendor does not have.
+    Create,
+    /// A record that it has.
+    Update,
+    /// Takes one away.
+    Delete,
 }
 
 /// How a stream resumes.

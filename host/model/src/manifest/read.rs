@@ -1,11 +1,14 @@
 //! The manifest from its table.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::source::{Node, Source, Table};
-use super::{Action, AuthScheme, CursorKind, Links, Manifest, ManifestError, RateHint, Stream, Webhook};
+use super::{
+    Action, AuthScheme, CursorKind, Links, Manifest, ManifestError, RateHint, Stream, Webhook, WriteKind,
+};
 use super::{auth, capabilities, schema, webhook, words};
 use crate::grant::Grant;
 use crate::run::Mode;
@@ -19,6 +22,8 @@ const MAX_AUTH: usize = 20;
 const MAX_RATES: usize = 50;
 /// The most parts of a record's key.
 const MAX_KEY_PARTS: usize = 8;
+/// The longest look-back: a year.
+const MAX_LOOKBACK_S: u64 = 366 * 86_400;
 
 pub(super) fn manifest(text: &str) -> Result<Manifest, ManifestError> {
     let source = Source(text);
@@ -197,6 +202,10 @@ fn stream(node: &Node<'_>) -> Result<Stream, ManifestError> {
         "cursor",
         "cursor_version",
         "modes",
+        "partitioned",
+        "windows",
+        "lookback_s",
+        "write",
         "schema",
     ])?;
     let schema = schema::object(&table.need("schema")?)?;
@@ -229,6 +238,30 @@ fn stream(node: &Node<'_>) -> Result<Stream, ManifestError> {
         }
         primary_key.push(part);
     }
+    let windows = table.flag_or("windows", false)?;
+    let lookback = Duration::from_secs(table.whole_or("lookback_s", 0, 0..MAX_LOOKBACK_S)?);
+    if let Some(node) = table
+        .get("lookback_s")
+        .filter(|_| !windows || !modes.contains(&Mode::Incremental))
+    {
+        return Err(node.error("needs `windows = true` and the mode \"incremental\": it is read as a window after each of its runs"));
+    }
+    let kinds = [
+        ("create", WriteKind::Create),
+        ("update", WriteKind::Update),
+        ("delete", WriteKind::Delete),
+    ];
+    let mut writes = Vec::new();
+    for node in table
+        .get("write")
+        .map_or(Ok(Vec::new()), |node| node.some(kinds.len()))?
+    {
+        let kind = node.choice(&kinds)?;
+        if writes.contains(&kind) {
+            return Err(node.error("is there twice"));
+        }
+        writes.push(kind);
+    }
     Ok(Stream {
         name: table.need("name")?.name()?,
         title: table.need("title")?.line(200)?,
@@ -240,6 +273,10 @@ fn stream(node: &Node<'_>) -> Result<Stream, ManifestError> {
         cursor,
         cursor_version: small(table.whole_or("cursor_version", 1, 1..1_000_000)?),
         modes,
+        partitioned: table.flag_or("partitioned", false)?,
+        windows,
+        lookback,
+        writes,
         schema,
     })
 }

@@ -67,6 +67,9 @@ fn a_full_manifest_is_read() {
         (issues.cursor, issues.cursor_version, issues.modes.len()),
         (CursorKind::Timestamp, 2, 2)
     );
+    assert!(issues.partitioned && issues.windows);
+    assert_eq!(issues.lookback, std::time::Duration::from_secs(7 * 86_400));
+    assert_eq!(issues.writes, [WriteKind::Create, WriteKind::Update]);
     let hooks = manifest.webhook("events").unwrap();
     assert_eq!(hooks.dedupe, Dedupe::Header("x-acme-delivery".into()));
     assert!(hooks.recipe.is_signed());

@@ -231,6 +231,18 @@ fn bad_values_are_refused_where_they_stand() {
             "cursor",
         ),
         (
+            "windows = true",
+            "windows = false",
+            "streams[0].lookback_s",
+            "windows = true",
+        ),
+        (
+            "write = [\"create\", \"update\"]",
+            "write = [\"create\", \"create\"]",
+            "streams[0].write[1]",
+            "twice",
+        ),
+        (
             "cursor = \"timestamp\"",
             "cursor = \"date\"",
             "streams[0].cursor",
