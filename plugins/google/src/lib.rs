@@ -1,5 +1,6 @@
 //! The Google connector. `connector.toml` says what it may do; here is what it does: events of calendars
-//! ([`streams::events`]) and files of Drive ([`streams::files`]), both by Google's own change tokens.
+//! ([`streams::events`]), the calendars themselves ([`streams::calendars`]) and files of Drive ([`streams::files`]), all by
+//! Google's own change tokens.
 //!
 //! Tokens, their refreshing and the service account's key are the host's, as are retries and rate limits.
 
@@ -37,9 +38,18 @@ impl Connector for Google {
         account(claims.sub.as_str(), claims.email.as_str(), claims.name.as_str())
     }
 
+    /// The calendars whose events are read.
+    fn partitions(connection: &Connection, stream: &str) -> Result<Vec<String>, Error> {
+        match stream {
+            "events" => config::calendars(connection),
+            _ => Ok(Vec::new()),
+        }
+    }
+
     fn read(connection: &Connection, request: &ReadRequest) -> Result<Page, Error> {
         match request.stream_name.as_str() {
             "events" => streams::events::read(connection, request),
+            "calendars" => streams::calendars::read(request),
             "files" => streams::files::read(request),
             other => Err(Error::unsupported(format!("there is no stream `{other}`"))),
         }
@@ -143,7 +153,11 @@ mod tests {
     #[test]
     fn the_manifest_is_one() {
         let manifest = sluice_model::manifest::Manifest::parse(include_str!("../connector.toml")).unwrap();
-        assert!(manifest.stream("events").is_some() && manifest.stream("files").is_some());
+        for name in ["events", "calendars", "files"] {
+            let stream = manifest.stream(name).unwrap();
+            let partitions = Google::partitions(&testing::connection("{}"), name).unwrap();
+            assert_eq!(stream.partitioned, !partitions.is_empty(), "{name}");
+        }
         assert_eq!(manifest.auth.len(), 2);
     }
 

@@ -1,4 +1,6 @@
-//! Events of calendars (Calendar API, `events.list` and "Synchronize resources efficiently"), one calendar after another.
+//! Events of calendars (Calendar API, `events.list` and "Synchronize resources efficiently"): a calendar is a partition with
+//! a cursor of its own, or, where none is named, they come one after another under one cursor. Both are one format: what a
+//! cursor of all calendars knows of the partition's is taken up, so nothing is listed again when the host begins to name them.
 //!
 //! The first pass over a calendar lists it and ends with a sync token; the next ones ask with that token for what
 //! changed. Where Google no longer takes the token (410), the calendar is listed again. Both ask with the same
@@ -7,7 +9,7 @@
 //! An id is unique within a calendar only, and one event is in the calendars of all who were invited. So a record's id is
 //! `calendar/id`, and each record says its calendar.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -68,7 +70,17 @@ struct Head<'a> {
 
 /// The next page.
 pub(crate) fn read(connection: &Connection, request: &ReadRequest) -> Result<Page, Error> {
-    let calendars = config::calendars(connection)?;
+    let configured = config::calendars(connection)?;
+    let calendars = match &request.partition {
+        None => configured.clone(),
+        Some(name) if configured.contains(name) => vec![name.clone()],
+        Some(_) => {
+            return Err(Error::config(
+                "the calendar is no longer among those that are read",
+                "/calendars",
+            ));
+        }
+    };
     let mut cursor: Cursor = request.cursor()?.unwrap_or_default();
     cursor.tokens.retain(|calendar, _| calendars.contains(calendar));
     let place = cursor
@@ -89,14 +101,18 @@ pub(crate) fn read(connection: &Connection, request: &ReadRequest) -> Result<Pag
     if is_ours && (response.status == 410 || response.status == 400 && place.page.is_some()) {
         return again(cursor, place);
     }
-    let response = api::ok(response).map_err(|error| error.blame_config(format!("/calendars/{at}")))?;
+    let response = api::ok(response).map_err(|error| {
+        let named = configured.iter().position(|name| *name == place.calendar);
+        error.blame_config(format!("/calendars/{}", named.unwrap_or(at)))
+    })?;
     let list: List<'_> = response.json()?;
-    let mut changes = Vec::with_capacity(256);
     // A page without `items` is one where nothing changed.
-    for element in record::each::<Head<'_>>(list.items.map_or("[]", RawValue::get)) {
-        let (head, text) = element?;
-        changes.push(change(&place.calendar, &head, text)?);
+    let items = list.items.map_or("[]", RawValue::get);
+    let mut elements = Vec::with_capacity(256);
+    for element in record::each::<Head<'_>>(items) {
+        elements.push(element?);
     }
+    let changes = changes(&place.calendar, &elements)?;
     if let Some(page) = api::token(&list.page, place.page.as_deref())? {
         cursor.at = Some(Place {
             page: Some(page),
@@ -158,20 +174,31 @@ fn list(place: &Place, cursor: &Cursor, request: &ReadRequest) -> Request {
 }
 
 /// A cancelled event is gone. A cancelled one of a series says that this one does not take place, and is kept: without it
-/// the series would show it ("Events", `status`).
-fn change(calendar: &str, head: &Head<'_>, text: &str) -> Result<Change, Error> {
-    let id = match head.id.as_str() {
-        "" => String::new(),
-        id => format!("{calendar}/{id}"),
+/// the series would show it ("Events", `status`); unless the series itself is gone by the same page.
+fn changes(calendar: &str, elements: &[(Head<'_>, &str)]) -> Result<Vec<Change>, Error> {
+    let is_gone = |head: &Head<'_>| head.status.as_str() == "cancelled" && head.series.as_str().is_empty();
+    let gone: HashSet<&str> = elements
+        .iter()
+        .filter(|(head, _)| is_gone(head))
+        .map(|(head, _)| head.id.as_str())
+        .collect();
+    let of_gone_series =
+        |head: &Head<'_>| head.status.as_str() == "cancelled" && gone.contains(head.series.as_str());
+    let change = |(head, text): &(Head<'_>, &str)| {
+        let id = match head.id.as_str() {
+            "" => String::new(),
+            id => format!("{calendar}/{id}"),
+        };
+        if is_gone(head) || of_gone_series(head) {
+            return Ok(Change::Delete(id));
+        }
+        Ok(Change::Upsert(Item {
+            id,
+            data: with_calendar(text, calendar)?,
+            modified: head.updated.timestamp(),
+        }))
     };
-    if head.status.as_str() == "cancelled" && head.series.as_str().is_empty() {
-        return Ok(Change::Delete(id));
-    }
-    Ok(Change::Upsert(Item {
-        id,
-        data: with_calendar(text, calendar)?,
-        modified: head.updated.timestamp(),
-    }))
+    elements.iter().map(change).collect()
 }
 
 /// The event with its calendar as a last member.
@@ -329,6 +356,55 @@ mod tests {
         assert_eq!(value["summary"], "Oil the door");
         assert_eq!(gone, "primary/door2");
         assert_eq!(left_out.id, "primary/door3_20240508T080000Z");
+    }
+
+    #[test]
+    fn a_series_that_is_gone_takes_its_cancelled_days_along() {
+        let body = r#"{"items":[
+            {"id":"s_1","status":"cancelled","recurringEventId":"s"},
+            {"id":"s_2","status":"confirmed","recurringEventId":"s"},
+            {"id":"t_1","status":"cancelled","recurringEventId":"t"},
+            {"id":"s","status":"cancelled"}],"nextSyncToken":"n"}"#;
+        testing::serve(move |_| testing::answer(200, &[], body));
+        let page = step("{}", None).unwrap();
+        let kinds: Vec<bool> = page
+            .changes
+            .iter()
+            .map(|change| matches!(change, Change::Delete(_)))
+            .collect();
+        assert_eq!(kinds, [true, false, false, true]);
+    }
+
+    #[test]
+    fn a_partition_is_one_calendar_and_takes_up_its_part_of_an_old_cursor() {
+        testing::serve(|request| {
+            assert!(
+                request.url().contains("/calendars/team%40example.com/events?")
+                    && request.url().contains("syncToken=team-1")
+            );
+            testing::answer(200, &[], r#"{"items":[{"id":"t2"}],"nextSyncToken":"team-2"}"#)
+        });
+        let old = r#"{"tokens":{"primary":"mine-1","team@example.com":"team-1"},"at":{"calendar":"primary","page":"p2"}}"#;
+        let mut request = testing::read_request("events", Some(old.to_owned()));
+        request.partition = Some("team@example.com".to_owned());
+        let page = read(&testing::connection(TWO), &request).unwrap();
+        assert_eq!(page.changes[0].id(), "team@example.com/t2");
+        assert_eq!(
+            (page.more, page.cursor.as_deref()),
+            (false, Some(r#"{"tokens":{"team@example.com":"team-2"}}"#))
+        );
+        request.partition = Some("gone@example.com".to_owned());
+        let error = read(&testing::connection(TWO), &request).unwrap_err();
+        assert!(matches!(error, Error::Config(_)));
+    }
+
+    #[test]
+    fn a_partition_that_is_not_there_is_blamed_by_its_place_in_the_configuration() {
+        testing::serve(|_| testing::answer(404, &[], "{}"));
+        let mut request = testing::read_request("events", None);
+        request.partition = Some("team@example.com".to_owned());
+        let error = read(&testing::connection(TWO), &request).unwrap_err();
+        assert!(matches!(error, Error::Config(detail) if detail.pointer.as_deref() == Some("/calendars/1")));
     }
 
     #[test]
