@@ -20,4 +20,4 @@ mod response;
 pub use crate::wit::sluice::connector::http::Response;
 /// Why there is no response; which part of a response to catch; names and values in wire order.
 pub use crate::wit::sluice::connector::http::{CaptureInto, Error, Headers};
-pub use request::{Incoming, Request, delete, get, open, patch, post, put, request, send_all};
+pub use request::{Incoming, Request, delete, encode, get, open, patch, post, put, request, send_all};

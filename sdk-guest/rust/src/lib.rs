@@ -39,16 +39,20 @@ mod connection;
 mod connector;
 mod error;
 mod export;
+pub mod graphql;
 pub mod http;
 pub mod log;
 pub mod metrics;
+pub mod paging;
 pub mod record;
 pub mod secrets;
 pub mod storage;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 pub mod time;
+pub mod walk;
 mod wit;
+pub mod write;
 
 pub use connector::Connector;
 pub use wit::exports::sluice::connector::actions::ActionInfo;

@@ -152,6 +152,51 @@ pub fn text<T: Serialize + ?Sized>(value: &T) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|error| Error::internal(format!("no JSON form: {error}")))
 }
 
+/// The record with one more member at its end, for what the vendor says only around the record: which channel, which base.
+/// The record's own text stays as it is.
+///
+/// ```
+/// use sluice_sdk::record;
+/// assert_eq!(record::with_member(r#"{"ts":"1"}"#, "channel", "C1")?, r#"{"ts":"1","channel":"C1"}"#);
+/// assert_eq!(record::with_member(" { } ", "n", &7)?, r#"{"n":7}"#);
+/// assert!(record::with_member("[]", "n", &7).is_err());
+/// # Ok::<(), sluice_sdk::Error>(())
+/// ```
+///
+/// # Errors
+/// `invalid-data` for a record that is no JSON object; `internal` for a value that has no JSON form.
+pub fn with_member<T: Serialize + ?Sized>(record: &str, name: &str, value: &T) -> Result<String, Error> {
+    let open = record.trim_ascii();
+    let object = open.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    let Some(members) = object.map(str::trim_ascii) else {
+        return Err(Error::invalid_data("a record of the vendor's is no JSON object"));
+    };
+    let between = if members.is_empty() { "" } else { "," };
+    Ok(format!("{{{members}{between}{}:{}}}", text(name)?, text(value)?))
+}
+
+/// The id of a record whose primary key has several parts: `C1/1714557600.000100`. Empty where a part is, so that the host
+/// sets the record aside.
+///
+/// ```
+/// use sluice_sdk::record;
+/// assert_eq!(record::key(&["C1", "17.0001"]), "C1/17.0001");
+/// assert_eq!(record::key(&["C1", ""]), "");
+/// ```
+#[must_use]
+pub fn key(parts: &[&str]) -> String {
+    if parts.iter().any(|part| part.is_empty()) {
+        return String::new();
+    }
+    parts.join("/")
+}
+
+/// A vendor's words for a message: without control characters, cut after `most` characters.
+#[must_use]
+pub fn words(text: &str, most: usize) -> String {
+    text.chars().filter(|c| !c.is_control()).take(most).collect()
+}
+
 /// Parsed records as upserts, with what `pointer` (RFC 6901) finds in each, a text or a number, as its id. For small
 /// pages; [`each`] does the same at a fraction of the cost.
 ///

@@ -4,7 +4,8 @@
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
 
-/// An RFC 3339 date and time as milliseconds since 1970-01-01T00:00:00Z; none if it is not one, or lies before 1970.
+/// An RFC 3339 date and time as milliseconds since 1970-01-01T00:00:00Z; none if it is not one, or lies before 1970. The
+/// offset may be without its colon (ISO 8601's basic form, `+0000`), as Jira and Salesforce write it.
 ///
 /// ```
 /// use sluice_sdk::time::parse;
@@ -43,6 +44,14 @@ pub fn parse(text: &str) -> Option<u64> {
             let offset = hours * 60 + minutes;
             if *sign == b'-' { -offset } else { offset }
         }
+        [sign @ (b'+' | b'-'), rest @ ..] if rest.len() == 4 => {
+            let (hours, minutes) = (digits(rest, 0, 2)?, digits(rest, 2, 2)?);
+            if hours > 23 || minutes > 59 {
+                return None;
+            }
+            let offset = hours * 60 + minutes;
+            if *sign == b'-' { -offset } else { offset }
+        }
         _ => return None,
     };
     let time = ((hour * 60 + minute - offset_minutes) * 60 + second) * 1_000 + millis;
@@ -61,6 +70,18 @@ pub fn format(timestamp: u64) -> String {
     let of_day = seconds.rem_euclid(86_400);
     let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// The same with milliseconds: `2024-02-29T12:00:00.250Z`.
+///
+/// ```
+/// assert_eq!(sluice_sdk::time::format_ms(1_709_208_000_250), "2024-02-29T12:00:00.250Z");
+/// ```
+#[must_use]
+pub fn format_ms(timestamp: u64) -> String {
+    let whole = format(timestamp);
+    let seconds = whole.strip_suffix('Z').unwrap_or(&whole);
+    format!("{seconds}.{:03}Z", timestamp % 1_000)
 }
 
 /// An HTTP date (RFC 9110 §5.6.7, the preferred form only) as milliseconds since the epoch.
@@ -144,6 +165,9 @@ mod tests {
     fn known_days_and_nonsense() {
         assert_eq!(parse("2011-01-26T19:01:12Z"), Some(1_296_068_472_000));
         assert_eq!(parse("2000-02-29T00:00:00Z"), Some(951_782_400_000));
+        assert_eq!(parse("1970-01-01T01:00:00.250+0100"), Some(250));
+        assert_eq!(parse("1970-01-01T00:00:00.000-0030"), Some(1_800_000));
+        assert_eq!(parse("1970-01-01T00:00:00+2500"), None);
         let nonsense = [
             "",
             "2011-01-26",
@@ -172,6 +196,8 @@ mod tests {
         #[test]
         fn what_was_formatted_is_parsed_back(seconds in 0_u64..=253_402_300_799) {
             prop_assert_eq!(parse(&format(seconds * 1_000)), Some(seconds * 1_000));
+            let ms = seconds * 1_000 + seconds % 1_000;
+            prop_assert_eq!(parse(&format_ms(ms)), Some(ms));
         }
 
         #[test]

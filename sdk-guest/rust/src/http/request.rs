@@ -73,9 +73,9 @@ impl Request {
     #[must_use]
     pub fn query(mut self, name: &str, value: &str) -> Self {
         self.0.url.push(if self.0.url.contains('?') { '&' } else { '?' });
-        encode(&mut self.0.url, name);
+        push(&mut self.0.url, name);
         self.0.url.push('=');
-        encode(&mut self.0.url, value);
+        push(&mut self.0.url, value);
         self
     }
 
@@ -241,8 +241,20 @@ impl Incoming {
     }
 }
 
-/// Percent-encodes everything but RFC 3986's unreserved characters.
-fn encode(into: &mut String, text: &str) {
+/// Percent-encodes everything but RFC 3986's unreserved characters, so that a text stays one segment of a path or one
+/// value of a form. `.` and `..` are left as they are: they are no segment to make of somebody else's text.
+///
+/// ```
+/// assert_eq!(sluice_sdk::http::encode("a/b c#d@e"), "a%2Fb%20c%23d%40e");
+/// ```
+#[must_use]
+pub fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    push(&mut encoded, text);
+    encoded
+}
+
+fn push(into: &mut String, text: &str) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             into.push(char::from(byte));

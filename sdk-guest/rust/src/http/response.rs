@@ -80,12 +80,18 @@ impl Response {
         self.header("retry-after").is_some() || self.header("x-ratelimit-remaining") == Some("0")
     }
 
+    /// The vendor's clock, by the `Date` header (RFC 9110 §6.6.1), in milliseconds: the only one that a connector has.
+    #[must_use]
+    pub fn date(&self) -> Option<u64> {
+        self.header("date").and_then(time::parse_http_date)
+    }
+
     /// How long the vendor asks to wait, in milliseconds: `Retry-After` (RFC 9110 §10.2.3) in seconds or as a date, or
     /// `x-ratelimit-reset` in seconds since the epoch. Dates are compared with the response's own `Date`, so that no
     /// clock is needed.
     #[must_use]
     pub fn retry_after_ms(&self) -> Option<u64> {
-        let now = || self.header("date").and_then(time::parse_http_date);
+        let now = || self.date();
         if let Some(value) = self.header("retry-after") {
             if let Ok(seconds) = value.trim().parse::<u64>() {
                 return Some(seconds.saturating_mul(1_000));
