@@ -3,11 +3,13 @@
 //! now. That also makes the order of events, and seeing one twice, harmless.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use sluice_sdk::record::{self, Id, Text};
 use sluice_sdk::{Change, Error, http, log};
 
 use crate::api;
-use crate::streams::Stream;
+use crate::nested::{self, Pages};
+use crate::streams::{Changes, Stream};
 
 #[derive(Deserialize)]
 struct Event<'a> {
@@ -57,6 +59,7 @@ struct Touched {
 /// Reads a page of events, newest first as Stripe gives them.
 pub(crate) fn events(stream: &Stream, array: &str) -> Result<Events, Error> {
     let mut events = Events::default();
+    let deletes = matches!(stream.changes, Changes::Events { deletes: true, .. });
     for element in record::each::<Event<'_>>(array) {
         let (event, _) = element?;
         let id = event.id.to_string();
@@ -93,7 +96,7 @@ pub(crate) fn events(stream: &Stream, array: &str) -> Result<Events, Error> {
                 Id::Number(seconds) => seconds.checked_mul(1_000),
                 _ => None,
             },
-            gone: own && stream.deletes && event.kind.as_str() == format!("{}.deleted", stream.object),
+            gone: own && deletes && event.kind.as_str() == format!("{}.deleted", stream.object),
         });
     }
     Ok(events)
@@ -125,7 +128,10 @@ impl Events {
                     )));
                 }
                 id if head.deleted == Some(true) => Change::Delete(id),
-                id => Change::Upsert(record::item(id, response.text()?, touched.at)),
+                id => {
+                    let text = nested::whole(stream, &id, response.text()?, &head, &mut Pages::default())?;
+                    Change::Upsert(record::item(id, &text, touched.at))
+                }
             });
         }
         Ok(changes)
@@ -140,6 +146,11 @@ pub(crate) struct Head<'a> {
     /// Of a customer that is gone ("Retrieve a customer").
     #[serde(default)]
     pub(crate) deleted: Option<bool>,
+    /// Lists within an invoice and within a subscription.
+    #[serde(borrow, default)]
+    pub(crate) lines: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(crate) items: Option<&'a RawValue>,
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! The Stripe connector. `connector.toml` says what it may do; here is what it does: four streams that are listed once
-//! and then followed by Stripe's events ([`walk`]), webhooks ([`webhook`]) and four actions ([`actions`]).
+//! The Stripe connector. `connector.toml` says what it may do; here is what it does: streams that are listed once and
+//! then followed by Stripe's events, or by what is added to their list ([`walk`]), with the lists within their records read to
+//! the end ([`nested`]); webhooks ([`webhook`]) and four actions ([`actions`]).
 //!
 //! The key, retries, rate limits, idempotency on the wire and the check of signatures are the host's.
 
@@ -10,6 +11,7 @@ use sluice_sdk::{Account, Connection, Connector, Error, Handled, Page, ReadReque
 mod actions;
 mod api;
 mod changed;
+mod nested;
 mod streams;
 mod walk;
 mod webhook;
@@ -117,6 +119,30 @@ mod tests {
         assert!(matches!(of(429), Error::RateLimited(_)));
         assert!(matches!(of(409), Error::Transient(_)));
         assert!(matches!(of(500), Error::Transient(_)));
+    }
+
+    /// A package whose manifest the host would refuse is no package.
+    #[test]
+    fn the_manifest_has_these_streams_and_may_ask_for_them() {
+        let manifest = sluice_model::manifest::Manifest::parse(include_str!("../connector.toml")).unwrap();
+        let names: Vec<&str> = manifest
+            .streams
+            .iter()
+            .map(|stream| stream.name.as_str())
+            .collect();
+        assert_eq!(names, streams::STREAMS.each_ref().map(|stream| stream.name));
+        for stream in &manifest.streams {
+            assert!(stream.windows, "{}", stream.name);
+            let path = format!("/v1/{}", stream.name);
+            let is_ours = |path: &str| {
+                let mut rules = manifest.capabilities.egress.iter();
+                rules.any(|rule| rule.path.to_string() == path)
+            };
+            assert!(is_ours(&path), "{path}");
+            let by_events =
+                streams::named(&stream.name).is_some_and(|s| s.changes != streams::Changes::Added);
+            assert_eq!(is_ours(&format!("{path}/*")), by_events, "{path}/*");
+        }
     }
 
     #[test]

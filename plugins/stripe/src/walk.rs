@@ -7,6 +7,9 @@
 //!
 //! Events are kept for 30 days. An anchor that is gone, or none at all because nothing had happened, is no loss while the
 //! last pass is younger than that; otherwise the stream is listed again. The time is Stripe's own, by its responses.
+//!
+//! Two lists only grow at their front (balance transactions, events): there the anchor is the newest record itself, and the
+//! list before it is what is new. What Stripe restates in them (a transaction becomes available) is for the host's look-back.
 
 use serde::{Deserialize, Serialize};
 use sluice_sdk::http::{Request, Response};
@@ -14,7 +17,8 @@ use sluice_sdk::{Change, Error, Page, ReadRequest, Window, log, record};
 
 use crate::api::{self, List};
 use crate::changed::{self, Events, Head};
-use crate::streams::Stream;
+use crate::nested::{self, Pages};
+use crate::streams::{Changes, Stream};
 
 /// How long events are relied on, in seconds: 25 of the 30 days that Stripe keeps them.
 const KEPT_S: u64 = 25 * 86_400;
@@ -28,7 +32,7 @@ const MAX_RESTARTS: u8 = 3;
 /// Where reading a stream stands.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Cursor {
-    /// The newest event that is accounted for; none where there was none.
+    /// The newest event that is accounted for, or the newest record of a list that only grows; none where there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     anchor: Option<String>,
     /// When that was so, in seconds by Stripe's clock.
@@ -72,6 +76,7 @@ pub(crate) fn read(stream: &Stream, request: &ReadRequest) -> Result<Page, Error
         }
         // A window is cut by the time of creation, which is all that a list knows. It leaves the anchor as it is.
         (cursor, Some(_)) => list(stream, request, cursor.unwrap_or_default(), None),
+        (Some(cursor), None) if stream.changes == Changes::Added => added(stream, request, cursor),
         (Some(cursor), None) => follow(stream, request, cursor),
         (None, None) => begin(stream, request, 0),
     }
@@ -80,6 +85,13 @@ pub(crate) fn read(stream: &Stream, request: &ReadRequest) -> Result<Page, Error
 /// Notes the newest event and reads the first page of the list.
 fn begin(stream: &Stream, request: &ReadRequest, restarts: u8) -> Result<Page, Error> {
     bounded(restarts)?;
+    if stream.changes == Changes::Added {
+        let cursor = Cursor {
+            restarts,
+            ..Cursor::default()
+        };
+        return list(stream, request, cursor, None);
+    }
     let response = api::ok(events_of(stream, "1").send()?)?;
     let newest = changed::events(stream, list_of(&response)?.data.get())?.newest;
     let cursor = Cursor {
@@ -110,22 +122,74 @@ fn list(
     }
     let response = api::ok(response)?;
     let page = list_of(&response)?;
-    let mut changes = Vec::with_capacity(100);
-    let mut last = None;
-    for element in record::each::<Head<'_>>(page.data.get()) {
-        let (head, text) = element?;
-        let id = head.id.to_string();
-        last = Some(id.clone());
-        // Stripe does not tell when an object was changed last.
-        changes.push(Change::Upsert(record::item(id, text, None)));
+    let read = records(stream, page.data.get())?;
+    let more = page.has_more || read.is_cut;
+    if stream.changes == Changes::Added && after.is_none() && request.window.is_none() {
+        cursor.anchor = read.first.clone().filter(|id| api::is_id(id));
     }
     cursor.at = None;
-    if page.has_more {
-        cursor.at = Some(Place::List(onward(last, after)?));
+    if more {
+        cursor.at = Some(Place::List(onward(read.last, after)?));
     } else {
         cursor.restarts = 0;
     }
-    answer(changes, &cursor, page.has_more)
+    answer(read.changes, &cursor, more)
+}
+
+/// Records of a page, with the first and the last id.
+struct Records {
+    changes: Vec<Change>,
+    first: Option<String>,
+    last: Option<String>,
+    /// Whether some were left for the next step, because those before them took many requests.
+    is_cut: bool,
+}
+
+fn records(stream: &Stream, array: &str) -> Result<Records, Error> {
+    let mut read = Records {
+        changes: Vec::with_capacity(100),
+        first: None,
+        last: None,
+        is_cut: false,
+    };
+    let mut pages = Pages::default();
+    for element in record::each::<Head<'_>>(array) {
+        let (head, text) = element?;
+        if pages.are_many() {
+            read.is_cut = true;
+            break;
+        }
+        let id = head.id.to_string();
+        let text = nested::whole(stream, &id, text, &head, &mut pages)?;
+        read.first.get_or_insert_with(|| id.clone());
+        read.last = Some(id.clone());
+        // Stripe does not tell when an object was changed last.
+        read.changes.push(Change::Upsert(record::item(id, &text, None)));
+    }
+    Ok(read)
+}
+
+/// A page of what was added before the newest record that is known.
+fn added(stream: &Stream, request: &ReadRequest, mut cursor: Cursor) -> Result<Page, Error> {
+    let Some(anchor) = cursor.anchor.take() else {
+        return list(stream, request, cursor, None);
+    };
+    let path = format!("/v1/{}?limit={}", stream.name, api::PER_PAGE);
+    let response = api::get(&path).query("ending_before", &anchor).send()?;
+    if api::is_missing_place(&response) {
+        log::info("the newest record that is known is no longer kept: what there is is listed again");
+        return begin(stream, request, cursor.restarts + 1);
+    }
+    let response = api::ok(response)?;
+    let page = list_of(&response)?;
+    let read = records(stream, page.data.get())?;
+    if page.has_more {
+        cursor.anchor = Some(onward(read.first, Some(&anchor))?);
+    } else {
+        cursor.anchor = read.first.filter(|id| api::is_id(id)).or(Some(anchor));
+        cursor.restarts = 0;
+    }
+    answer(read.changes, &cursor, page.has_more)
 }
 
 fn bounded(restarts: u8) -> Result<(), Error> {
@@ -224,9 +288,15 @@ impl Cursor {
 }
 
 fn events_of(stream: &Stream, limit: &str) -> Request {
-    api::get("/v1/events")
-        .query("type", stream.events)
-        .query("limit", limit)
+    let asked = api::get("/v1/events");
+    let asked = match stream.changes {
+        Changes::Events { kinds: [one], .. } => asked.query("type", one),
+        Changes::Events { kinds, .. } => kinds
+            .iter()
+            .fold(asked, |asked, kind| asked.query("types[]", kind)),
+        Changes::Added => asked,
+    };
+    asked.query("limit", limit)
 }
 
 fn list_of(response: &Response) -> Result<List<'_>, Error> {

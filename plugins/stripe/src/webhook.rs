@@ -83,9 +83,9 @@ pub(crate) fn handle(receipt: &Receipt) -> Result<Handled, Error> {
         ));
         return Ok(handled);
     }
-    if let Some(stream) = stream(kind) {
-        handled.resync.push(stream.to_owned());
-    }
+    handled
+        .resync
+        .extend(streams(kind).iter().map(|stream| (*stream).to_owned()));
     handled.events.push(Event {
         kind: kind.to_owned(),
         id,
@@ -98,16 +98,24 @@ pub(crate) fn handle(receipt: &Receipt) -> Result<Handled, Error> {
     Ok(handled)
 }
 
-/// The stream that an event of this kind changes.
-fn stream(kind: &str) -> Option<&'static str> {
+/// The streams that an event of this kind changes.
+fn streams(kind: &str) -> &'static [&'static str] {
     match kind {
         // It does not exist yet.
-        "invoice.upcoming" => None,
-        _ if kind.starts_with("customer.subscription.") => Some("subscriptions"),
-        _ if kind.starts_with("customer.") => Some("customers"),
-        _ if kind.starts_with("invoice.") => Some("invoices"),
-        _ if kind.starts_with("charge.") => Some("charges"),
-        _ => None,
+        "invoice.upcoming" => &[],
+        _ if kind.starts_with("customer.subscription.") => &["subscriptions"],
+        _ if kind.starts_with("customer.") => &["customers"],
+        _ if kind.starts_with("invoice.") => &["invoices"],
+        _ if kind.starts_with("charge.dispute.") => &["charges", "disputes"],
+        _ if kind.starts_with("charge.refund") => &["charges", "refunds"],
+        _ if kind.starts_with("charge.") => &["charges"],
+        _ if kind.starts_with("balance.") => &["balance_transactions"],
+        _ if kind.starts_with("payment_intent.") => &["payment_intents"],
+        _ if kind.starts_with("payout.") => &["payouts"],
+        _ if kind.starts_with("price.") => &["prices"],
+        _ if kind.starts_with("product.") => &["products"],
+        _ if kind.starts_with("refund.") => &["refunds"],
+        _ => &[],
     }
 }
 
@@ -142,9 +150,11 @@ mod tests {
     fn each_kind_has_its_stream() {
         assert_eq!(handled("customer.subscription.deleted").resync, ["subscriptions"]);
         assert_eq!(handled("customer.discount.created").resync, ["customers"]);
-        assert_eq!(handled("charge.dispute.created").resync, ["charges"]);
+        assert_eq!(handled("charge.dispute.created").resync, ["charges", "disputes"]);
+        assert_eq!(handled("charge.refunded").resync, ["charges", "refunds"]);
+        assert_eq!(handled("price.deleted").resync, ["prices"]);
         assert!(handled("invoice.upcoming").resync.is_empty());
-        assert!(handled("payment_intent.succeeded").resync.is_empty());
+        assert!(handled("invoiceitem.created").resync.is_empty());
         assert_eq!(handled("payment_intent.succeeded").events.len(), 1);
         assert!(handled("climate.order.created").events.is_empty());
     }

@@ -353,3 +353,122 @@ fn the_fixtures_are_read() {
         assert_eq!(page.changes.iter().map(Change::id).collect::<Vec<_>>(), [id]);
     }
 }
+
+mod growing {
+    //! A list that only grows: balance transactions.
+
+    use super::*;
+
+    fn step(cursor: Option<String>) -> Page {
+        let stream = streams::named("balance_transactions").unwrap();
+        read(stream, &testing::read_request("balance_transactions", cursor)).unwrap()
+    }
+
+    fn ids(page: &Page) -> Vec<&str> {
+        page.changes.iter().map(Change::id).collect()
+    }
+
+    #[test]
+    fn what_is_added_is_asked_for_before_the_newest_known() {
+        testing::serve(|request| {
+            let url = request.url().strip_prefix(api::ROOT).unwrap();
+            let body = match url {
+                "/v1/balance_transactions?limit=100" => {
+                    include_str!("../../fixtures/balance-transactions.json")
+                }
+                "/v1/balance_transactions?limit=100&ending_before=txn_2" => {
+                    r#"{"data":[{"id":"txn_4"},{"id":"txn_3"}],"has_more":true}"#
+                }
+                "/v1/balance_transactions?limit=100&ending_before=txn_4" => r#"{"data":[],"has_more":false}"#,
+                other => panic!("{other}"),
+            };
+            testing::answer(200, &[], body)
+        });
+        let first = step(None);
+        assert_eq!((ids(&first), first.more), (vec!["txn_2", "txn_1"], false));
+        assert_eq!(first.cursor.as_deref(), Some(r#"{"anchor":"txn_2"}"#));
+        let second = step(first.cursor);
+        assert_eq!((ids(&second), second.more), (vec!["txn_4", "txn_3"], true));
+        let third = step(second.cursor);
+        assert_eq!((ids(&third), third.more), (Vec::new(), false));
+        assert_eq!(third.cursor.as_deref(), Some(r#"{"anchor":"txn_4"}"#));
+    }
+
+    #[test]
+    fn a_first_pass_of_several_pages_keeps_its_first_record_as_the_anchor() {
+        testing::serve(|request| match request.url().contains("starting_after=txn_8") {
+            true => testing::answer(200, &[], r#"{"data":[{"id":"txn_7"}],"has_more":false}"#),
+            false => testing::answer(
+                200,
+                &[],
+                r#"{"data":[{"id":"txn_9"},{"id":"txn_8"}],"has_more":true}"#,
+            ),
+        });
+        let first = step(None);
+        let second = step(first.cursor);
+        assert_eq!(second.cursor.as_deref(), Some(r#"{"anchor":"txn_9"}"#));
+    }
+
+    #[test]
+    fn an_empty_list_and_one_whose_newest_is_forgotten_are_listed_again() {
+        testing::serve(|request| match request.url().contains("ending_before") {
+            true => testing::answer(
+                400,
+                &[],
+                r#"{"error":{"code":"resource_missing","param":"ending_before"}}"#,
+            ),
+            false => testing::answer(200, &[], r#"{"data":[],"has_more":false}"#),
+        });
+        let first = step(None);
+        assert_eq!((first.cursor.as_deref(), first.more), (Some("{}"), false));
+        assert!(!step(first.cursor).more);
+        let again = step(Some(r#"{"anchor":"txn_gone"}"#.to_owned()));
+        assert_eq!((again.cursor.as_deref(), again.more), (Some("{}"), false));
+    }
+
+    #[test]
+    fn a_window_leaves_the_anchor() {
+        testing::serve(|request| {
+            assert!(request.url().ends_with("&created%5Bgte%5D=1&created%5Blt%5D=5"));
+            testing::answer(200, &[], r#"{"data":[{"id":"txn_1"}],"has_more":false}"#)
+        });
+        let stream = streams::named("balance_transactions").unwrap();
+        let cursor = Some(r#"{"anchor":"txn_9"}"#.to_owned());
+        let mut request = testing::read_request("balance_transactions", cursor);
+        request.window = Some(Window {
+            start: 1_000,
+            end: 5_000,
+        });
+        assert_eq!(read(stream, &request).unwrap().cursor, request.cursor);
+    }
+
+    #[test]
+    fn records_with_long_lists_are_left_for_the_next_step() {
+        // Each invoice has twenty pages of lines: the twelfth is not begun.
+        let mut line = 0;
+        testing::serve(move |request| {
+            line += 1;
+            let body = match request.url().contains("/lines") {
+                true => format!(
+                    r#"{{"data":[{{"id":"il_{line}"}}],"has_more":{}}}"#,
+                    line % 21 != 0
+                ),
+                false => {
+                    line = 1;
+                    let invoice = |n| {
+                        format!(r#"{{"id":"in_{n}","lines":{{"data":[{{"id":"il_0"}}],"has_more":true}}}}"#)
+                    };
+                    let invoices: Vec<String> = (1..=30).map(invoice).collect();
+                    format!(r#"{{"data":[{}],"has_more":false}}"#, invoices.join(","))
+                }
+            };
+            testing::answer(200, &[], &body)
+        });
+        let stream = streams::named("invoices").unwrap();
+        let cursor = Some(r#"{"anchor":"evt_1","at":{"list":"in_0"}}"#.to_owned());
+        let page = read(stream, &testing::read_request("invoices", cursor)).unwrap();
+        assert!(page.more && page.changes.len() < 30, "{}", page.changes.len());
+        let last = page.changes.last().unwrap().id();
+        assert!(page.cursor.unwrap().contains(&format!(r#""list":"{last}""#)));
+    }
+}
