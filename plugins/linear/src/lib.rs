@@ -1,0 +1,134 @@
+//! The Linear connector. `connector.toml` says what it may do; here is what it does: six streams ([`streams`]) read by the
+//! time of their last change ([`list`]), webhooks ([`webhook`]) and three actions ([`actions`]).
+//!
+//! Tokens, retries, rate limits and the check of signatures are the host's.
+
+use serde::Deserialize;
+use sluice_sdk::record::Text;
+use sluice_sdk::{Account, Connection, Connector, Error, Handled, Page, ReadRequest, Receipt};
+
+mod actions;
+mod api;
+mod list;
+mod streams;
+mod webhook;
+
+struct Linear;
+
+sluice_sdk::export!(Linear);
+
+impl Connector for Linear {
+    /// The account is the workspace, as a webhook names it. The granted scopes are in the token's own answer.
+    fn check(_: &Connection) -> Result<Account, Error> {
+        #[derive(Deserialize)]
+        struct Data<'a> {
+            #[serde(borrow)]
+            viewer: Named<'a>,
+            #[serde(borrow)]
+            organization: Named<'a>,
+        }
+        #[derive(Deserialize)]
+        struct Named<'a> {
+            #[serde(borrow, default)]
+            id: Text<'a>,
+            #[serde(borrow, default)]
+            name: Text<'a>,
+        }
+        let response = api::send("query { viewer { id name } organization { id name } }", &())?;
+        let data: Data<'_> = api::data(&response)?;
+        let id = data.organization.id.as_str();
+        if id.is_empty() {
+            return Err(Error::invalid_data("Linear's answer names no workspace"));
+        }
+        let name = match (data.organization.name.as_str(), data.viewer.name.as_str()) {
+            ("", _) => id.to_owned(),
+            (workspace, "") => workspace.to_owned(),
+            (workspace, person) => format!("{workspace} ({person})"),
+        };
+        Ok(Account {
+            id: id.to_owned(),
+            name,
+            scopes: Vec::new(),
+        })
+    }
+
+    fn read(_: &Connection, request: &ReadRequest) -> Result<Page, Error> {
+        match streams::named(&request.stream_name) {
+            Some(stream) => list::read(stream, request),
+            None => Err(Error::unsupported(format!(
+                "there is no stream `{}`",
+                request.stream_name
+            ))),
+        }
+    }
+
+    fn route_webhook(receipt: &Receipt) -> Result<Vec<String>, Error> {
+        webhook::route(receipt)
+    }
+
+    fn handle_webhook(_: &Connection, receipt: &Receipt) -> Result<Handled, Error> {
+        webhook::handle(receipt)
+    }
+
+    fn run_action(_: &Connection, name: &str, input: &str, idempotency_key: &str) -> Result<String, Error> {
+        actions::run(name, input, idempotency_key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sluice_sdk::testing;
+
+    #[test]
+    fn the_account_is_the_workspace() {
+        testing::serve(|request| {
+            assert_eq!((request.method(), request.url()), ("POST", api::URL));
+            testing::answer(200, &[], include_str!("../fixtures/viewer.json"))
+        });
+        let account = Linear::check(&testing::connection("{}")).unwrap();
+        assert_eq!(
+            (account.id.as_str(), account.name.as_str()),
+            ("org-doors", "Doors (Mona)")
+        );
+    }
+
+    #[test]
+    fn an_answer_without_a_workspace_is_no_account() {
+        for body in [
+            "<html>",
+            "{}",
+            r#"{"data":{"viewer":{},"organization":{}}}"#,
+            r#"{"data":{"viewer":null,"organization":null}}"#,
+        ] {
+            testing::serve(move |_| testing::answer(200, &[], body));
+            let error = Linear::check(&testing::connection("{}")).unwrap_err();
+            assert!(matches!(error, Error::InvalidData(_)), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_stream_is_unsupported() {
+        let request = testing::read_request("roadmaps", None);
+        assert!(matches!(
+            Linear::read(&testing::connection("{}"), &request),
+            Err(Error::Unsupported(_))
+        ));
+    }
+
+    /// What the host does without this code: it notices an ended token by the same answers.
+    #[test]
+    fn the_recipe_knows_linears_answers() {
+        use sluice_model::auth::Obtain;
+        let manifest = sluice_model::manifest::Manifest::parse(include_str!("../connector.toml")).unwrap();
+        let Obtain::OAuth2(recipe) = &manifest.auth("oauth").unwrap().obtain else {
+            panic!("not OAuth 2.0")
+        };
+        let body =
+            |code: &str| serde_json::json!({"errors": [{"message": "m", "extensions": {"code": code}}]});
+        assert!(recipe.is_expired(400, Some(&body("AUTHENTICATION_ERROR"))));
+        assert!(recipe.is_expired(401, None));
+        assert!(!recipe.is_expired(400, Some(&body("RATELIMITED"))));
+        assert_eq!(recipe.scope_separator, ",");
+    }
+}
