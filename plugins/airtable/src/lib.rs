@@ -1,0 +1,112 @@
+//! The Airtable connector. `connector.toml` says what it may do; here is what it does: bases and tables ([`bases`]), and
+//! every table as a stream of its own ([`table`]) whose records are read ([`records`]) and written ([`write`]).
+//!
+//! Tokens, retries and rate limits are the host's.
+
+use serde::Deserialize;
+use sluice_sdk::record::Text;
+use sluice_sdk::{
+    Account, Connection, Connector, Error, Page, PendingWrite, ReadRequest, StreamInfo, WriteOutcome,
+};
+
+mod api;
+mod bases;
+mod config;
+mod records;
+mod table;
+mod write;
+
+use table::Table;
+
+struct Airtable;
+
+sluice_sdk::export!(Airtable);
+
+impl Connector for Airtable {
+    /// Airtable docs, "Get user ID & scopes". The address is there only with the scope for it, the scopes only for OAuth.
+    fn check(_: &Connection) -> Result<Account, Error> {
+        #[derive(Deserialize)]
+        struct Answer<'a> {
+            #[serde(borrow, default)]
+            id: Text<'a>,
+            #[serde(borrow, default)]
+            email: Text<'a>,
+            #[serde(default)]
+            scopes: Vec<String>,
+        }
+        let response = api::ok(api::get("meta/whoami").send()?)?;
+        let answer: Answer<'_> = response.json()?;
+        let id = answer.id.as_str();
+        if id.is_empty() {
+            return Err(Error::invalid_data("Airtable's answer has no `id`"));
+        }
+        let name = match answer.email.as_str() {
+            "" => format!("Airtable {id}"),
+            address => address.to_owned(),
+        };
+        Ok(Account {
+            id: id.to_owned(),
+            name,
+            scopes: answer.scopes,
+        })
+    }
+
+    fn discover(connection: &Connection) -> Result<Vec<StreamInfo>, Error> {
+        table::discover(connection)
+    }
+
+    fn read(connection: &Connection, request: &ReadRequest) -> Result<Page, Error> {
+        match request.stream_name.as_str() {
+            "bases" => bases::read_bases(connection),
+            "tables" => bases::read_tables(connection, request),
+            stream => records::read(&Table::of(stream)?, connection, request),
+        }
+    }
+
+    fn write(_: &Connection, stream: &str, writes: &[PendingWrite]) -> Result<Vec<WriteOutcome>, Error> {
+        Ok(write::all(&Table::of(stream)?, writes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sluice_sdk::testing;
+
+    #[test]
+    fn the_account_is_the_tokens_user() {
+        testing::serve(|request| {
+            assert_eq!(request.url(), "https://api.airtable.com/v0/meta/whoami");
+            testing::answer(200, &[], include_str!("../fixtures/whoami.json"))
+        });
+        let account = Airtable::check(&testing::connection("{}")).unwrap();
+        assert_eq!(
+            (account.id.as_str(), account.name.as_str()),
+            ("usrDoorsDoors0001", "mona@doors.example")
+        );
+        assert_eq!(account.scopes, ["data.records:read", "schema.bases:read"]);
+        for body in ["{}", "<html>"] {
+            testing::serve(move |_| testing::answer(200, &[], body));
+            let error = Airtable::check(&testing::connection("{}")).unwrap_err();
+            assert!(matches!(error, Error::InvalidData(_)), "{body}");
+        }
+    }
+
+    #[test]
+    fn bases_cannot_be_written() {
+        assert!(matches!(
+            Airtable::write(&testing::connection("{}"), "bases", &[]),
+            Err(Error::Unsupported(_))
+        ));
+    }
+
+    #[test]
+    fn the_manifest_is_one_and_takes_a_code_challenge() {
+        use sluice_model::auth::{ClientAuth, Obtain};
+        let manifest = sluice_model::manifest::Manifest::parse(include_str!("../connector.toml")).unwrap();
+        let Obtain::OAuth2(recipe) = &manifest.auth("oauth").unwrap().obtain else {
+            panic!("not OAuth 2.0")
+        };
+        assert!(recipe.pkce && recipe.client_auth == ClientAuth::Header);
+    }
+}
