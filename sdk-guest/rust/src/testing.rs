@@ -14,9 +14,9 @@
 //! # Ok::<(), sluice_sdk::Error>(())
 //! ```
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
-use crate::http::{Error, Request, Response};
+use crate::http::{Error, Headers, Request, Response};
 use crate::log::Level;
 use crate::{Connection, ReadRequest, Receipt};
 
@@ -107,6 +107,37 @@ pub(crate) fn send(request: &Request) -> Result<Response, Error> {
         Some(vendor) => vendor(request),
         None => Err(Error::Denied(format!("{} {}", request.method(), request.url()))),
     })
+}
+
+pub(crate) fn open(request: &Request) -> Result<Incoming, Error> {
+    Ok(Incoming {
+        response: send(request)?,
+        read: Cell::new(0),
+    })
+}
+
+/// A response that is there whole and is given in pieces.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    response: Response,
+    read: Cell<usize>,
+}
+
+impl Incoming {
+    pub(crate) fn status(&self) -> u16 {
+        self.response.status
+    }
+
+    pub(crate) fn headers(&self) -> Headers {
+        self.response.headers.clone()
+    }
+
+    pub(crate) fn read(&self, max: u32) -> Result<Option<Vec<u8>>, Error> {
+        let rest = self.response.body.get(self.read.get()..).unwrap_or_default();
+        let piece: Vec<u8> = rest.iter().take(max.max(1) as usize).copied().collect();
+        self.read.set(self.read.get() + piece.len());
+        Ok(Some(piece).filter(|piece| !piece.is_empty()))
+    }
 }
 
 pub(crate) fn logged(level: Level, message: &str, _fields: Option<&str>) {
