@@ -139,7 +139,7 @@ fn an_order_that_never_stays_is_given_up() {
     let turn = RefCell::new(0_u64);
     testing::serve(move |_| {
         *turn.borrow_mut() += 1;
-        let body = format!("{}\n", event(*turn.borrow(), "x"));
+        let body = format!("{}\n", event(*turn.borrow(), "x")).repeat(MAX_LINES + 1);
         testing::answer(200, &[("date", "Wed, 01 May 2024 12:00:00 GMT")], &body)
     });
     let mut cursor = None;
