@@ -31,6 +31,28 @@ pub(crate) fn more(instance: &str, locator: &str) -> Request {
     http::get(format!("https://{instance}{DATA}/query/{locator}"))
 }
 
+/// What an object is made of ("sObject Describe").
+pub(crate) fn describe(instance: &str, object: &str) -> Request {
+    http::get(format!("https://{instance}{DATA}/sobjects/{object}/describe"))
+}
+
+/// Query jobs of Bulk API 2.0, or what is below them.
+pub(crate) fn jobs(instance: &str, below: &str) -> String {
+    let between = if below.is_empty() { "" } else { "/" };
+    format!("https://{instance}{DATA}/jobs/query{between}{below}")
+}
+
+/// Several records at once ("sObject Collections"), or those of an object.
+pub(crate) fn collections(instance: &str, object: &str) -> String {
+    let between = if object.is_empty() { "" } else { "/" };
+    format!("https://{instance}{DATA}/composite/sobjects{between}{object}")
+}
+
+/// Where a record lies, as its `attributes` say.
+pub(crate) fn path(object: &str, id: &str) -> String {
+    format!("{DATA}/sobjects/{object}/{id}")
+}
+
 /// A query's answer.
 #[derive(Deserialize)]
 pub(crate) struct Answer<'a> {

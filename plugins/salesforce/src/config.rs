@@ -6,6 +6,9 @@ use sluice_sdk::{Connection, Error};
 /// What is below `my.salesforce.com` is an organization's instance; a token goes nowhere else.
 const BELOW: &str = ".my.salesforce.com";
 
+/// From here on a job costs less than its queries would: each of those gives a thousand records.
+const BULK_FROM: u64 = 50_000;
+
 #[derive(Debug, Deserialize)]
 pub(crate) struct Config {
     #[serde(default)]
@@ -14,6 +17,8 @@ pub(crate) struct Config {
     account_fields: Vec<String>,
     #[serde(default)]
     contact_fields: Vec<String>,
+    #[serde(default)]
+    bulk_from: Option<u64>,
 }
 
 pub(crate) fn read(connection: &Connection) -> Result<Config, Error> {
@@ -34,6 +39,11 @@ impl Config {
                 "/instance",
             )),
         }
+    }
+
+    /// From how many records on an object is read by the Bulk API at first.
+    pub(crate) fn bulk_from(&self) -> u64 {
+        self.bulk_from.unwrap_or(BULK_FROM)
     }
 
     /// More fields of an object, by the name of their place in the configuration.

@@ -1,15 +1,19 @@
 //! The Salesforce connector. `connector.toml` says what it may do; here is what it does: accounts and contacts, read by
-//! the time of their last change ([`walk`]).
+//! the time of their last change ([`walk`]), at first by a job of the Bulk API where they are many ([`bulk`]), and written
+//! ([`write`]).
 //!
 //! Tokens and their rotation, and the instance that comes with them, are the host's, as are retries and rate limits.
 
-use sluice_sdk::{Account, Connection, Connector, Error, Page, ReadRequest};
+use sluice_sdk::{Account, Connection, Connector, Error, Page, PendingWrite, ReadRequest, WriteOutcome};
 
 mod api;
+mod bulk;
 mod config;
+mod rows;
 mod soql;
 mod streams;
 mod walk;
+mod write;
 
 struct Salesforce;
 
@@ -28,6 +32,17 @@ impl Connector for Salesforce {
                 "there is no stream `{}`",
                 request.stream_name
             ))),
+        }
+    }
+
+    fn write(
+        connection: &Connection,
+        stream: &str,
+        writes: &[PendingWrite],
+    ) -> Result<Vec<WriteOutcome>, Error> {
+        match streams::named(stream) {
+            Some(stream) => write::all(stream, connection, writes),
+            None => Err(Error::unsupported(format!("there is no stream `{stream}`"))),
         }
     }
 }
@@ -82,6 +97,7 @@ mod tests {
         let manifest = sluice_model::manifest::Manifest::parse(include_str!("../connector.toml")).unwrap();
         for stream in &streams::STREAMS {
             let declared = manifest.stream(stream.name).unwrap();
+            assert!(declared.windows && declared.writes.len() == 3, "{}", stream.name);
             let properties = declared.schema["properties"].as_object().unwrap();
             for field in stream.fields {
                 assert!(properties.contains_key(*field), "{}: {field}", stream.name);

@@ -9,6 +9,8 @@ pub(crate) struct Stream {
     /// Where the configuration has more of them.
     pub(crate) more_fields: &'static str,
     pub(crate) fields: &'static [&'static str],
+    /// Fields that Salesforce makes out of others and nobody writes.
+    pub(crate) made: &'static [&'static str],
 }
 
 pub(crate) const STREAMS: [Stream; 2] = [
@@ -44,6 +46,7 @@ pub(crate) const STREAMS: [Stream; 2] = [
             "ShippingPostalCode",
             "ShippingCountry",
         ],
+        made: &[],
     },
     Stream {
         name: "contacts",
@@ -74,6 +77,7 @@ pub(crate) const STREAMS: [Stream; 2] = [
             "MailingPostalCode",
             "MailingCountry",
         ],
+        made: &["Name"],
     },
 ];
 

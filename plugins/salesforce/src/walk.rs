@@ -2,6 +2,8 @@
 //! like any other change, and a deleted record stays in the recycle bin for 15 days. What left it before a pass saw it is
 //! not noticed.
 //!
+//! The first pass over a big object is a job of the Bulk API ([`bulk`]), and the passes after it go on from when that was made.
+//!
 //! A transaction becomes visible after the time that its records carry. A pass therefore begins ten minutes, the longest
 //! that a transaction may take, before the newest change it knows, and sees what is younger again.
 
@@ -11,8 +13,10 @@ use sluice_sdk::record::{self, Id, Text};
 use sluice_sdk::{Change, Connection, Error, Page, ReadRequest, log};
 
 use crate::api::{self, Answer};
+use crate::bulk::{self, Job, Step};
+use crate::config::{self, Config};
+use crate::soql;
 use crate::streams::Stream;
-use crate::{config, soql};
 
 /// Ten minutes, in milliseconds ("Execution Governors and Limits", maximum execution time).
 const AGAIN_MS: u64 = 600_000;
@@ -32,6 +36,12 @@ struct Cursor {
     at: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     restarts: Option<u8>,
+    /// The job under way that reads everything at first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bulk: Option<Job>,
+    /// How many jobs came to nothing in this pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    jobs: Option<u8>,
 }
 
 #[derive(Deserialize)]
@@ -49,18 +59,22 @@ pub(crate) fn read(stream: &Stream, connection: &Connection, request: &ReadReque
     let config = config::read(connection)?;
     let instance = config.instance()?;
     let mut cursor: Cursor = request.cursor()?.unwrap_or_default();
+    let more_fields = config.fields(stream.more_fields)?;
+    if request.window.is_none() {
+        if let Some(job) = cursor.bulk.take() {
+            return by_job(stream, &instance, cursor, job);
+        }
+        let is_fresh = cursor.newest.is_none() && cursor.at.is_none();
+        if is_fresh && let Some(page) = make_job(stream, &instance, &config, &mut cursor)? {
+            return Ok(page);
+        }
+    }
     let asked = match &cursor.at {
         Some(locator) if !api::is_locator(locator) => {
             return Err(Error::invalid_data("the cursor has no locator of a query").at("/at"));
         }
         Some(locator) => api::more(&instance, locator),
-        None => first(
-            stream,
-            &instance,
-            config.fields(stream.more_fields)?,
-            &cursor,
-            request,
-        ),
+        None => first(stream, &instance, more_fields, &cursor, request),
     };
     let response = asked.send()?;
     if is_stale(&response) && cursor.at.is_some() {
@@ -90,6 +104,7 @@ pub(crate) fn read(stream: &Stream, connection: &Connection, request: &ReadReque
     cursor.at = next;
     if cursor.at.is_none() {
         cursor.restarts = None;
+        cursor.jobs = None;
     }
     Ok(Page {
         changes,
@@ -99,6 +114,68 @@ pub(crate) fn read(stream: &Stream, connection: &Connection, request: &ReadReque
     })
 }
 
+/// Makes the job that reads a big object at first; none where ordinary queries do.
+fn make_job(
+    stream: &Stream,
+    instance: &str,
+    config: &Config,
+    cursor: &mut Cursor,
+) -> Result<Option<Page>, Error> {
+    let jobs = cursor.jobs.unwrap_or_default();
+    if !bulk::may_try_again(jobs) {
+        return Ok(None);
+    }
+    let count = bulk::count(stream, instance)?;
+    if count.is_some_and(|count| count < config.bulk_from()) {
+        return Ok(None);
+    }
+    let fields = fields(stream, config.fields(stream.more_fields)?);
+    let made = bulk::make(stream, instance, &fields, jobs).map_err(|error| blame_fields(error, stream))?;
+    let Some(job) = made else {
+        return Ok(None);
+    };
+    cursor.bulk = Some(job);
+    let page = Page::at(Vec::new(), cursor, true)?;
+    Ok(Some(Page {
+        total_hint: count,
+        ..page
+    }))
+}
+
+fn by_job(stream: &Stream, instance: &str, mut cursor: Cursor, job: Job) -> Result<Page, Error> {
+    let changes = match bulk::step(stream, instance, job)? {
+        Step::On(changes, job) => {
+            cursor.bulk = Some(job);
+            changes
+        }
+        // What changed meanwhile is read at once.
+        Step::Done { made } => {
+            cursor = Cursor {
+                newest: Some(made),
+                ..Cursor::default()
+            };
+            Vec::new()
+        }
+        Step::Failed { jobs } => {
+            cursor.jobs = Some(jobs);
+            Vec::new()
+        }
+    };
+    Page::at(changes, &cursor, true)
+}
+
+/// The fields that are asked for.
+pub(crate) fn fields<'a>(stream: &Stream, more: &'a [String]) -> Vec<&'a str> {
+    let mut fields: Vec<&'a str> = stream.fields.to_vec();
+    for field in more {
+        // A field that is named twice fails the query; Salesforce's names know no case.
+        if !fields.iter().any(|known| known.eq_ignore_ascii_case(field)) {
+            fields.push(field);
+        }
+    }
+    fields
+}
+
 fn first(
     stream: &Stream,
     instance: &str,
@@ -106,13 +183,7 @@ fn first(
     cursor: &Cursor,
     request: &ReadRequest,
 ) -> Request {
-    let mut fields = stream.fields.to_vec();
-    for field in more_fields {
-        // A field that is named twice fails the query; Salesforce's names know no case.
-        if !fields.iter().any(|known| known.eq_ignore_ascii_case(field)) {
-            fields.push(field);
-        }
-    }
+    let fields = fields(stream, more_fields);
     let since = cursor.newest.map(|newest| newest.saturating_sub(AGAIN_MS));
     let (since, until) = match &request.window {
         Some(window) => (Some(window.start), Some(window.end)),
@@ -163,9 +234,24 @@ fn blame_fields(error: Error, stream: &Stream) -> Error {
 mod tests {
     use super::*;
     use crate::streams;
-    use sluice_sdk::{Window, testing};
+    use sluice_sdk::{Window, http, testing};
 
     const CONFIG: &str = r#"{"login_host":"login.salesforce.com","instance":"doors.my.salesforce.com"}"#;
+
+    /// Lets the vendor answer, for whom the objects are small.
+    fn serve(mut vendor: impl FnMut(&Request) -> Result<Response, http::Error> + 'static) {
+        testing::serve(move |request| match request.url().contains("COUNT") {
+            true => testing::answer(200, &[], r#"{"totalSize":2,"done":true,"records":[]}"#),
+            false => vendor(request),
+        });
+    }
+
+    fn requests() -> Vec<Request> {
+        let all = testing::requests();
+        all.into_iter()
+            .filter(|request| !request.url().contains("COUNT"))
+            .collect()
+    }
 
     fn step(config: &str, cursor: Option<String>) -> Result<Page, Error> {
         read(
@@ -177,7 +263,7 @@ mod tests {
 
     /// The queries that were sent, without their lists of fields.
     fn asked() -> Vec<String> {
-        let requests = testing::requests();
+        let requests = requests();
         requests
             .iter()
             .map(|request| {
@@ -194,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_pass_follows_the_query_and_the_next_begins_before_the_newest_change() {
-        testing::serve(
+        serve(
             |request| match request.url().ends_with("/query/01g000000000001-2000") {
                 true => testing::answer(
                     200,
@@ -223,7 +309,7 @@ mod tests {
             ]
         );
         assert!(
-            testing::requests()[0]
+            requests()[0]
                 .url()
                 .starts_with("https://doors.my.salesforce.com/services/data/v62.0/queryAll?q=SELECT%20Id%2C")
         );
@@ -231,7 +317,7 @@ mod tests {
 
     #[test]
     fn a_locator_that_ended_goes_on_from_what_was_read_but_not_for_ever() {
-        testing::serve(|request| match request.url().contains("/query/") {
+        serve(|request| match request.url().contains("/query/") {
             true => testing::answer(
                 400,
                 &[],
@@ -253,15 +339,15 @@ mod tests {
 
     #[test]
     fn fields_of_the_configuration_are_asked_for_once() {
-        testing::serve(|_| testing::answer(200, &[], r#"{"done":true,"records":[]}"#));
+        serve(|_| testing::answer(200, &[], r#"{"done":true,"records":[]}"#));
         let config = r#"{"instance":"doors.my.salesforce.com","account_fields":["Region__c","name"]}"#;
         step(config, None).unwrap();
-        let url = testing::requests()[0].url().to_owned();
+        let url = requests()[0].url().to_owned();
         assert!(
             url.contains("ShippingCountry%2C%20Region__c%20FROM%20Account"),
             "{url}"
         );
-        testing::serve(|_| {
+        serve(|_| {
             testing::answer(
                 400,
                 &[],
@@ -278,7 +364,7 @@ mod tests {
     fn a_window_cuts_both_ends() {
         let body =
             r#"{"done":true,"records":[{"Id":"0019","SystemModstamp":"2024-05-01T10:00:00.000+0000"}]}"#;
-        testing::serve(move |_| testing::answer(200, &[], body));
+        serve(move |_| testing::answer(200, &[], body));
         let mut request = testing::read_request("accounts", Some(r#"{"newest":9000000}"#.to_owned()));
         request.window = Some(Window {
             start: 1_000,
@@ -300,7 +386,7 @@ mod tests {
 
     #[test]
     fn a_vendor_that_goes_in_circles_is_an_error() {
-        testing::serve(|_| testing::answer(200, &[], include_str!("../fixtures/accounts.json")));
+        serve(|_| testing::answer(200, &[], include_str!("../fixtures/accounts.json")));
         let first = step(CONFIG, None).unwrap();
         assert!(matches!(step(CONFIG, first.cursor), Err(Error::InvalidData(_))));
     }
@@ -315,10 +401,10 @@ mod tests {
             r#"{"records":{}}"#,
             r#"{"records":[{"Id":"1"},7]}"#,
         ] {
-            testing::serve(move |_| testing::answer(200, &[], body));
+            serve(move |_| testing::answer(200, &[], body));
             assert!(matches!(step(CONFIG, None), Err(Error::InvalidData(_))), "{body}");
         }
-        testing::serve(|_| testing::answer(200, &[], r#"{"records":[{"Name":"no id"}]}"#));
+        serve(|_| testing::answer(200, &[], r#"{"records":[{"Name":"no id"}]}"#));
         assert_eq!(
             step(CONFIG, None).unwrap().changes[0].id(),
             "",
@@ -330,7 +416,7 @@ mod tests {
 
     #[test]
     fn contacts_are_read() {
-        testing::serve(|request| {
+        serve(|request| {
             assert!(request.url().contains("FROM%20Contact"));
             testing::answer(200, &[], include_str!("../fixtures/contacts.json"))
         });
