@@ -22,6 +22,9 @@ const MAX_LINES: usize = 10_000;
 /// The most bytes of a page's events.
 const MAX_BYTES: usize = 8 << 20;
 
+/// Who would like fewer events than this to begin with is looking, not reading.
+const FEW: u32 = 20;
+
 /// How often the same days may begin again because they were no longer the same.
 const MAX_RESTARTS: u32 = 5;
 
@@ -117,7 +120,11 @@ pub(crate) fn read(connection: &Connection, request: &ReadRequest) -> Result<Pag
             place.unwrap_or_else(|| Place::start(config.start, None))
         }
     };
-    let read = days(&config, &place, request.window.as_ref())?;
+    let most = match request.page_hint {
+        hint @ 1..FEW if request.cursor.is_none() => hint as usize,
+        _ => MAX_LINES,
+    };
+    let read = days(&config, &place, request.window.as_ref(), most)?;
     let (next, more) = match &request.window {
         Some(window) => within(&config, place, &read, window),
         None => onward(&config, place, &read)?,
@@ -146,7 +153,7 @@ enum End {
     Changed,
 }
 
-fn days(config: &Config, place: &Place, window: Option<&Window>) -> Result<Read, Error> {
+fn days(config: &Config, place: &Place, window: Option<&Window>, most: usize) -> Result<Read, Error> {
     let asked = api::export(config)
         .query("from_date", &place.from.to_string())
         .query("to_date", &place.to().to_string())
@@ -169,7 +176,7 @@ fn days(config: &Config, place: &Place, window: Option<&Window>) -> Result<Read,
         return Ok(read);
     }
     let (mut taken, mut bytes) = (0, 0);
-    while taken < MAX_LINES && bytes < MAX_BYTES {
+    while taken < most && bytes < MAX_BYTES {
         let Some(line) = lines.next()? else {
             read.end = End::Days(lines.place());
             return Ok(read);

@@ -7,6 +7,8 @@
 //!
 //! Where a job fails twice, or the organization has no Bulk API, the object is read by ordinary queries.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sluice_sdk::http::{self, Response};
 use sluice_sdk::record::{self, Text};
@@ -34,8 +36,8 @@ pub(crate) struct Job {
     id: String,
     /// When it was made, in milliseconds.
     pub(crate) made: u64,
-    /// A letter for each column's kind.
-    kinds: String,
+    /// The kinds of the columns that are no texts, each as a letter.
+    kinds: BTreeMap<String, char>,
     /// The locator of the next set; none before the first one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     at: Option<String>,
@@ -133,7 +135,7 @@ pub(crate) fn make(stream: &Stream, instance: &str, fields: &[&str], jobs: u8) -
 }
 
 /// The kinds of the fields, by the object's description ("sObject Describe"). A related record's field is a text.
-fn kinds(stream: &Stream, instance: &str, fields: &[&str]) -> Result<String, Error> {
+fn kinds(stream: &Stream, instance: &str, fields: &[&str]) -> Result<BTreeMap<String, char>, Error> {
     #[derive(Deserialize)]
     struct Description<'a> {
         #[serde(borrow)]
@@ -148,14 +150,16 @@ fn kinds(stream: &Stream, instance: &str, fields: &[&str]) -> Result<String, Err
     }
     let response = api::ok(api::describe(instance, stream.object).send()?)?;
     let described: Description<'_> = response.json()?;
-    let kind = |wanted: &&str| {
+    let mut kinds = BTreeMap::new();
+    for wanted in fields {
         let mut fields = described.fields.iter();
         let found = fields.find(|field| field.name.as_str().eq_ignore_ascii_case(wanted));
-        found
-            .map_or(Kind::Text, |field| Kind::of(field.kind.as_str()))
-            .letter()
-    };
-    Ok(fields.iter().map(kind).collect())
+        let kind = found.map_or(Kind::Text, |field| Kind::of(field.kind.as_str()));
+        if kind != Kind::Text {
+            kinds.insert(wanted.to_ascii_lowercase(), kind.letter());
+        }
+    }
+    Ok(kinds)
 }
 
 /// Goes on with a job.
@@ -269,7 +273,11 @@ fn records(stream: &Stream, job: &Job, mut rows: Rows) -> Result<Vec<Change>, Er
             "the results have not the columns that were asked for",
         ));
     };
-    let kinds: Vec<Kind> = job.kinds.chars().map(Kind::from_letter).collect();
+    let kind = |column: &String| {
+        let letter = job.kinds.get(&column.to_ascii_lowercase()).copied();
+        letter.map_or(Kind::Text, Kind::from_letter)
+    };
+    let kinds: Vec<Kind> = columns.iter().map(kind).collect();
     while let Some(row) = rows.next()? {
         let cell = |at: usize| row.get(at).map_or("", String::as_str);
         let id = cell(id_at);

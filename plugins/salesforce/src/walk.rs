@@ -21,6 +21,9 @@ use crate::streams::Stream;
 /// Ten minutes, in milliseconds ("Execution Governors and Limits", maximum execution time).
 const AGAIN_MS: u64 = 600_000;
 
+/// Who would like fewer records than this is looking, not reading: a job would be made for nothing.
+const FEW: u32 = 20;
+
 /// How often a pass may begin again because its locator was no longer good: they last two days, and an organization
 /// has only so many.
 const MAX_RESTARTS: u8 = 3;
@@ -64,7 +67,7 @@ pub(crate) fn read(stream: &Stream, connection: &Connection, request: &ReadReque
         if let Some(job) = cursor.bulk.take() {
             return by_job(stream, &instance, cursor, job);
         }
-        let is_fresh = cursor.newest.is_none() && cursor.at.is_none();
+        let is_fresh = cursor.newest.is_none() && cursor.at.is_none() && request.page_hint >= FEW;
         if is_fresh && let Some(page) = make_job(stream, &instance, &config, &mut cursor)? {
             return Ok(page);
         }

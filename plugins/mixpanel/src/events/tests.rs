@@ -169,6 +169,14 @@ fn a_page_is_a_bounded_number_of_lines() {
     let again = step(CONFIG, None).unwrap();
     assert_eq!(again.changes.len(), 10_000, "a crash repeats the page");
     assert_eq!(again.cursor, first.cursor);
+    let mut look = testing::read_request("events", None);
+    look.page_hint = 5;
+    let few = read(&testing::connection(CONFIG), &look).unwrap();
+    assert_eq!(
+        (few.changes.len(), few.more),
+        (5, true),
+        "a test of the connection"
+    );
     let (read, _) = pass(CONFIG, first.cursor);
     assert_eq!(read.len(), 15_000);
     assert_eq!((read[0].as_str(), read[14_999].as_str()), ("i10000", "i24999"));

@@ -216,6 +216,14 @@ fn small_objects_and_windows_make_no_job() {
             .unwrap()
             .more
     );
+    request.page_hint = 5;
+    assert!(
+        !walk::read(stream, &testing::connection(CONFIG), &request)
+            .unwrap()
+            .more,
+        "a test of the connection"
+    );
+    request.page_hint = 100;
     request.window = Some(sluice_sdk::Window { start: 0, end: 5_000 });
     assert!(
         !walk::read(stream, &testing::connection(CONFIG), &request)
@@ -251,9 +259,9 @@ fn results_that_cannot_be_true_are_refused() {
         ),
         false => testing::answer(200, &[], r#"{"state":"JobComplete"}"#),
     });
-    let cursor = r#"{"bulk":{"id":"750000000000001AAA","made":1,"kinds":"","jobs":1}}"#;
+    let cursor = r#"{"bulk":{"id":"750000000000001AAA","made":1,"kinds":{},"jobs":1}}"#;
     assert!(matches!(step(Some(cursor.to_owned())), Err(Error::Transient(_))));
-    let poisoned = r#"{"bulk":{"id":"../../query","made":1,"kinds":"","jobs":1}}"#;
+    let poisoned = r#"{"bulk":{"id":"../../query","made":1,"kinds":{},"jobs":1}}"#;
     assert!(matches!(
         step(Some(poisoned.to_owned())),
         Err(Error::InvalidData(_))
