@@ -161,7 +161,7 @@ fn take(mut cursor: Cursor, response: Response) -> Result<Page, Error> {
         if changes.is_full {
             // The deletions of this page are out of the index; the same answer goes on behind them.
             cursor.again += 1;
-            return page(changes.list, &cursor, true);
+            return Page::at(changes.list, &cursor, true);
         }
     }
     next.clone_into(&mut cursor.list);
@@ -176,7 +176,7 @@ fn take(mut cursor: Cursor, response: Response) -> Result<Page, Error> {
         }
         cursor.listing = false;
     }
-    page(changes.list, &cursor, more)
+    Page::at(changes.list, &cursor, more)
 }
 
 /// Deletes what the listing did not show.
@@ -186,7 +186,7 @@ fn sweep(mut cursor: Cursor, after: &str) -> Result<Page, Error> {
     while let Some(after) = place.take() {
         if changes.len() + 1_000 > MAX_CHANGES {
             cursor.sweep = Some(after);
-            return page(changes, &cursor, true);
+            return Page::at(changes, &cursor, true);
         }
         let (stale, last) = index::stale(cursor.generation, &after);
         for kept in &stale {
@@ -195,7 +195,7 @@ fn sweep(mut cursor: Cursor, after: &str) -> Result<Page, Error> {
         place = last;
     }
     cursor.sweep = None;
-    page(changes, &cursor, false)
+    Page::at(changes, &cursor, false)
 }
 
 struct Changes {
@@ -272,15 +272,6 @@ fn id(path: &str) -> String {
         end -= 1;
     }
     format!("{}{hash}", path.get(..end).unwrap_or_default())
-}
-
-fn page(changes: Vec<Change>, cursor: &Cursor, more: bool) -> Result<Page, Error> {
-    Ok(Page {
-        changes,
-        cursor: Some(record::text(cursor)?),
-        more,
-        total_hint: None,
-    })
 }
 
 #[cfg(test)]

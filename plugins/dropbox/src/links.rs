@@ -63,7 +63,7 @@ pub(crate) fn read(request: &ReadRequest) -> Result<Page, Error> {
             at: None,
             restarts: Some(restarts),
         };
-        return page(Vec::new(), &cursor, true);
+        return Page::at(Vec::new(), &cursor, true);
     }
     let response = api::ok(response)?;
     let list: List<'_> = response.json()?;
@@ -74,7 +74,7 @@ pub(crate) fn read(request: &ReadRequest) -> Result<Page, Error> {
     }
     let next = list.cursor.as_str();
     if !list.has_more {
-        return page(changes, &Cursor::default(), false);
+        return Page::at(changes, &Cursor::default(), false);
     }
     if next.is_empty() || next.len() > MAX_CURSOR_BYTES || cursor.at.as_deref() == Some(next) {
         return Err(Error::invalid_data(
@@ -82,16 +82,7 @@ pub(crate) fn read(request: &ReadRequest) -> Result<Page, Error> {
         ));
     }
     cursor.at = Some(next.to_owned());
-    page(changes, &cursor, true)
-}
-
-fn page(changes: Vec<Change>, cursor: &Cursor, more: bool) -> Result<Page, Error> {
-    Ok(Page {
-        changes,
-        cursor: Some(record::text(cursor)?),
-        more,
-        total_hint: None,
-    })
+    Page::at(changes, &cursor, true)
 }
 
 #[cfg(test)]

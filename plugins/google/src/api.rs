@@ -1,7 +1,5 @@
 //! Google's APIs: where they are, and how they say no.
 
-use std::fmt::Write as _;
-
 use serde::Deserialize;
 use sluice_sdk::Error;
 use sluice_sdk::http::{self, Request, Response};
@@ -81,20 +79,6 @@ pub(crate) fn token(text: &Text<'_>, before: Option<&str>) -> Result<Option<Stri
     Ok(Some(token.to_owned()))
 }
 
-/// A segment of a path: everything but RFC 3986's unreserved characters is percent-encoded.
-pub(crate) fn segment(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing into a string can't fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,13 +118,5 @@ mod tests {
         assert_eq!(token(&text("b"), Some("a")).unwrap().as_deref(), Some("b"));
         assert!(token(&text("a"), Some("a")).is_err());
         assert!(token(&Text(Some("a".repeat(2_000).into())), None).is_err());
-    }
-
-    #[test]
-    fn a_calendars_id_stays_one_segment() {
-        assert_eq!(
-            segment("en.german#holiday@group.v.calendar.google.com"),
-            "en.german%23holiday%40group.v.calendar.google.com"
-        );
     }
 }

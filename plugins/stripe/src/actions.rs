@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 use sluice_sdk::Error;
+use sluice_sdk::http;
 use sluice_sdk::record::input;
 
 use crate::api;
@@ -85,7 +86,7 @@ pub(crate) fn run(name: &str, text: &str, idempotency_key: &str) -> Result<Strin
 fn form(parameters: &serde_json::Map<String, Value>) -> Result<String, Error> {
     let mut form = String::new();
     for (name, value) in parameters {
-        add(&mut form, &encoded(name), value, 0).map_err(|error| error.at(format!("/{name}")))?;
+        add(&mut form, &http::encode(name), value, 0).map_err(|error| error.at(format!("/{name}")))?;
     }
     Ok(form)
 }
@@ -99,7 +100,7 @@ fn add(form: &mut String, name: &str, value: &Value, depth: usize) -> Result<(),
         Value::Null => return Ok(()),
         Value::Bool(flag) => flag.to_string(),
         Value::Number(number) => number.to_string(),
-        Value::String(text) => encoded(text),
+        Value::String(text) => http::encode(text),
         Value::Array(list) => {
             return (0..).zip(list).try_for_each(|(at, value): (usize, _)| {
                 add(form, &format!("{name}%5B{at}%5D"), value, depth + 1)
@@ -107,7 +108,12 @@ fn add(form: &mut String, name: &str, value: &Value, depth: usize) -> Result<(),
         }
         Value::Object(map) => {
             return map.iter().try_for_each(|(key, value)| {
-                add(form, &format!("{name}%5B{}%5D", encoded(key)), value, depth + 1)
+                add(
+                    form,
+                    &format!("{name}%5B{}%5D", http::encode(key)),
+                    value,
+                    depth + 1,
+                )
             });
         }
     };
@@ -115,20 +121,6 @@ fn add(form: &mut String, name: &str, value: &Value, depth: usize) -> Result<(),
     // Writing into a string can't fail.
     let _ = write!(form, "{between}{name}={text}");
     Ok(())
-}
-
-/// Percent-encoding of everything but RFC 3986's unreserved characters.
-fn encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing into a string can't fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]

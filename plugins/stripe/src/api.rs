@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use sluice_sdk::Error;
 use sluice_sdk::http::{self, Request, Response};
-use sluice_sdk::{Error, time};
 
 /// The only address this connector knows; `connector.toml` asks for nothing else.
 pub(crate) const ROOT: &str = "https://api.stripe.com";
@@ -71,7 +71,7 @@ pub(crate) struct List<'a> {
 
 /// Stripe's clock, in seconds, by the response.
 pub(crate) fn now_s(response: &Response) -> Option<u64> {
-    Some(time::parse_http_date(response.header("date")?)? / 1_000)
+    Some(response.date()? / 1_000)
 }
 
 /// Whether it may stand in a path and in a cursor.

@@ -133,7 +133,7 @@ fn list(
     } else {
         cursor.restarts = 0;
     }
-    answer(read.changes, &cursor, more)
+    Page::at(read.changes, &cursor, more)
 }
 
 /// Records of a page, with the first and the last id.
@@ -189,7 +189,7 @@ fn added(stream: &Stream, request: &ReadRequest, mut cursor: Cursor) -> Result<P
         cursor.anchor = read.first.filter(|id| api::is_id(id)).or(Some(anchor));
         cursor.restarts = 0;
     }
-    answer(read.changes, &cursor, page.has_more)
+    Page::at(read.changes, &cursor, page.has_more)
 }
 
 fn bounded(restarts: u8) -> Result<(), Error> {
@@ -254,7 +254,7 @@ fn follow(stream: &Stream, request: &ReadRequest, mut cursor: Cursor) -> Result<
         cursor.checked = now.or(cursor.checked);
         cursor.restarts = 0;
     }
-    answer(events.changes(stream)?, &cursor, page.has_more)
+    Page::at(events.changes(stream)?, &cursor, page.has_more)
 }
 
 /// The event to go on from is older than Stripe keeps them. While the last pass is not, every event since is still there.
@@ -278,7 +278,7 @@ fn without_place(
         restarts: cursor.restarts + 1,
         ..cursor
     };
-    answer(Vec::new(), &cursor, true)
+    Page::at(Vec::new(), &cursor, true)
 }
 
 impl Cursor {
@@ -311,15 +311,6 @@ fn onward(id: Option<String>, before: Option<&str>) -> Result<String, Error> {
             "Stripe says that there is more and gives nothing to go on from",
         )),
     }
-}
-
-fn answer(changes: Vec<Change>, cursor: &Cursor, more: bool) -> Result<Page, Error> {
-    Ok(Page {
-        changes,
-        cursor: Some(record::text(cursor)?),
-        more,
-        total_hint: None,
-    })
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ pub(crate) fn read(request: &ReadRequest) -> Result<Page, Error> {
         cursor.token = api::token(&list.sync, None)?.or(cursor.token);
         cursor.restarts = None;
     }
-    answer(changes, &cursor, more)
+    Page::at(changes, &cursor, more)
 }
 
 /// Lists again from the beginning.
@@ -95,16 +95,7 @@ fn again(cursor: &Cursor) -> Result<Page, Error> {
         restarts: Some(restarts),
         ..Cursor::default()
     };
-    answer(Vec::new(), &cursor, true)
-}
-
-fn answer(changes: Vec<Change>, cursor: &Cursor, more: bool) -> Result<Page, Error> {
-    Ok(Page {
-        changes,
-        cursor: Some(record::text(cursor)?),
-        more,
-        total_hint: None,
-    })
+    Page::at(Vec::new(), &cursor, true)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sluice_sdk::http::Request;
+use sluice_sdk::http::{self, Request};
 use sluice_sdk::record::{self, Text};
 use sluice_sdk::{Change, Connection, Error, Item, Page, ReadRequest, log, time};
 
@@ -89,7 +89,7 @@ pub(crate) fn read(connection: &Connection, request: &ReadRequest) -> Result<Pag
         .filter(|place| calendars.contains(&place.calendar))
         .or_else(|| calendars.first().map(|first| begin(first)));
     let Some(place) = place else {
-        return answer(Vec::new(), &cursor, false);
+        return Page::at(Vec::new(), &cursor, false);
     };
     let at = calendars
         .iter()
@@ -118,7 +118,7 @@ pub(crate) fn read(connection: &Connection, request: &ReadRequest) -> Result<Pag
             page: Some(page),
             ..place
         });
-        return answer(changes, &cursor, true);
+        return Page::at(changes, &cursor, true);
     }
     // The token of a list that is cut by time would go on telling of that time alone.
     if let Some(sync) = api::token(&list.sync, None)?.filter(|_| request.window.is_none()) {
@@ -126,7 +126,7 @@ pub(crate) fn read(connection: &Connection, request: &ReadRequest) -> Result<Pag
     }
     cursor.at = calendars.get(at + 1).map(|next| begin(next));
     let more = cursor.at.is_some();
-    answer(changes, &cursor, more)
+    Page::at(changes, &cursor, more)
 }
 
 /// Lists the calendar again from its beginning.
@@ -142,7 +142,7 @@ fn again(mut cursor: Cursor, place: Place) -> Result<Page, Error> {
         restarts: place.restarts + 1,
         ..begin(&place.calendar)
     });
-    answer(Vec::new(), &cursor, true)
+    Page::at(Vec::new(), &cursor, true)
 }
 
 fn begin(calendar: &str) -> Place {
@@ -154,7 +154,7 @@ fn begin(calendar: &str) -> Place {
 }
 
 fn list(place: &Place, cursor: &Cursor, request: &ReadRequest) -> Request {
-    let calendar = api::segment(&place.calendar);
+    let calendar = http::encode(&place.calendar);
     let mut asked = api::get(format!("{}/calendar/v3/calendars/{calendar}/events", api::ROOT))
         .query("maxResults", PER_PAGE)
         .query("showDeleted", "true");
@@ -194,32 +194,11 @@ fn changes(calendar: &str, elements: &[(Head<'_>, &str)]) -> Result<Vec<Change>,
         }
         Ok(Change::Upsert(Item {
             id,
-            data: with_calendar(text, calendar)?,
+            data: record::with_member(text, "calendar", calendar)?,
             modified: head.updated.timestamp(),
         }))
     };
     elements.iter().map(change).collect()
-}
-
-/// The event with its calendar as a last member.
-fn with_calendar(text: &str, calendar: &str) -> Result<String, Error> {
-    let inner = text
-        .trim()
-        .strip_prefix('{')
-        .and_then(|rest| rest.strip_suffix('}'))
-        .ok_or_else(|| Error::invalid_data("an event of Google's is not an object"))?;
-    let calendar = record::text(calendar)?;
-    let between = if inner.trim().is_empty() { "" } else { "," };
-    Ok(format!(r#"{{{inner}{between}"calendar":{calendar}}}"#))
-}
-
-fn answer(changes: Vec<Change>, cursor: &Cursor, more: bool) -> Result<Page, Error> {
-    Ok(Page {
-        changes,
-        cursor: Some(record::text(cursor)?),
-        more,
-        total_hint: None,
-    })
 }
 
 #[cfg(test)]

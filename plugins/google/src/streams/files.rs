@@ -120,7 +120,7 @@ fn list(mut cursor: Cursor, request: &ReadRequest) -> Result<Page, Error> {
         cursor.restarts = None;
     }
     let more = cursor.list.is_some();
-    answer(changes, &cursor, more)
+    Page::at(changes, &cursor, more)
 }
 
 /// A page of changes.
@@ -179,7 +179,7 @@ fn changes(mut cursor: Cursor, token: &str) -> Result<Page, Error> {
     cursor.restarts = None;
     cursor.changes = api::token(&list.page, Some(token))?;
     if cursor.changes.is_some() {
-        return answer(changes, &cursor, true);
+        return Page::at(changes, &cursor, true);
     }
     let Some(start) = api::token(&list.start, None)? else {
         return Err(Error::invalid_data(
@@ -187,7 +187,7 @@ fn changes(mut cursor: Cursor, token: &str) -> Result<Page, Error> {
         ));
     };
     cursor.changes = Some(start);
-    answer(changes, &cursor, false)
+    Page::at(changes, &cursor, false)
 }
 
 /// A list over the account's own files, those shared with it and those of shared drives.
@@ -219,22 +219,13 @@ fn again(cursor: Cursor, is_window: bool) -> Result<Page, Error> {
             restarts: Some(restarts),
             ..cursor
         };
-        return answer(Vec::new(), &cursor, true);
+        return Page::at(Vec::new(), &cursor, true);
     }
-    answer(Vec::new(), &begin(restarts)?, true)
+    Page::at(Vec::new(), &begin(restarts)?, true)
 }
 
 fn upsert(head: &Head<'_>, text: &str) -> Change {
     Change::Upsert(record::item(head.id.as_str(), text, head.modified.timestamp()))
-}
-
-fn answer(changes: Vec<Change>, cursor: &Cursor, more: bool) -> Result<Page, Error> {
-    Ok(Page {
-        changes,
-        cursor: Some(record::text(cursor)?),
-        more,
-        total_hint: None,
-    })
 }
 
 #[cfg(test)]
