@@ -109,4 +109,47 @@ mod tests {
         };
         assert!(recipe.pkce && recipe.client_auth == ClientAuth::Header);
     }
+
+    /// Every address that the code makes is one that the manifest asks for, and of no more than is needed.
+    #[test]
+    fn the_manifest_permits_what_the_code_asks() {
+        use sluice_model::capability::{Scheme, Target};
+        let manifest = sluice_model::manifest::Manifest::parse(include_str!("../connector.toml")).unwrap();
+        let permits = |method: &str, host: &str, path: &str| {
+            let target = Target {
+                scheme: Scheme::Https,
+                host,
+                port: 443,
+                method,
+                path,
+            };
+            manifest
+                .capabilities
+                .egress
+                .iter()
+                .any(|rule| rule.expand(&serde_json::json!({})).unwrap().permits(&target))
+        };
+        for (method, path) in [
+            ("GET", "/v0/meta/whoami"),
+            ("GET", "/v0/meta/bases"),
+            ("GET", "/v0/meta/bases/appDoorsDoors0001/tables"),
+            ("GET", "/v0/appDoorsDoors0001/tblDoorsDoors0001"),
+            ("POST", "/v0/appDoorsDoors0001/tblDoorsDoors0001"),
+            ("PATCH", "/v0/appDoorsDoors0001/tblDoorsDoors0001"),
+            ("DELETE", "/v0/appDoorsDoors0001/tblDoorsDoors0001"),
+        ] {
+            assert!(permits(method, "api.airtable.com", path), "{method} {path}");
+        }
+        for (method, path) in [
+            ("POST", "/v0/meta/bases"),
+            ("PUT", "/v0/appDoorsDoors0001/tblDoorsDoors0001"),
+            ("POST", "/v0/bases/appDoorsDoors0001/webhooks"),
+            (
+                "DELETE",
+                "/v0/appDoorsDoors0001/tblDoorsDoors0001/recDoorsDoors0001",
+            ),
+        ] {
+            assert!(!permits(method, "api.airtable.com", path), "{method} {path}");
+        }
+    }
 }

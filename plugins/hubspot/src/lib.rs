@@ -127,4 +127,63 @@ mod tests {
             }
         }
     }
+
+    /// Every address that the code makes is one that the manifest asks for, and of no more than is needed.
+    #[test]
+    fn the_manifest_permits_what_the_code_asks() {
+        use sluice_model::capability::{Scheme, Target};
+        let manifest = sluice_model::manifest::Manifest::parse(include_str!("../connector.toml")).unwrap();
+        let permits = |method: &str, host: &str, path: &str| {
+            let target = Target {
+                scheme: Scheme::Https,
+                host,
+                port: 443,
+                method,
+                path,
+            };
+            manifest
+                .capabilities
+                .egress
+                .iter()
+                .any(|rule| rule.expand(&serde_json::json!({})).unwrap().permits(&target))
+        };
+        for (method, path) in [
+            ("GET", "/account-info/v3/details"),
+            ("GET", "/crm/v3/properties/contacts"),
+            ("GET", "/crm/v3/objects/contacts"),
+            ("POST", "/crm/v3/objects/contacts/search"),
+            ("POST", "/crm/v3/objects/contacts/batch/create"),
+            ("POST", "/crm/v3/objects/contacts/batch/update"),
+            ("POST", "/crm/v3/objects/contacts/batch/archive"),
+            ("POST", "/crm/v4/associations/contacts/companies/batch/read"),
+            ("POST", "/crm/v4/associations/contacts/deals/batch/read"),
+            ("GET", "/crm/v3/properties/companies"),
+            ("GET", "/crm/v3/objects/companies"),
+            ("POST", "/crm/v3/objects/companies/search"),
+            ("POST", "/crm/v3/objects/companies/batch/create"),
+            ("POST", "/crm/v3/objects/companies/batch/update"),
+            ("POST", "/crm/v3/objects/companies/batch/archive"),
+            ("POST", "/crm/v4/associations/companies/contacts/batch/read"),
+            ("POST", "/crm/v4/associations/companies/deals/batch/read"),
+            ("GET", "/crm/v3/properties/deals"),
+            ("GET", "/crm/v3/objects/deals"),
+            ("POST", "/crm/v3/objects/deals/search"),
+            ("POST", "/crm/v3/objects/deals/batch/create"),
+            ("POST", "/crm/v3/objects/deals/batch/update"),
+            ("POST", "/crm/v3/objects/deals/batch/archive"),
+            ("POST", "/crm/v4/associations/deals/contacts/batch/read"),
+            ("POST", "/crm/v4/associations/deals/companies/batch/read"),
+            ("POST", "/crm/v3/objects/contacts/batch/upsert"),
+            ("POST", "/crm/v3/objects/deals"),
+        ] {
+            assert!(permits(method, "api.hubapi.com", path), "{method} {path}");
+        }
+        for (method, path) in [
+            ("DELETE", "/crm/v3/objects/contacts/1"),
+            ("POST", "/crm/v3/objects/tickets/search"),
+            ("POST", "/crm/v3/objects/contacts/gdpr-delete"),
+        ] {
+            assert!(!permits(method, "api.hubapi.com", path), "{method} {path}");
+        }
+    }
 }

@@ -140,4 +140,58 @@ mod tests {
             Err(Error::Unsupported(_))
         ));
     }
+
+    /// Every address that the code makes is one that the manifest asks for, and of no more than is needed.
+    #[test]
+    fn the_manifest_permits_what_the_code_asks() {
+        use sluice_model::capability::{Scheme, Target};
+        let manifest = sluice_model::manifest::Manifest::parse(include_str!("../connector.toml")).unwrap();
+        let permits = |method: &str, host: &str, path: &str| {
+            let target = Target {
+                scheme: Scheme::Https,
+                host,
+                port: 443,
+                method,
+                path,
+            };
+            manifest.capabilities.egress.iter().any(|rule| {
+                rule.expand(&serde_json::json!({"site": "doors.atlassian.net"}))
+                    .unwrap()
+                    .permits(&target)
+            })
+        };
+        for (method, path) in [
+            ("GET", "/rest/api/3/myself"),
+            ("GET", "/rest/api/3/search/jql"),
+            ("GET", "/rest/api/3/project/search"),
+            ("GET", "/rest/api/3/users/search"),
+            ("GET", "/rest/api/3/worklog/updated"),
+            ("GET", "/rest/api/3/worklog/deleted"),
+            ("GET", "/rest/api/3/issue/DOOR-1/transitions"),
+            ("POST", "/rest/api/3/worklog/list"),
+            ("POST", "/rest/api/3/issue"),
+            ("POST", "/rest/api/3/issue/DOOR-1/transitions"),
+            ("POST", "/rest/api/3/issue/DOOR-1/comment"),
+        ] {
+            assert!(permits(method, "doors.atlassian.net", path), "{method} {path}");
+        }
+        for (method, path) in [
+            ("DELETE", "/rest/api/3/issue/DOOR-1"),
+            ("PUT", "/rest/api/3/issue/DOOR-1"),
+            ("POST", "/rest/api/3/user"),
+        ] {
+            assert!(!permits(method, "doors.atlassian.net", path), "{method} {path}");
+        }
+        assert!(permits(
+            "GET",
+            "api.atlassian.com",
+            "/ex/jira/0d000000-0000-0000-0000-00000000000c/rest/api/3/myself"
+        ));
+        assert!(permits(
+            "POST",
+            "api.atlassian.com",
+            "/ex/jira/0d000000-0000-0000-0000-00000000000c/rest/api/3/issue"
+        ));
+        assert!(!permits("GET", "api.atlassian.com", "/ex/jira/rest/api/3/myself"));
+    }
 }

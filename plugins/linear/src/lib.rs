@@ -131,4 +131,29 @@ mod tests {
         assert!(!recipe.is_expired(400, Some(&body("RATELIMITED"))));
         assert_eq!(recipe.scope_separator, ",");
     }
+
+    /// Every address that the code makes is one that the manifest asks for, and of no more than is needed.
+    #[test]
+    fn the_manifest_permits_what_the_code_asks() {
+        use sluice_model::capability::{Scheme, Target};
+        let manifest = sluice_model::manifest::Manifest::parse(include_str!("../connector.toml")).unwrap();
+        let permits = |method: &str, host: &str, path: &str| {
+            let target = Target {
+                scheme: Scheme::Https,
+                host,
+                port: 443,
+                method,
+                path,
+            };
+            manifest
+                .capabilities
+                .egress
+                .iter()
+                .any(|rule| rule.expand(&serde_json::json!({})).unwrap().permits(&target))
+        };
+        assert!(permits("POST", "api.linear.app", "/graphql"));
+        for (method, path) in [("GET", "/graphql"), ("POST", "/oauth/token")] {
+            assert!(!permits(method, "api.linear.app", path), "{method} {path}");
+        }
+    }
 }

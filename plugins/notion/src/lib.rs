@@ -176,4 +176,44 @@ mod tests {
             Err(Error::Unsupported(_))
         ));
     }
+
+    /// Every address that the code makes is one that the manifest asks for, and of no more than is needed.
+    #[test]
+    fn the_manifest_permits_what_the_code_asks() {
+        use sluice_model::capability::{Scheme, Target};
+        let manifest = sluice_model::manifest::Manifest::parse(include_str!("../connector.toml")).unwrap();
+        let permits = |method: &str, host: &str, path: &str| {
+            let target = Target {
+                scheme: Scheme::Https,
+                host,
+                port: 443,
+                method,
+                path,
+            };
+            manifest
+                .capabilities
+                .egress
+                .iter()
+                .any(|rule| rule.expand(&serde_json::json!({})).unwrap().permits(&target))
+        };
+        for (method, path) in [
+            ("POST", "/v1/search"),
+            ("GET", "/v1/users"),
+            ("GET", "/v1/users/me"),
+            ("GET", "/v1/blocks/0d00000000000000000000000000000a/children"),
+            ("PATCH", "/v1/blocks/0d00000000000000000000000000000a/children"),
+            ("POST", "/v1/pages"),
+            ("GET", "/v1/pages/0d00000000000000000000000000000a"),
+            ("PATCH", "/v1/pages/0d00000000000000000000000000000a"),
+        ] {
+            assert!(permits(method, "api.notion.com", path), "{method} {path}");
+        }
+        for (method, path) in [
+            ("DELETE", "/v1/blocks/0d00000000000000000000000000000a"),
+            ("POST", "/v1/databases"),
+            ("POST", "/v1/comments"),
+        ] {
+            assert!(!permits(method, "api.notion.com", path), "{method} {path}");
+        }
+    }
 }
