@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sluice_sdk::{Change, Error, Page, ReadRequest, record};
+use sluice_sdk::{Change, Error, Page, ReadRequest};
 
 use crate::streams::boards::Board;
 
@@ -66,11 +66,6 @@ impl Cursor {
     pub(crate) fn page(mut self, place: Place, changes: Vec<Change>) -> Result<Page, Error> {
         let more = !place.boards.is_empty();
         self.at = Some(place).filter(|_| more);
-        Ok(Page {
-            changes,
-            cursor: Some(record::text(&self)?),
-            more,
-            total_hint: None,
-        })
+        Page::at(changes, &self, more)
     }
 }

@@ -150,12 +150,8 @@ pub(crate) fn read<L: List>(connection: &Connection, request: &ReadRequest) -> R
         }
         None => cursor.since = newest,
     }
-    Ok(Page {
-        changes,
-        more: cursor.at.is_some(),
-        cursor: Some(record::text(&cursor)?),
-        total_hint: None,
-    })
+    let more = cursor.at.is_some();
+    Page::at(changes, &cursor, more)
 }
 
 /// The first page, of the days that matter. The inequality is part of the parameter's name: `DateSent>=2024-01-31`.

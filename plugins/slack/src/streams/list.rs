@@ -58,7 +58,7 @@ pub(crate) fn read(list: &List, request: &ReadRequest) -> Result<Page, Error> {
                 next: None,
                 restarts: cursor.restarts + 1,
             };
-            return page(Vec::new(), &again, true);
+            return Page::at(Vec::new(), &again, true);
         }
         answer => answer.ok()?,
     };
@@ -77,7 +77,7 @@ pub(crate) fn read(list: &List, request: &ReadRequest) -> Result<Page, Error> {
         )));
     }
     match listing.next(cursor.next.as_deref())? {
-        Some(next) => page(
+        Some(next) => Page::at(
             changes,
             &Cursor {
                 next: Some(next),
@@ -85,17 +85,8 @@ pub(crate) fn read(list: &List, request: &ReadRequest) -> Result<Page, Error> {
             },
             true,
         ),
-        None => page(changes, &Cursor::default(), false),
+        None => Page::at(changes, &Cursor::default(), false),
     }
-}
-
-fn page(changes: Vec<Change>, cursor: &Cursor, more: bool) -> Result<Page, Error> {
-    Ok(Page {
-        changes,
-        cursor: Some(record::text(cursor)?),
-        more,
-        total_hint: None,
-    })
 }
 
 #[cfg(test)]

@@ -102,7 +102,7 @@ pub(crate) fn read(connection: &Connection, request: &ReadRequest) -> Result<Pag
                 restarts: place.restarts + 1,
                 ..begin(&place.channel)
             });
-            return answer(Vec::new(), &cursor, true);
+            return Page::at(Vec::new(), &cursor, true);
         }
         Answer::Refused(refusal) if refusal.is_about_the_channel() && !is_named => {
             log::info(&format!(
@@ -132,7 +132,7 @@ pub(crate) fn read(connection: &Connection, request: &ReadRequest) -> Result<Pag
                 newest,
                 ..place
             });
-            answer(changes, &cursor, true)
+            Page::at(changes, &cursor, true)
         }
         None => {
             // A window leaves the place of the other passes as it is.
@@ -168,21 +168,10 @@ fn item(channel: &str, head: &Head<'_>, text: &str) -> Result<Item, Error> {
     let modified = ts::parse(time).or(ts::parse(head.ts.as_str()));
     Ok(Item {
         id: id(channel, head.ts.as_str()),
-        data: with_channel(text, channel)?,
+        // As the last member it is the one that counts where Slack wrote one as well.
+        data: record::with_member(text, "channel", channel)?,
         modified: modified.map(|micros| micros / 1_000),
     })
-}
-
-/// The message with its channel as a last member, which is the one that counts where Slack wrote one as well.
-fn with_channel(text: &str, channel: &str) -> Result<String, Error> {
-    let inner = text
-        .trim()
-        .strip_prefix('{')
-        .and_then(|rest| rest.strip_suffix('}'))
-        .ok_or_else(|| Error::invalid_data("a message of Slack's is not an object"))?;
-    let channel = record::text(channel)?;
-    let between = if inner.trim().is_empty() { "" } else { "," };
-    Ok(format!(r#"{{{inner}{between}"channel":{channel}}}"#))
 }
 
 fn begin(channel: &str) -> Place {
@@ -269,21 +258,12 @@ fn next_channel(
         return finish(cursor, changes);
     };
     cursor.at = Some(begin(next));
-    answer(changes, &cursor, true)
+    Page::at(changes, &cursor, true)
 }
 
 fn finish(mut cursor: Cursor, changes: Vec<Change>) -> Result<Page, Error> {
     cursor.list.clear();
-    answer(changes, &cursor, false)
-}
-
-fn answer(changes: Vec<Change>, cursor: &Cursor, more: bool) -> Result<Page, Error> {
-    Ok(Page {
-        changes,
-        cursor: Some(record::text(cursor)?),
-        more,
-        total_hint: None,
-    })
+    Page::at(changes, &cursor, false)
 }
 
 #[cfg(test)]
@@ -449,7 +429,6 @@ mod tests {
             (value["channel"].as_str(), value["text"].as_str()),
             (Some("C1"), Some("}"))
         );
-        assert_eq!(with_channel(" {} ", "C1").unwrap(), r#"{"channel":"C1"}"#);
         assert!(record_of("C1", r#"["1714557600.000100"]"#).is_err());
         assert_eq!(
             record_of("C1", r#"{"ts":"soon"}"#).unwrap().id,
