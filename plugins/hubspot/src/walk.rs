@@ -23,6 +23,10 @@ const PER_PAGE: u32 = 100;
 /// How long before the newest known change a pass begins, in milliseconds.
 const AGAIN_MS: u64 = 300_000;
 
+/// A search whose body has more characters than 3,000 is refused; this many may be names of properties. Where there are
+/// more, the search only finds, and the records are read by their ids ("Objects", batch read).
+const MAX_NAMES_CHARS: usize = 2_000;
+
 /// Where reading an object stands.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Cursor {
@@ -139,10 +143,12 @@ fn records(
             json!({ "propertyName": stream.modified, "operator": "LT", "value": window.end.to_string() }),
         );
     }
+    let names = properties::names(stream, connection, is_first)?;
+    let only_finds = names.iter().map(|name| name.len() + 3).sum::<usize>() > MAX_NAMES_CHARS;
     let asked = json!({
         "filterGroups": [{ "filters": filters }],
         "sorts": [{ "propertyName": "hs_object_id", "direction": "ASCENDING" }],
-        "properties": properties::names(stream, connection, is_first)?,
+        "properties": if only_finds { &[] } else { names.as_slice() },
         "limit": limit,
     });
     let response = search(stream, &asked)?;
@@ -162,13 +168,18 @@ fn records(
         if api::is_id(&id) {
             ids.push(id.clone());
         }
-        read.push((id, text, head.updated.timestamp()));
+        read.push((id, text.to_owned(), head.updated.timestamp()));
     }
     let more = answer.paging.and_then(|paging| paging.next).is_some();
     if more && place.id == before {
         return Err(Error::invalid_data(
             "HubSpot says that there is more and gives no record to go on from",
         ));
+    }
+    if only_finds && !ids.is_empty() {
+        // What has no usable id stays as the search gave it, for the host to set aside.
+        read.retain(|(id, _, _)| !api::is_id(id));
+        read.extend(whole(stream, &names, &ids)?);
     }
     let mut found = match config::read(connection)?.associations && !ids.is_empty() {
         true => associations::of(stream, &ids)?,
@@ -177,8 +188,8 @@ fn records(
     let mut changes = Vec::with_capacity(read.len());
     for (id, text, modified) in read {
         let data = match found.remove(&id) {
-            Some(associated) => record::with_member(text, "associations", &associated)?,
-            None => text.to_owned(),
+            Some(associated) => record::with_member(&text, "associations", &associated)?,
+            None => text,
         };
         changes.push(Change::Upsert(record::item(id, &data, modified)));
     }
@@ -194,6 +205,31 @@ fn records(
         ended(cursor, &place, request, changes)?
     };
     Ok(Page { total_hint, ..page })
+}
+
+/// A record's id, its text, and when it was changed last.
+type Read = (String, String, Option<u64>);
+
+/// The records of these ids with these properties. One that is gone since it was found is left out by HubSpot: it is among
+/// the archived ones.
+fn whole(stream: &Stream, names: &[String], ids: &[String]) -> Result<Vec<Read>, Error> {
+    let inputs: Vec<_> = ids.iter().map(|id| json!({ "id": id })).collect();
+    let asked = json!({ "properties": names, "inputs": inputs });
+    let request = api::post(&format!("/crm/v3/objects/{}/batch/read", stream.name)).json(&asked)?;
+    let response = api::ok(request.send()?)?;
+    let answer: Answer<'_> = response.json()?;
+    let mut read = Vec::with_capacity(ids.len());
+    for element in record::each::<Head<'_>>(answer.results.get()) {
+        let (head, text) = element?;
+        let id = head.id.to_string();
+        if !ids.contains(&id) {
+            return Err(Error::invalid_data(
+                "HubSpot answers with a record that was not asked for",
+            ));
+        }
+        read.push((id, text.to_owned(), head.updated.timestamp()));
+    }
+    Ok(read)
 }
 
 /// A page of what was archived. HubSpot keeps it for 90 days.

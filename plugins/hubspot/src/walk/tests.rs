@@ -162,6 +162,46 @@ fn records_carry_their_associations() {
     assert!(content(&search).contains("door_score"));
 }
 
+/// A search takes no long body: with many properties it only finds, and the records are read by their ids.
+#[test]
+fn many_properties_are_read_by_ids() {
+    let names: Vec<String> = (0..200).map(|n| format!("door_property_{n}")).collect();
+    let config = serde_json::json!({"associations": false, "contact_properties": names}).to_string();
+    testing::serve(|request| {
+        let body = content(request);
+        match request.url().ends_with("/batch/read") {
+            true => {
+                assert!(
+                    body.contains("door_property_199")
+                        && body.contains(r#""inputs":[{"id":"101"},{"id":"102"}]"#)
+                );
+                testing::answer(
+                    207,
+                    &[],
+                    r#"{"status":"COMPLETE","results":[{"id":"102","updatedAt":"2024-05-01T10:00:00Z","properties":{"door_property_199":"7"}}],"numErrors":1,"errors":[{"category":"OBJECT_NOT_FOUND"}]}"#,
+                )
+            }
+            false => {
+                assert!(body.len() < 3_000, "{}", body.len());
+                testing::answer(200, &[], include_str!("../../fixtures/contacts.json"))
+            }
+        }
+    });
+    let page = step(&config, None).unwrap();
+    assert!(
+        matches!(&page.changes[..], [Change::Upsert(item)] if item.id == "102" && item.data.contains("door_property_199"))
+    );
+    assert!(
+        page.cursor.unwrap().contains(r#""id":102"#),
+        "the place is that of the search"
+    );
+    testing::serve(|request| match request.url().ends_with("/batch/read") {
+        true => testing::answer(200, &[], r#"{"results":[{"id":"7"}]}"#),
+        false => testing::answer(200, &[], include_str!("../../fixtures/contacts.json")),
+    });
+    assert!(matches!(step(&config, None), Err(Error::InvalidData(_))));
+}
+
 #[test]
 fn a_window_cuts_both_ends_and_deletions_too() {
     testing::serve(|request| {
