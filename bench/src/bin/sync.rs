@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use sluice_bench::{Far, Host, Usage};
-use sluice_model::run::{Mode, RunState};
+use sluice_model::run::{Mode, RunState, Trigger};
 use sluice_service::{sync, worker};
 
 #[global_allocator]
@@ -56,8 +56,12 @@ async fn measure(records: usize, bytes: usize, paced: bool) -> Result<()> {
         service,
         service.org(),
         connection,
-        &["issues".to_owned()],
-        Mode::Full,
+        sync::Order {
+            streams: vec!["issues".to_owned()],
+            mode: Mode::Full,
+            window: None,
+            trigger: Trigger::Manual,
+        },
     )
     .await?;
     let Some(run) = runs.first() else {

@@ -53,5 +53,5 @@ pub use snapshot::{EmptySnapshot, Snapshot, StorageWrite};
 pub use tokio_util::sync::CancellationToken;
 pub use values::{
     Account, ActionInfo, ConnectionView, Event, Handled, Page, PendingWrite, ReadRequest, Receipt, Redirect,
-    Registration, Reply, StreamInfo, Window, WriteOp, WriteOutcome,
+    Registration, Reply, StreamInfo, WriteOp, WriteOutcome,
 };

@@ -3,6 +3,7 @@
 
 use sluice_model::Timestamp;
 use sluice_model::record::{Change, Item};
+use sluice_model::run::Window;
 
 /// The connection that a call is made for, as the guest sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,13 +40,6 @@ pub struct StreamInfo {
     pub schema: String,
     pub primary_key: Vec<String>,
     pub cursor_version: u32,
-}
-
-/// Half-open: from `start`, up to but not including `end`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
-    pub start: Timestamp,
-    pub end: Timestamp,
 }
 
 /// Asks for one page.

@@ -1,6 +1,7 @@
 //! Reading the data back: records as they are now, the change feed, and what was set aside.
 
 use sluice_model::id::{ConnectionId, OrgId};
+pub use sluice_store::history::Version;
 pub use sluice_store::record::{ChangeRow, Op, Quarantined, Record, StreamCount};
 
 use crate::Service;
@@ -45,6 +46,38 @@ pub async fn get(
     id: &str,
 ) -> Result<Option<Record>, sluice_store::Error> {
     service.store().get_record(org, connection, stream, id).await
+}
+
+/// The versions of a record that are still kept, the latest first.
+///
+/// # Errors
+///
+/// If the database does not answer.
+pub async fn history(
+    service: &Service,
+    org: OrgId,
+    connection: ConnectionId,
+    (stream, id): (&str, &str),
+    limit: u32,
+) -> Result<Vec<Version>, sluice_store::Error> {
+    let limit = Page { after: None, limit }.bounded();
+    service.store().history(org, connection, stream, id, limit).await
+}
+
+/// Makes a record again what it was as version `seq`.
+///
+/// # Errors
+///
+/// `store.missing` if it has no such version (any more).
+pub async fn restore(
+    service: &Service,
+    org: OrgId,
+    connection: ConnectionId,
+    (stream, id): (&str, &str),
+    seq: u64,
+) -> Result<(), sluice_store::Error> {
+    let (store, now) = (service.store(), service.now());
+    store.restore_record(org, connection, stream, id, seq, now).await
 }
 
 /// The change feed of a connection after number `after`, at most `limit`; with `stream` only that stream's.

@@ -25,6 +25,8 @@ pub struct Settings {
     pub component_bytes: u64,
     /// How long a worker may hold a row before another may take it.
     pub lease: Duration,
+    /// How long a run is worked on at once, before others have their turn; it goes on from its checkpoint.
+    pub run_time: Duration,
     /// Waits between the tries of a run that moved nothing.
     pub run_retry: Schedule,
     /// Waits between the tries of a receipt.
@@ -44,6 +46,7 @@ impl Default for Settings {
             hook_body_bytes: 25 << 20,
             component_bytes: 32 << 20,
             lease: Duration::from_secs(120),
+            run_time: Duration::from_secs(900),
             run_retry: Schedule {
                 first: Duration::from_secs(2),
                 factor: 2.0,

@@ -1,7 +1,10 @@
 //! Syncs: runs are queued here, one for each stream, and moved page by page by the workers.
 
+pub mod cadence;
+mod leg;
 pub(crate) mod page;
 pub(crate) mod run;
+pub mod stream;
 mod unsettled;
 
 use std::collections::HashMap;
@@ -12,16 +15,18 @@ pub use run::CODES as RUN_CODES;
 use sluice_model::Timestamp;
 use sluice_model::exchange::Exchange;
 use sluice_model::id::{ConnectionId, OrgId, RunId};
+use sluice_model::manifest::{Manifest, Stream};
 use sluice_model::record::Counts;
-use sluice_model::run::{Mode, RunState};
+use sluice_model::run::{Mode, RunState, Trigger, Window};
 use sluice_store::run::NewRun;
 pub use sluice_store::trace::LogLine;
 use sluice_store::trace::TraceOwner;
+pub use sluice_store::undo::Undone;
 use tokio_util::sync::CancellationToken;
 
 use crate::page::{Listed, Page};
 use crate::problem::Problem;
-use crate::{Service, catalogue, connection};
+use crate::{Service, catalogue, connection, event};
 
 /// One execution of a sync of one stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +35,8 @@ pub struct Run {
     pub connection: ConnectionId,
     pub stream: String,
     pub mode: Mode,
+    pub window: Option<Window>,
+    pub trigger: Trigger,
     pub state: RunState,
     pub counts: Counts,
     /// Pages committed.
@@ -44,6 +51,8 @@ pub struct Run {
     /// Tries in a row that moved nothing.
     pub failures: u32,
     pub error: Option<Problem>,
+    /// When a person took it back.
+    pub undone: Option<Timestamp>,
 }
 
 /// Why a sync can't be started, read or cancelled.
@@ -59,6 +68,14 @@ pub enum Error {
     Mode { stream: String, mode: Mode },
     #[error("{run} is syncing this stream already")]
     Active { run: RunId },
+    #[error("a backfill of `{stream}` can't be: {reason}")]
+    Window { stream: String, reason: &'static str },
+    #[error("the options of the stream are wrong at `{pointer}`: {reason}")]
+    Options {
+        /// RFC 6901, into the options.
+        pointer: String,
+        reason: String,
+    },
     #[error("there is no run {0}")]
     Missing(RunId),
     #[error(transparent)]
@@ -76,6 +93,8 @@ impl Error {
         "sync.stream",
         "sync.mode",
         "sync.active",
+        "sync.window",
+        "stream.options",
         "run.not_found",
     ];
 
@@ -87,6 +106,8 @@ impl Error {
             Self::Stream { .. } => "sync.stream",
             Self::Mode { .. } => "sync.mode",
             Self::Active { .. } => "sync.active",
+            Self::Window { .. } => "sync.window",
+            Self::Options { .. } => "stream.options",
             Self::Missing(_) => "run.not_found",
             Self::Connection(error) => error.code(),
             Self::Catalogue(error) => error.code(),
@@ -102,7 +123,12 @@ impl Error {
             Self::Active { run } => Some(format!("wait for it, or `sluice run cancel {run}`")),
             Self::Connection(error) => error.hint(),
             Self::Store(error) => error.hint(),
-            Self::Stream { .. } | Self::Mode { .. } | Self::Missing(_) | Self::Catalogue(_) => None,
+            Self::Stream { .. }
+            | Self::Mode { .. }
+            | Self::Window { .. }
+            | Self::Options { .. }
+            | Self::Missing(_)
+            | Self::Catalogue(_) => None,
         }
     }
 }
@@ -181,19 +207,24 @@ impl Drop for Entered<'_> {
     }
 }
 
-/// Queues a run for each of `streams`; none named: for every stream that can be read in this mode. All names are
-/// checked before the first is queued. A stream with a run under way is an error if it was named, else left alone.
+/// What to read, of which streams, and why.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// None named: every stream that can be read so.
+    pub streams: Vec<String>,
+    pub mode: Mode,
+    /// What to read in mode "backfill".
+    pub window: Option<Window>,
+    pub trigger: Trigger,
+}
+
+/// Queues a run for each stream of the order. All names are checked before the first is queued. A stream with a run
+/// under way is an error if it was named, else left alone.
 ///
 /// # Errors
 ///
 /// If the connection is not active, or a stream is unknown, can't be read so, or is being synced.
-pub async fn start(
-    service: &Service,
-    org: OrgId,
-    id: ConnectionId,
-    streams: &[String],
-    mode: Mode,
-) -> Result<Vec<Run>, Error> {
+pub async fn start(service: &Service, org: OrgId, id: ConnectionId, order: Order) -> Result<Vec<Run>, Error> {
     let connection = connection::get(service, org, &id.to_string()).await?;
     if !connection.state.serves() {
         return Err(Error::NotActive {
@@ -201,27 +232,16 @@ pub async fn start(
         });
     }
     let known = catalogue::known(service, org, connection.install).await?;
-    let declared = &known.manifest.streams;
     let mut wanted = Vec::new();
-    for name in streams {
-        let Some(stream) = known.manifest.stream(name) else {
-            let offered: Vec<_> = declared.iter().map(|stream| stream.name.as_str()).collect();
-            return Err(Error::Stream {
-                wanted: name.clone(),
-                offered: offered.join(", "),
-            });
-        };
-        if !stream.modes.contains(&mode) {
-            return Err(Error::Mode {
-                stream: name.clone(),
-                mode,
-            });
-        }
+    for name in &order.streams {
+        let stream = declared(&known.manifest, name)?;
+        can_be_read(stream, &order)?;
         wanted.push(name.clone());
     }
     let named = !wanted.is_empty();
     if !named {
-        let readable = declared.iter().filter(|stream| stream.modes.contains(&mode));
+        let readable = known.manifest.streams.iter();
+        let readable = readable.filter(|stream| can_be_read(stream, &order).is_ok());
         wanted.extend(readable.map(|stream| stream.name.clone()));
     }
     let mut runs = Vec::with_capacity(wanted.len());
@@ -230,7 +250,9 @@ pub async fn start(
             id: service.new_id(),
             connection: id,
             stream,
-            mode,
+            mode: order.mode,
+            window: order.window,
+            trigger: order.trigger,
             at: service.now(),
         };
         match service.store().create_run(org, new).await {
@@ -241,6 +263,40 @@ pub async fn start(
         }
     }
     Ok(runs)
+}
+
+fn declared<'m>(manifest: &'m Manifest, name: &str) -> Result<&'m Stream, Error> {
+    manifest.stream(name).ok_or_else(|| {
+        let offered: Vec<_> = manifest
+            .streams
+            .iter()
+            .map(|stream| stream.name.as_str())
+            .collect();
+        Error::Stream {
+            wanted: name.to_owned(),
+            offered: offered.join(", "),
+        }
+    })
+}
+
+fn can_be_read(stream: &Stream, order: &Order) -> Result<(), Error> {
+    let window = |reason| Error::Window {
+        stream: stream.name.clone(),
+        reason,
+    };
+    match (order.mode, order.window) {
+        (Mode::Backfill, None) => Err(window("it needs a window of time")),
+        (Mode::Backfill, Some(Window { start, end })) if start >= end => {
+            Err(window("the window ends before it begins"))
+        }
+        (Mode::Backfill, Some(_)) if !stream.windows => Err(window("the connector reads no windows of it")),
+        (Mode::Full | Mode::Incremental, Some(_)) => Err(window("a window goes with mode \"backfill\" only")),
+        (mode, None) if !stream.modes.contains(&mode) => Err(Error::Mode {
+            stream: stream.name.clone(),
+            mode,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// One run.
@@ -298,6 +354,30 @@ pub async fn cancel(service: &Service, org: OrgId, id: RunId) -> Result<Run, Err
     Ok(view(service, run))
 }
 
+/// Takes an ended run back: its records become what they were before it, its cursors go back to where they stood. What was
+/// changed since stays. Whoever follows the change feed is told like of every other change.
+///
+/// # Errors
+///
+/// [`Error::Missing`]; `store.state` if it has not ended; [`Error::Active`] while another run reads the stream.
+pub async fn undo(service: &Service, org: OrgId, id: RunId) -> Result<Undone, Error> {
+    let undone = service.store().undo_run(org, id, service.now()).await;
+    let undone = undone.map_err(|error| match error {
+        sluice_store::Error::Missing { .. } => Error::Missing(id),
+        sluice_store::Error::ActiveRun { run } => Error::Active { run },
+        other => other.into(),
+    })?;
+    event::platform(
+        service,
+        org,
+        "sluice.run.undone",
+        id,
+        || serde_json::json!({ "removed": undone.removed, "restored": undone.restored, "lost": undone.lost }),
+    )
+    .await?;
+    Ok(undone)
+}
+
 /// The run's brokered requests in their order.
 ///
 /// # Errors
@@ -347,6 +427,8 @@ fn view(service: &Service, run: sluice_store::run::Run) -> Run {
         connection: run.connection,
         stream: run.stream,
         mode: run.mode,
+        window: run.window,
+        trigger: run.trigger,
         state: run.state,
         counts: run.counts,
         pages: run.pages,
@@ -354,13 +436,12 @@ fn view(service: &Service, run: sluice_store::run::Run) -> Run {
         created: run.created,
         started: run.started,
         ended: run.ended,
-        next_attempt: run
-            .due
-            .filter(|_| matches!(run.state, RunState::WaitingRate | RunState::RetryWait)),
+        next_attempt: run.due.filter(|_| run.state.waits()),
         failures: run.failures,
         error: run.error.map(|error| Problem {
             code: error.code,
             message: error.message,
         }),
+        undone: run.undone,
     }
 }

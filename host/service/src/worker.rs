@@ -39,6 +39,7 @@ pub fn spawn(service: &Service) -> Workers {
         start(Work::Runs),
         start(Work::Receipts),
         start(Work::Credentials),
+        start(Work::Schedules),
         tokio::spawn(sweep(service.clone(), stop.clone())),
         tokio::spawn(key::rewrap(service.clone(), stop.clone())),
     ];
@@ -80,6 +81,7 @@ impl Dispatcher {
             Work::Runs => settings.sync_workers,
             Work::Receipts => settings.hook_workers,
             Work::Credentials => REFRESH_WORKERS,
+            Work::Schedules => SCHEDULE_WORKERS,
         };
         let slots = Arc::new(Semaphore::new(slots.max(1)));
         let wake = self.service.store().wake();
@@ -170,6 +172,16 @@ impl Dispatcher {
                 }
                 Ok(taken)
             }
+            Work::Schedules => {
+                let leased = service.store().lease_due_schedules(now, lease, free).await?;
+                let taken = leased.len();
+                for ((org, id), permit) in leased.into_iter().zip(permits.by_ref()) {
+                    self.start(permit, id.to_string(), move |service, _| async move {
+                        sync::stream::drive(&service, org, id).await
+                    });
+                }
+                Ok(taken)
+            }
         }
     }
 
@@ -228,6 +240,8 @@ fn worker_name() -> String {
 
 /// Tokens refreshed ahead of their end at once; who needs one now does not wait for these.
 const REFRESH_WORKERS: usize = 4;
+/// Connections whose runs are queued at once: each is a commit or two, and they share their syncs.
+const SCHEDULE_WORKERS: usize = 32;
 /// The clock may be set while a worker sleeps; it looks again at least so often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// Keeps a clock that stands still from making a worker spin.

@@ -30,6 +30,7 @@ mod receipts;
 mod records;
 mod runs;
 mod secrets;
+mod streams;
 mod text;
 
 pub use app::{App, Parts};

@@ -21,6 +21,7 @@ mod run;
 mod secret;
 mod serve;
 mod status;
+mod stream;
 mod watch;
 
 use std::ffi::OsString;

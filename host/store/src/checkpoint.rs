@@ -5,15 +5,16 @@ use sluice_model::exchange::Exchange;
 use sluice_model::id::{ConnectionId, OrgId, RunId};
 use sluice_model::record::{Change, Counts, MAX_CURSOR_BYTES};
 
+use crate::batch::{Batch, Into};
 use crate::connection::require_connection;
+use crate::cursor::{self, Place, Progress};
 use crate::key::Key;
 use crate::record::Quarantined;
-use crate::row::{cap, cap_name};
+use crate::row::cap;
 use crate::storage::{self, StorageWrites};
-use crate::stream::{self, Batch};
 use crate::table::{Rows, Table};
 use crate::trace::{LogLine, TraceOwner, TraceRows, Traced};
-use crate::{Error, Store, run};
+use crate::{Error, Store, generation, run, stream, stream_settings};
 
 /// A page that is to be committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +29,12 @@ pub struct PageCommit {
     /// If an id is there more than once, the last one counts and the others are `unchanged`.
     pub changes: Vec<Change>,
     pub quarantined: Vec<Quarantined>,
+    /// How many changes the stream's filter left out.
+    pub filtered: u64,
     /// `None` keeps the cursor as it is.
     pub cursor: Option<String>,
+    /// Whose cursor it is.
+    pub place: Place,
     pub storage: StorageWrites,
     pub exchanges: Vec<Exchange>,
     pub logs: Vec<LogLine>,
@@ -47,13 +52,15 @@ pub struct PageOutcome {
 }
 
 impl PageCommit {
-    /// Makes one commit of this page and the one behind it, of the same run. Refused records of this one must not come in
+    /// Makes one commit of this page and the one behind it, of the same leg of the same run. Refused records of this one must not come in
     /// well in the next one: within a commit nobody knows which was later.
     pub fn append(&mut self, next: Self) {
         self.pages += next.pages;
         self.changes.extend(next.changes);
         self.quarantined.extend(next.quarantined);
+        self.filtered += next.filtered;
         self.cursor = next.cursor.or(self.cursor.take());
+        self.place = next.place;
         self.storage.writes.extend(next.storage.writes);
         self.storage.quota = next.storage.quota;
         self.exchanges.extend(next.exchanges);
@@ -79,7 +86,9 @@ impl Store {
             pages,
             changes,
             quarantined,
+            filtered,
             cursor,
+            place,
             storage,
             exchanges,
             logs,
@@ -102,15 +111,50 @@ impl Store {
             require_connection(rows, org, connection)?;
             let plan = storage::plan(rows, org, connection, &storage)?;
             let mut state = stream::state(rows, org, connection, batch.stream())?;
+            let staged = state
+                .generation
+                .as_ref()
+                .is_some_and(|of| of.run == run.id && of.folding.is_none());
+            if run.staging != staged {
+                return Err(Error::Broken(
+                    "commit a page into a generation that is not being read",
+                ));
+            }
+            let into = Into {
+                org,
+                connection,
+                run: Some(run.id),
+                history: stream_settings::keeps_history(rows, org, connection, batch.stream())?,
+                now,
+            };
             let numbers = Key::org(org).id(connection);
             let mut last_seq = rows.get_number(Table::FeedNumbers, &numbers)?;
             // Decided: from here on everything is written.
             let before = last_seq;
-            let counts = batch.apply(rows, (org, connection), &mut state, &mut last_seq, now)?;
+            let mut counts = if run.staging {
+                generation::stage(rows, &batch, into, &mut state, last_seq)?
+            } else {
+                batch.apply(rows, into, &mut state, &mut last_seq)?
+            };
+            counts.filtered = filtered;
             if last_seq != before {
                 rows.put_number(Table::FeedNumbers, &numbers, last_seq)?;
             }
-            state.cursor = cursor.or(state.cursor);
+            let progress = run.progress.take().filter(|progress| progress.leg == place.leg);
+            let own = if place.own {
+                cursor.or(progress.and_then(|progress| progress.cursor))
+            } else {
+                cursor::advance(rows, into, batch.stream(), &mut state, run.id, &place, cursor)?;
+                None
+            };
+            if place.last && run.staging {
+                cursor::put_pending(rows, into, batch.stream(), &place, own.clone())?;
+            }
+            run.progress = Some(Progress {
+                leg: place.leg,
+                cursor: own,
+                done: place.last,
+            });
             stream::save(rows, org, connection, batch.stream(), &state)?;
             storage::apply(rows, org, connection, &storage, plan)?;
             let traced = Traced {
@@ -123,43 +167,12 @@ impl Store {
             run.counts.add(&counts);
             run.pages += pages;
             run.failures = 0;
-            run.resumed = true;
             run::save(rows, org, &run)?;
             Ok(PageOutcome {
                 counts,
                 last_seq,
                 cancel: run.cancel,
             })
-        })
-        .await
-    }
-
-    /// Where the stream's next page starts.
-    pub async fn cursor(
-        &self,
-        org: OrgId,
-        connection: ConnectionId,
-        stream: &str,
-    ) -> Result<Option<String>, Error> {
-        self.read_now(|rows| Ok(stream::state(rows, org, connection, stream)?.cursor))
-    }
-
-    /// Forgets the cursor; records stay. Done at the start of a full run.
-    pub async fn reset_cursor(
-        &self,
-        org: OrgId,
-        connection: ConnectionId,
-        stream: &str,
-    ) -> Result<(), Error> {
-        cap_name("a stream's name", stream)?;
-        let stream = stream.to_owned();
-        self.write(64, move |rows| {
-            require_connection(rows, org, connection)?;
-            let mut state = stream::state(rows, org, connection, &stream)?;
-            if state.cursor.take().is_some() {
-                stream::save(rows, org, connection, &stream, &state)?;
-            }
-            Ok(())
         })
         .await
     }

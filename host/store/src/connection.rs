@@ -4,13 +4,14 @@ use sluice_model::Timestamp;
 use sluice_model::connection::ConnectionState;
 use sluice_model::id::{ConnectionId, InstallId, OrgId, kind};
 
+use crate::due::{self, Work};
 use crate::install::{require_install, use_key};
 use crate::key::{Key, Span};
 use crate::org::require;
 use crate::row::{MAX_VALUE_BYTES, cap, cap_name, from_json};
 use crate::sweep::STEP_ROWS;
 use crate::table::{Rows, Table, Writer};
-use crate::{Error, Listing, Page, Store, credential, hook, receipt, run};
+use crate::{Error, Listing, Page, Store, hook, receipt, run};
 
 /// A connection that is to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,7 +222,8 @@ impl Store {
             let connection = require_connection(rows, org, id)?;
             let place = Key::org(org).id(id);
             run::cancel_all(rows, org, id, now)?;
-            credential::set_due(rows, org, id, None)?;
+            due::move_connection(rows, Work::Credentials, org, id, None)?;
+            due::move_connection(rows, Work::Schedules, org, id, None)?;
             hook::remove_all(rows, org, id)?;
             let tombstone = Tombstone {
                 connector: connection.connector,
@@ -252,12 +254,17 @@ struct Tombstone {
 }
 
 /// Tables whose keys begin with organization and connection and that have nothing else pointing into them.
-const OF_CONNECTION: [Table; 8] = [
+const OF_CONNECTION: [Table; 13] = [
     Table::Records,
     Table::Feed,
     Table::FeedNumbers,
     Table::Streams,
     Table::Quarantine,
+    Table::Cursors,
+    Table::StreamSettings,
+    Table::Staged,
+    Table::Seen,
+    Table::History,
     Table::Storage,
     Table::StorageUse,
     Table::ActiveRuns,

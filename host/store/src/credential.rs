@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sluice_model::Timestamp;
-use sluice_model::id::{ConnectionId, OrgId, kind};
+use sluice_model::id::{ConnectionId, OrgId};
 use sluice_model::seal::Sealed;
 use sluice_model::secret::Secret;
 
@@ -120,7 +120,7 @@ impl Store {
             };
             put(rows, &ring, org, (&owner, &field), &head, &new.secret)?;
             let due = earliest(rows, org, connection)?;
-            set_due(rows, org, connection, due)?;
+            due::move_connection(rows, Work::Credentials, org, connection, due)?;
             Ok(head.version)
         })
         .await
@@ -167,7 +167,7 @@ impl Store {
             }
             rows.delete(Table::Secrets, &secret_key(org, &owner, &field))?;
             let due = earliest(rows, org, connection)?;
-            set_due(rows, org, connection, due)
+            due::move_connection(rows, Work::Credentials, org, connection, due)
         })
         .await
     }
@@ -189,25 +189,8 @@ impl Store {
         lease_for: Duration,
         limit: usize,
     ) -> Result<Vec<(OrgId, ConnectionId)>, Error> {
-        if !self.any_due(Work::Credentials, now).await? {
-            return Ok(Vec::new());
-        }
-        let (turn, until) = (self.turn(Work::Credentials), now.after(lease_for));
-        let leased = self
-            .write(256, move |rows| {
-                let due = due::take::<kind::Connection>(rows, Work::Credentials, turn, now, limit)?;
-                let mut leased = Vec::with_capacity(due.len());
-                for due in due {
-                    set_due(rows, due.org, due.id, Some(until))?;
-                    leased.push((due.org, due.id));
-                }
-                Ok(leased)
-            })
-            .await?;
-        if let Some((last, _)) = leased.last() {
-            self.set_turn(Work::Credentials, *last);
-        }
-        Ok(leased)
+        self.lease_due_connections(Work::Credentials, now, lease_for, limit)
+            .await
     }
 
     /// Puts a connection's refreshing off to this time, or until its next put.
@@ -217,8 +200,10 @@ impl Store {
         connection: ConnectionId,
         until: Option<Timestamp>,
     ) -> Result<(), Error> {
-        self.write(64, move |rows| set_due(rows, org, connection, until))
-            .await
+        self.write(64, move |rows| {
+            due::move_connection(rows, Work::Credentials, org, connection, until)
+        })
+        .await
     }
 
     /// The organization's secrets as they are known without opening them, by owner and field.
@@ -390,25 +375,6 @@ fn secret_head(key: &[u8], content: &[u8]) -> Result<SecretHead, Error> {
 fn earliest(rows: &mut impl Rows, org: OrgId, connection: ConnectionId) -> Result<Option<Timestamp>, Error> {
     let heads = heads(rows, org, connection)?;
     Ok(heads.into_iter().filter_map(|head| head.life.due).min())
-}
-
-/// Moves a connection in the index of what is to be refreshed, or takes it out.
-pub(crate) fn set_due(
-    rows: &mut Writer<'_>,
-    org: OrgId,
-    connection: ConnectionId,
-    at: Option<Timestamp>,
-) -> Result<(), Error> {
-    let place = Key::org(org).id(connection);
-    if rows.has(Table::CredentialTimes, &place)? {
-        let old = Timestamp::from_millis(rows.get_number(Table::CredentialTimes, &place)?);
-        due::remove(rows, Work::Credentials, org, Some(old), connection)?;
-    }
-    match at {
-        Some(at) => rows.put_number(Table::CredentialTimes, &place, at.as_millis())?,
-        None => rows.delete(Table::CredentialTimes, &place)?,
-    }
-    due::add(rows, Work::Credentials, org, at, connection)
 }
 
 pub(crate) fn secret_key(org: OrgId, owner: &str, field: &str) -> Key {

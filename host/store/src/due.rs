@@ -2,9 +2,10 @@
 //! organization's heap hides another's one row. What is leased stands in it at the end of its lease.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use sluice_model::Timestamp;
-use sluice_model::id::{Id, Kind, OrgId};
+use sluice_model::id::{ConnectionId, Id, Kind, OrgId, kind};
 
 use crate::key::{Key, Parts, Span};
 use crate::table::{Rows, Table, Writer};
@@ -17,6 +18,8 @@ pub enum Work {
     Receipts,
     /// Connections with a token to refresh.
     Credentials,
+    /// Connections with a stream whose time has come.
+    Schedules,
 }
 
 impl Work {
@@ -25,6 +28,16 @@ impl Work {
             Self::Runs => Table::DueRuns,
             Self::Receipts => Table::DueReceipts,
             Self::Credentials => Table::DueCredentials,
+            Self::Schedules => Table::DueSchedules,
+        }
+    }
+
+    /// Where the time is under which a connection stands in the index, for work that is a connection's.
+    const fn times(self) -> Option<Table> {
+        match self {
+            Self::Runs | Self::Receipts => None,
+            Self::Credentials => Some(Table::CredentialTimes),
+            Self::Schedules => Some(Table::ScheduleTimes),
         }
     }
 }
@@ -41,6 +54,35 @@ impl Store {
             })?;
             Ok(earliest)
         })
+    }
+
+    /// Connections that are due for this kind of work, each of which is due again when the lease ends.
+    pub(crate) async fn lease_due_connections(
+        &self,
+        work: Work,
+        now: Timestamp,
+        lease_for: Duration,
+        limit: usize,
+    ) -> Result<Vec<(OrgId, ConnectionId)>, Error> {
+        if !self.any_due(work, now).await? {
+            return Ok(Vec::new());
+        }
+        let (turn, until) = (self.turn(work), now.after(lease_for));
+        let leased = self
+            .write(256, move |rows| {
+                let due = take::<kind::Connection>(rows, work, turn, now, limit)?;
+                let mut leased = Vec::with_capacity(due.len());
+                for due in due {
+                    move_connection(rows, work, due.org, due.id, Some(until))?;
+                    leased.push((due.org, due.id));
+                }
+                Ok(leased)
+            })
+            .await?;
+        if let Some((last, _)) = leased.last() {
+            self.set_turn(work, *last);
+        }
+        Ok(leased)
     }
 
     /// Whether a lease would find anything; it spares an empty round through the writer.
@@ -70,6 +112,29 @@ pub(crate) fn remove<K>(
 ) -> Result<(), Error> {
     let Some(at) = at else { return Ok(()) };
     rows.delete(work.table(), &Key::org(org).number(at.as_millis()).id(id))
+}
+
+/// Moves a connection in the index of this kind of work, or takes it out.
+pub(crate) fn move_connection(
+    rows: &mut Writer<'_>,
+    work: Work,
+    org: OrgId,
+    connection: ConnectionId,
+    at: Option<Timestamp>,
+) -> Result<(), Error> {
+    let times = work
+        .times()
+        .ok_or(Error::Broken("put a connection among other things"))?;
+    let place = Key::org(org).id(connection);
+    if rows.has(times, &place)? {
+        let old = Timestamp::from_millis(rows.get_number(times, &place)?);
+        remove(rows, work, org, Some(old), connection)?;
+    }
+    match at {
+        Some(at) => rows.put_number(times, &place, at.as_millis())?,
+        None => rows.delete(times, &place)?,
+    }
+    add(rows, work, org, at, connection)
 }
 
 /// A thing that is due.
@@ -187,4 +252,4 @@ fn each_org<R: Rows>(
 }
 
 /// Stands for no kind of id in particular.
-type K0 = sluice_model::id::kind::Org;
+type K0 = kind::Org;

@@ -37,17 +37,24 @@ pub mod hook;
 pub mod install;
 
 pub mod checkpoint;
+pub mod cursor;
 pub mod event;
+pub mod generation;
+pub mod history;
 pub mod receipt;
 pub mod record;
 pub mod run;
 pub mod storage;
+pub mod stream_settings;
 pub mod trace;
+pub mod undo;
 
 pub mod due;
 mod restart;
 pub mod sweep;
 
+mod batch;
+mod frozen;
 mod key;
 mod row;
 mod shadow;

@@ -25,7 +25,7 @@ use crate::{Error, OpenError, org_key};
 
 /// The format that is written. 2 added the tables of authorizations and of credentials that are due, and versions of the
 /// organizations' keys.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 const FILE: &str = "sluice.redb";
 const NEW_FILE: &str = "sluice.redb.new";
 const LOCK_FILE: &str = "sluice.lock";
@@ -232,6 +232,12 @@ fn commit(database: &Database, step: impl FnOnce(&mut Writer<'_>) -> Result<(), 
 /// Everything that can refuse a database: damage, a newer format, a master key that is missing. Changes nothing, since a start
 /// that is refused must leave the file to whoever has the right key, or the right Sluice.
 fn examine(bytes: Box<dyn StorageBackend>, len: u64, file: &Path, plan: &Plan) -> Result<(), OpenError> {
+    // The database panics on some kinds of damage, on some only when it is let go of.
+    let looked = catch_unwind(AssertUnwindSafe(|| look_through(bytes, len, file, plan)));
+    looked.unwrap_or_else(|_| Err(corrupt(file, "the database panicked")))
+}
+
+fn look_through(bytes: Box<dyn StorageBackend>, len: u64, file: &Path, plan: &Plan) -> Result<(), OpenError> {
     let shadow = Shadow::over(bytes).map_err(io_error("read", file))?;
     let mut database = guarded(file, || builder(plan).create_with_backend(shadow))?;
     if len <= plan.verify_up_to_bytes {
@@ -281,8 +287,13 @@ fn step_up(database: &Database, file: &Path, ring: &Keyring) -> Result<(), OpenE
     let (format, checks) = guarded_rows(file, || {
         Ok((format(database)?, ring.check(&mut reader(database)?)?))
     })?;
-    if format == Some(1) {
+    let mut at = format;
+    if at == Some(1) {
         guarded_rows(file, || commit(database, from_1_to_2))?;
+        at = Some(2);
+    }
+    if at == Some(2) {
+        guarded_rows(file, || commit(database, from_2_to_3))?;
     }
     if checks.is_some_and(|checks| checks.is_new()) {
         let check = ring.new_check().map_err(OpenError::Seal)?;
@@ -296,6 +307,12 @@ fn from_1_to_2(rows: &mut Writer<'_>) -> Result<(), Error> {
     rows.open_all()?;
     org_key::number_versions(rows)?;
     rows.put_number(Table::Meta, &Key::empty().tail("format"), 2)
+}
+
+/// Format 3 has more tables, for history, generations and partitions.
+fn from_2_to_3(rows: &mut Writer<'_>) -> Result<(), Error> {
+    rows.open_all()?;
+    rows.put_number(Table::Meta, &Key::empty().tail("format"), 3)
 }
 
 fn format(database: &Database) -> Result<Option<u64>, Error> {
@@ -315,7 +332,7 @@ fn reader(database: &Database) -> Result<Reader, Error> {
     let transaction = database.begin_read().map_err(|error| Error::Failed {
         reason: Arc::from(error.to_string()),
     })?;
-    Ok(Reader::new(transaction))
+    Ok(Reader::new(Arc::new(transaction)))
 }
 
 /// Runs a step of the database's own; on some kinds of damage it panics.

@@ -10,6 +10,7 @@ use sluice_model::id::{ConnectionId, HookId, OrgId, ReceiptId, kind};
 use sluice_model::receipt::ReceiptState;
 use sluice_model::record::{Change, Counts};
 
+use crate::batch::{Batch, Into};
 use crate::connection::require_connection;
 use crate::due::{self, Work};
 use crate::event;
@@ -20,10 +21,9 @@ use crate::record::Quarantined;
 use crate::row::{MAX_VALUE_BYTES, cap, cap_name, split_head, with_head};
 use crate::run::MAX_ERROR_BYTES;
 use crate::storage::{self, StorageWrites};
-use crate::stream::{self, Batch};
 use crate::table::{Rows, Table, Writer};
 use crate::trace::{LogLine, TraceOwner, TraceRows, Traced};
-use crate::{Error, Listing, Page, Store};
+use crate::{Error, Listing, Page, Store, stream, stream_settings};
 
 /// A webhook that is to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -285,15 +285,22 @@ impl Store {
             let plan = storage::plan(rows, org, connection, &storage)?;
             let mut states = Vec::with_capacity(batches.len());
             for batch in &batches {
-                states.push(stream::state(rows, org, connection, batch.stream())?);
+                let into = Into {
+                    org,
+                    connection,
+                    run: None,
+                    history: stream_settings::keeps_history(rows, org, connection, batch.stream())?,
+                    now,
+                };
+                states.push((into, stream::state(rows, org, connection, batch.stream())?));
             }
             let numbers = Key::org(org).id(connection);
             let mut last = rows.get_number(Table::FeedNumbers, &numbers)?;
             // Decided: from here on everything is written.
             let before = last;
             let mut counts = Counts::default();
-            for (batch, mut state) in batches.iter().zip(states) {
-                counts.add(&batch.apply(rows, (org, connection), &mut state, &mut last, now)?);
+            for (batch, (into, mut state)) in batches.iter().zip(states) {
+                counts.add(&batch.apply(rows, into, &mut state, &mut last)?);
                 stream::save(rows, org, connection, batch.stream(), &state)?;
             }
             if last != before {

@@ -7,7 +7,7 @@
 use std::ops::ControlFlow;
 
 use sluice_model::Timestamp;
-use sluice_model::id::{ConnectionId, OrgId};
+use sluice_model::id::{ConnectionId, OrgId, RunId};
 
 use crate::key::{Key, Parts, Span};
 use crate::row::{corrupt, from_json, utf8};
@@ -79,7 +79,7 @@ impl Store {
         id: &str,
     ) -> Result<Option<Record>, Error> {
         let place = stream_key(org, connection, stream).tail(id);
-        self.read_now(|rows| {
+        self.read_stream_now((org, connection, stream), |rows| {
             let found = rows.look(Table::Records, &place, |content| {
                 let (head, data) = Head::read(content)?;
                 if head.deleted {
@@ -101,7 +101,7 @@ impl Store {
         page: Page<String>,
     ) -> Result<Listing<Record, String>, Error> {
         let of_stream = stream_key(org, connection, stream);
-        self.read(move |rows| {
+        self.read_stream((org, connection, stream), move |rows| {
             let limit = page.limit();
             let mut span = Span::prefix(&of_stream);
             if let Some(after) = page.after {
@@ -147,8 +147,13 @@ impl Store {
                 Some(stream) => vec![stream],
                 None => stream::names(rows, org, connection)?,
             };
-            let mut found = Vec::new();
+            let mut found: Vec<ChangeRow> = Vec::new();
+            let mut ends = u64::MAX;
             for stream in streams {
+                let generation = stream::state(rows, org, connection, &stream)?.generation;
+                if let Some(last) = generation.and_then(|generation| generation.folding) {
+                    ends = ends.min(last);
+                }
                 let of_stream = stream_key(org, connection, &stream);
                 let span = Span::prefix(&of_stream).after(of_stream.clone().number(after));
                 found.extend(rows.collect(Table::Feed, &span, false, limit, |key, content| {
@@ -157,6 +162,7 @@ impl Store {
                     feed_row(seq, &stream, content).map(Some)
                 })?);
             }
+            found.retain(|row| row.seq <= ends);
             found.sort_unstable_by_key(|row| row.seq);
             found.truncate(limit);
             let mut bytes = 0;
@@ -190,7 +196,9 @@ impl Store {
 
     /// How many records the stream has.
     pub async fn count(&self, org: OrgId, connection: ConnectionId, stream: &str) -> Result<u64, Error> {
-        self.read_now(|rows| Ok(stream::state(rows, org, connection, stream)?.records))
+        self.read_stream_now((org, connection, stream), |rows| {
+            Ok(stream::state(rows, org, connection, stream)?.records)
+        })
     }
 
     /// The counts of every stream that was ever written.
@@ -308,35 +316,59 @@ impl Head {
     }
 }
 
-/// Before the id in a feed row: `op, time`.
-pub(crate) fn feed_head(op: Op, at: Timestamp) -> [u8; 9] {
-    let [a, b, c, d, e, f, g, h] = at.as_millis().to_be_bytes();
-    let op = match op {
-        Op::Added => 1,
-        Op::Updated => 2,
-        Op::Deleted => 3,
-    };
-    [op, a, b, c, d, e, f, g, h]
+/// Before the id in a feed row: `op, time`, and the run that it is of, where it is of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FeedHead {
+    pub(crate) op: Op,
+    pub(crate) at: Timestamp,
+    pub(crate) run: Option<RunId>,
+}
+
+/// Set on the op where a run follows.
+const OF_RUN: u8 = 0x80;
+
+impl FeedHead {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let op = match self.op {
+            Op::Added => 1,
+            Op::Updated => 2,
+            Op::Deleted => 3,
+        };
+        let mut out = Vec::with_capacity(25);
+        out.push(op | if self.run.is_some() { OF_RUN } else { 0 });
+        out.extend(self.at.as_millis().to_be_bytes());
+        out.extend(self.run.iter().flat_map(|run| *run.as_bytes()));
+        out
+    }
+
+    /// The head and the id behind it.
+    pub(crate) fn read(content: &[u8]) -> Result<(Self, &str), Error> {
+        Self::parse(content).ok_or_else(|| corrupt(Table::Feed, "a row does not parse"))
+    }
+
+    fn parse(content: &[u8]) -> Option<(Self, &str)> {
+        let (op, rest) = content.split_first()?;
+        let mut parts = Parts::new(rest);
+        let at = Timestamp::from_millis(parts.number()?);
+        let run = if op & OF_RUN == 0 { None } else { Some(parts.id()?) };
+        let op = match op & !OF_RUN {
+            1 => Op::Added,
+            2 => Op::Updated,
+            3 => Op::Deleted,
+            _ => return None,
+        };
+        Some((Self { op, at, run }, parts.tail_text()?))
+    }
 }
 
 fn feed_row(seq: u64, stream: &str, content: &[u8]) -> Result<ChangeRow, Error> {
-    let bad = || corrupt(Table::Feed, "a row does not parse");
-    let (op, rest) = content.split_first().ok_or_else(bad)?;
-    let op = match op {
-        1 => Op::Added,
-        2 => Op::Updated,
-        3 => Op::Deleted,
-        _ => return Err(bad()),
-    };
-    let mut parts = Parts::new(rest);
-    let at = Timestamp::from_millis(parts.number().ok_or_else(bad)?);
-    let id = parts.tail_text().ok_or_else(bad)?.to_owned();
+    let (head, id) = FeedHead::read(content)?;
     Ok(ChangeRow {
         seq,
         stream: stream.to_owned(),
-        id,
-        op,
-        at,
+        id: id.to_owned(),
+        op: head.op,
+        at: head.at,
         data: None,
     })
 }

@@ -2,7 +2,6 @@
 
 use sluice_model::Timestamp;
 use sluice_model::id::{Id, Kind, OrgId, ReceiptId, RunId, kind};
-use sluice_model::run::RunState;
 
 use crate::due::{self, Due, Work};
 use crate::key::{Key, Parts, Span};
@@ -13,7 +12,7 @@ use crate::table::{Rows, Table, Writer};
 use crate::{Error, Store};
 
 impl Store {
-    /// Makes everything that a worker had due at once. Only for a start: the database is held exclusively, so whoever
+    /// Makes everything that a worker had due at once, and ends what readers must not see half done. Only for a start: the database is held exclusively, so whoever
     /// had the leases is gone, and nobody has to wait for their ends. Fencing numbers rise with the next lease.
     ///
     /// A row that is damaged is told in the log (`storage.corrupt` and its table) and left alone.
@@ -21,6 +20,7 @@ impl Store {
     /// # Errors
     /// [`Error::Corrupt`] if the list of what is due is itself damaged, [`Error::Failed`].
     pub async fn release_leases(&self, now: Timestamp) -> Result<(), Error> {
+        self.end_foldings(now).await?;
         self.release::<kind::Run>(Work::Runs, now, release_run).await?;
         self.release::<kind::Receipt>(Work::Receipts, now, release_receipt)
             .await
@@ -106,7 +106,7 @@ fn release_run(
     let Some(mut run) = rows.get_json::<Run>(Table::Runs, &key)? else {
         return Ok(None);
     };
-    if run.state != RunState::Running {
+    if !run.state.held() {
         return Ok(None);
     }
     let was = run.due.replace(now);

@@ -6,15 +6,17 @@ use sluice_model::Timestamp;
 use sluice_model::exchange::Exchange;
 use sluice_model::id::{ConnectionId, OrgId, RunId, kind};
 use sluice_model::record::Counts;
-use sluice_model::run::{Mode, RunState};
+use sluice_model::run::{Mode, RunState, Trigger, Window};
 
 use crate::connection::require_connection;
+use crate::cursor::Progress;
 use crate::due::{self, Work};
+use crate::generation::Generation;
 use crate::key::{Key, Parts, Span};
 use crate::row::{cap, cap_name, from_json};
 use crate::table::{Rows, Table, Writer};
 use crate::trace::{LogLine, TraceOwner, TraceRows, Traced};
-use crate::{Error, Listing, Page, Store};
+use crate::{Error, Listing, Page, Store, stream};
 
 /// A run that is to be queued.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +25,9 @@ pub struct NewRun {
     pub connection: ConnectionId,
     pub stream: String,
     pub mode: Mode,
+    /// What to read, in mode "backfill".
+    pub window: Option<Window>,
+    pub trigger: Trigger,
     pub at: Timestamp,
 }
 
@@ -33,6 +38,10 @@ pub struct Run {
     pub connection: ConnectionId,
     pub stream: String,
     pub mode: Mode,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+    #[serde(default)]
+    pub trigger: Trigger,
     pub state: RunState,
     pub created: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,8 +66,23 @@ pub struct Run {
     /// Who has or had the lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
-    /// Whether a page of this run is committed: a full run then goes on from the cursor instead of from nothing.
-    pub resumed: bool,
+    /// The connection's last feed number when the reading began, once it has begun.
+    #[serde(default)]
+    pub since: u64,
+    #[serde(default)]
+    pub begun: bool,
+    /// How far it is; nothing before its first page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// It puts a generation together instead of changing what is there.
+    #[serde(default)]
+    pub staging: bool,
+    /// The generation is in place; the run has only to be ended.
+    #[serde(default)]
+    pub folded: bool,
+    /// When a person took it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone: Option<Timestamp>,
     /// Trace and log rows written, and rows not written because the run had reached its cap.
     pub traced: u64,
     pub logged: u64,
@@ -95,7 +119,7 @@ pub struct RunEnd {
 /// Why and until when a run waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deferral {
-    /// `RetryWait` or `WaitingRate`.
+    /// One that waits.
     pub state: RunState,
     /// When it is due again.
     pub at: Timestamp,
@@ -107,51 +131,7 @@ impl Store {
     /// connection is gone.
     pub async fn create_run(&self, org: OrgId, new: NewRun) -> Result<Run, Error> {
         cap_name("a stream's name", &new.stream)?;
-        self.write(256, move |rows| {
-            require_connection(rows, org, new.connection)?;
-            let active = active_key(org, new.connection, &new.stream);
-            if let Some(run) = rows.get_id(Table::ActiveRuns, &active)? {
-                return Err(Error::ActiveRun { run });
-            }
-            if rows.has(Table::Runs, &Key::org(org).id(new.id))? {
-                return Err(Error::Conflict {
-                    what: "a run",
-                    name: new.id.to_string(),
-                });
-            }
-            let run = Run {
-                id: new.id,
-                connection: new.connection,
-                stream: new.stream,
-                mode: new.mode,
-                state: RunState::Queued,
-                created: new.at,
-                started: None,
-                ended: None,
-                due: Some(new.at),
-                pages: 0,
-                counts: Counts::default(),
-                failures: 0,
-                error: None,
-                cancel: false,
-                fencing: 0,
-                worker: None,
-                resumed: false,
-                traced: 0,
-                logged: 0,
-                dropped: 0,
-            };
-            rows.put(Table::ActiveRuns, &active, &[run.id.as_bytes()])?;
-            rows.put(
-                Table::RunsByConnection,
-                &Key::org(org).id(run.connection).id(run.id),
-                &[],
-            )?;
-            due::add(rows, Work::Runs, org, run.due, run.id)?;
-            save(rows, org, &run)?;
-            Ok(run)
-        })
-        .await
+        self.write(256, move |rows| queue(rows, org, new)).await
     }
 
     /// One run.
@@ -225,7 +205,7 @@ impl Store {
                     let id = run.id;
                     due::remove(rows, Work::Runs, org, run.due, id)?;
                     run.fencing += 1;
-                    run.state = RunState::Running;
+                    run.state = RunState::Leased;
                     run.started.get_or_insert(now);
                     run.due = Some(until);
                     run.worker = Some(worker.clone());
@@ -245,6 +225,43 @@ impl Store {
             self.set_turn(Work::Runs, last.org);
         }
         Ok(leases)
+    }
+
+    /// The reading begins, or goes on. The first time, a run in mode "full" over a stream that has records begins a
+    /// generation. Answers the run as it is then. [`Error::Fenced`].
+    pub async fn begin_run(&self, org: OrgId, run: RunId, fencing: u64) -> Result<Run, Error> {
+        let (connection, stream) = {
+            let found = self
+                .get_run(org, run)
+                .await?
+                .ok_or(Error::Missing { what: "the run" })?;
+            (found.connection, found.stream)
+        };
+        let stale = self.read_now(|rows| {
+            let state = stream::state(rows, org, connection, &stream)?;
+            Ok(state.generation.is_none_or(|generation| generation.run != run))
+        })?;
+        if stale {
+            self.clear_generation(org, connection, &stream).await?;
+        }
+        self.write(256, move |rows| {
+            let mut run = leased(rows, org, run, fencing)?;
+            if run.state == RunState::Leased {
+                run.state = RunState::Running;
+            }
+            if !run.begun {
+                require_connection(rows, org, connection)?;
+                run.begun = true;
+                run.since = rows.get_number(Table::FeedNumbers, &Key::org(org).id(connection))?;
+                let mut state = stream::state(rows, org, connection, &stream)?;
+                run.staging = run.mode == Mode::Full && state.records > 0;
+                state.generation = run.staging.then(|| Generation::new(run.id, run.since));
+                stream::save(rows, org, connection, &stream, &state)?;
+            }
+            save(rows, org, &run)?;
+            Ok(run)
+        })
+        .await
     }
 
     /// Prolongs a lease; answers whether a person asked to cancel. [`Error::Fenced`].
@@ -298,10 +315,10 @@ impl Store {
             if run.state.ended() {
                 return Err(Error::State {
                     what: "cancel the run",
-                    state: state_name(run.state),
+                    state: run.state.name(),
                 });
             }
-            if run.state == RunState::Running {
+            if run.state.held() {
                 run.cancel = true;
                 save(rows, org, &run)?;
                 rows.wake();
@@ -330,7 +347,7 @@ impl Store {
             if !end.state.ended() {
                 return Err(Error::State {
                     what: "end the run",
-                    state: state_name(end.state),
+                    state: end.state.name(),
                 });
             }
             close(rows, org, run, end)
@@ -349,10 +366,10 @@ impl Store {
         check_error(deferral.error.as_ref())?;
         self.write(256, move |rows| {
             let mut run = leased(rows, org, run, fencing)?;
-            if !matches!(deferral.state, RunState::RetryWait | RunState::WaitingRate) {
+            if !deferral.state.waits() {
                 return Err(Error::State {
                     what: "defer the run",
-                    state: state_name(deferral.state),
+                    state: deferral.state.name(),
                 });
             }
             if run.cancel {
@@ -383,10 +400,63 @@ impl Store {
     }
 }
 
+/// Queues a run. Refuses before it writes.
+pub(crate) fn queue(rows: &mut Writer<'_>, org: OrgId, new: NewRun) -> Result<Run, Error> {
+    require_connection(rows, org, new.connection)?;
+    let active = active_key(org, new.connection, &new.stream);
+    if let Some(run) = rows.get_id(Table::ActiveRuns, &active)? {
+        return Err(Error::ActiveRun { run });
+    }
+    if rows.has(Table::Runs, &Key::org(org).id(new.id))? {
+        return Err(Error::Conflict {
+            what: "a run",
+            name: new.id.to_string(),
+        });
+    }
+    let run = Run {
+        id: new.id,
+        connection: new.connection,
+        stream: new.stream,
+        mode: new.mode,
+        window: new.window,
+        trigger: new.trigger,
+        state: RunState::Queued,
+        created: new.at,
+        started: None,
+        ended: None,
+        due: Some(turn(new.at, new.trigger)),
+        pages: 0,
+        counts: Counts::default(),
+        failures: 0,
+        error: None,
+        cancel: false,
+        fencing: 0,
+        worker: None,
+        since: 0,
+        begun: false,
+        progress: None,
+        staging: false,
+        folded: false,
+        undone: None,
+        traced: 0,
+        logged: 0,
+        dropped: 0,
+    };
+    rows.put(Table::ActiveRuns, &active, &[run.id.as_bytes()])?;
+    rows.put(
+        Table::RunsByConnection,
+        &Key::org(org).id(run.connection).id(run.id),
+        &[],
+    )?;
+    due::add(rows, Work::Runs, org, run.due, run.id)?;
+    save(rows, org, &run)?;
+    Ok(run)
+}
+
 /// The run, if this lease still holds it. A run is let go of by raising its number, so the number alone decides.
 pub(crate) fn leased(rows: &mut impl Rows, org: OrgId, id: RunId, fencing: u64) -> Result<Run, Error> {
     let run: Option<Run> = rows.get_json(Table::Runs, &Key::org(org).id(id))?;
-    run.filter(|run| run.state == RunState::Running && run.fencing == fencing)
+    run.filter(|run| run.state.held() && run.fencing == fencing)
         .ok_or(Error::Fenced {
             what: "the run",
             given: fencing,
@@ -395,6 +465,30 @@ pub(crate) fn leased(rows: &mut impl Rows, org: OrgId, id: RunId, fencing: u64) 
 
 pub(crate) fn save(rows: &mut Writer<'_>, org: OrgId, run: &Run) -> Result<(), Error> {
     rows.put_json(Table::Runs, &Key::org(org).id(run.id), run)
+}
+
+/// Refuses while a run of this stream is under way.
+pub(crate) fn require_idle(
+    rows: &mut impl Rows,
+    org: OrgId,
+    connection: ConnectionId,
+    stream: &str,
+) -> Result<(), Error> {
+    match rows.get_id(Table::ActiveRuns, &active_key(org, connection, stream))? {
+        Some(run) => Err(Error::ActiveRun { run }),
+        None => Ok(()),
+    }
+}
+
+/// When a run that is queued now is taken, among others: as if it had been queued earlier where a person waits for it.
+/// However many those are, nobody waits longer for them than this.
+fn turn(at: Timestamp, trigger: Trigger) -> Timestamp {
+    let ahead = match trigger {
+        Trigger::Manual => 60_000,
+        Trigger::Hook => 30_000,
+        Trigger::Schedule => 0,
+    };
+    Timestamp::from_millis(at.as_millis().saturating_sub(ahead))
 }
 
 /// Ends every active run of a connection that is being removed.
@@ -454,7 +548,7 @@ pub(crate) fn remove_rows(
     Ok(())
 }
 
-fn load(rows: &mut impl Rows, org: OrgId, id: RunId) -> Result<Run, Error> {
+pub(crate) fn load(rows: &mut impl Rows, org: OrgId, id: RunId) -> Result<Run, Error> {
     rows.get_json(Table::Runs, &Key::org(org).id(id))?
         .ok_or(Error::Missing { what: "the run" })
 }
@@ -487,16 +581,3 @@ fn check_error(error: Option<&RunError>) -> Result<(), Error> {
 
 /// An error's words are for people.
 pub(crate) const MAX_ERROR_BYTES: usize = 64 << 10;
-
-const fn state_name(state: RunState) -> &'static str {
-    match state {
-        RunState::Queued => "queued",
-        RunState::Running => "running",
-        RunState::WaitingRate => "waiting-rate",
-        RunState::RetryWait => "retry-wait",
-        RunState::Succeeded => "succeeded",
-        RunState::Partial => "partial",
-        RunState::Failed => "failed",
-        RunState::Cancelled => "cancelled",
-    }
-}

@@ -10,15 +10,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use redb::{Database, ReadableDatabase};
-use sluice_model::id::OrgId;
+use sluice_model::id::{ConnectionId, OrgId};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
+use crate::frozen::Frozen;
 use crate::keyring::Keyring;
 use crate::open::{self, Disk, Opened, Options};
 use crate::row::cap;
 use crate::table::{Reader, Writer};
 use crate::writer::{self, Job, Ran};
-use crate::{Error, OpenError};
+use crate::{Error, OpenError, stream};
 
 /// The input of one operation is at most this large: a page of records, a component, a receipt.
 pub const MAX_COMMIT_BYTES: usize = 64 << 20;
@@ -39,7 +40,8 @@ struct Shared {
     failed: Arc<watch::Sender<Option<Arc<str>>>>,
     thread: Option<JoinHandle<()>>,
     /// The organization whose work was leased last, per kind of work.
-    turns: [Mutex<OrgId>; 3],
+    turns: [Mutex<OrgId>; 4],
+    frozen: Frozen,
     /// Keeps other processes out for as long as the store is open.
     _lock: Option<std::fs::File>,
 }
@@ -103,7 +105,8 @@ impl Store {
                 wake,
                 failed,
                 thread: Some(thread),
-                turns: [turn(), turn(), turn()],
+                turns: [turn(), turn(), turn(), turn()],
+                frozen: Frozen::default(),
                 _lock: lock,
             }),
         })
@@ -137,11 +140,12 @@ impl Store {
     }
 
     fn turn_of(&self, work: crate::due::Work) -> &Mutex<OrgId> {
-        let [runs, receipts, credentials] = &self.shared.turns;
+        let [runs, receipts, credentials, schedules] = &self.shared.turns;
         match work {
             crate::due::Work::Runs => runs,
             crate::due::Work::Receipts => receipts,
             crate::due::Work::Credentials => credentials,
+            crate::due::Work::Schedules => schedules,
         }
     }
 
@@ -179,16 +183,54 @@ impl Store {
         answered.await.unwrap_or_else(|_| Err(self.lost()))
     }
 
+    pub(crate) fn frozen(&self) -> &Frozen {
+        &self.shared.frozen
+    }
+
+    /// A look at the last commit, as the database has it.
+    pub(crate) fn begin_read(&self) -> Result<redb::ReadTransaction, Error> {
+        self.shared.database.begin_read().map_err(|error| Error::Failed {
+            reason: Arc::from(format!("begin a read: {error}")),
+        })
+    }
+
     /// Reads a few small rows, here and now.
     pub(crate) fn read_now<R>(&self, read: impl FnOnce(&mut Reader) -> Result<R, Error>) -> Result<R, Error> {
+        self.read_with(|| Ok(Reader::new(Arc::new(self.begin_read()?))), read)
+    }
+
+    /// Reads a few records of a stream, here and now; as they were before, while a generation takes their place.
+    pub(crate) fn read_stream_now<R>(
+        &self,
+        (org, connection, stream): (OrgId, ConnectionId, &str),
+        read: impl FnOnce(&mut Reader) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        self.read_with(
+            || loop {
+                let mut rows = Reader::new(Arc::new(self.begin_read()?));
+                let generation = stream::state(&mut rows, org, connection, stream)?.generation;
+                if generation.is_none_or(|generation| generation.folding.is_none()) {
+                    return Ok(rows);
+                }
+                // Where the snapshot is gone, the generation has got its place since this look.
+                if let Some(frozen) = self.shared.frozen.reader(org, connection, stream) {
+                    return Ok(frozen);
+                }
+                self.check()?;
+                std::thread::yield_now();
+            },
+            read,
+        )
+    }
+
+    fn read_with<R>(
+        &self,
+        look: impl FnOnce() -> Result<Reader, Error>,
+        read: impl FnOnce(&mut Reader) -> Result<R, Error>,
+    ) -> Result<R, Error> {
         self.check()?;
         // The database panics on some kinds of damage; a reader answers with an error instead.
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            let transaction = self.shared.database.begin_read().map_err(|error| Error::Failed {
-                reason: Arc::from(format!("begin a read: {error}")),
-            })?;
-            read(&mut Reader::new(transaction))
-        }));
+        let result = catch_unwind(AssertUnwindSafe(|| read(&mut look()?)));
         match result {
             Ok(Err(Error::Failed { reason })) => Err(note_failure(&self.shared.failed, &reason)),
             Ok(result) => result,
@@ -206,6 +248,18 @@ impl Store {
     ) -> Result<R, Error> {
         let store = self.clone();
         let done = tokio::task::spawn_blocking(move || store.read_now(read)).await;
+        done.unwrap_or(Err(Error::Broken("a read was cut off")))
+    }
+
+    /// Reads many or large records of a stream, on a thread that may block.
+    pub(crate) async fn read_stream<R: Send + 'static>(
+        &self,
+        (org, connection, stream): (OrgId, ConnectionId, &str),
+        read: impl FnOnce(&mut Reader) -> Result<R, Error> + Send + 'static,
+    ) -> Result<R, Error> {
+        let (store, stream) = (self.clone(), stream.to_owned());
+        let done = move || store.read_stream_now((org, connection, &stream), read);
+        let done = tokio::task::spawn_blocking(done).await;
         done.unwrap_or(Err(Error::Broken("a read was cut off")))
     }
 

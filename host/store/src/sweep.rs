@@ -8,11 +8,12 @@ use crate::key::{Parts, Span};
 use crate::org::WHOLE_ORG;
 use crate::receipt::DEDUPE_FOR;
 use crate::table::{Rows, Table};
-use crate::{Error, Store, authorization, connection, org, receipt};
+use crate::{Error, Store, authorization, connection, history, org, receipt};
 
 impl Store {
     /// Does up to `max_steps` steps (each one commit of at most a thousand rows): forgets dedupe keys older than
-    /// [`DEDUPE_FOR`](crate::receipt::DEDUPE_FOR) and authorizations that ended a day ago, and goes on with removals that were
+    /// [`DEDUPE_FOR`](crate::receipt::DEDUPE_FOR) authorizations that ended a day ago and history that
+    /// is old enough, and goes on with removals that were
     /// interrupted and with rotations of organizations' keys. Looking costs no step, so that many organizations
     /// with nothing to do end a sweep. Answers whether there is more.
     pub async fn sweep(&self, now: Timestamp, max_steps: usize) -> Result<bool, Error> {
@@ -39,6 +40,15 @@ impl Store {
             let id = org.id;
             while self
                 .write(64, move |rows| receipt::forget_keys(rows, id, before, STEP_ROWS))
+                .await?
+            {
+                left = left.saturating_sub(1);
+                if left == 0 {
+                    return Ok(true);
+                }
+            }
+            while self
+                .write(64, move |rows| history::forget(rows, id, now, STEP_ROWS))
                 .await?
             {
                 left = left.saturating_sub(1);

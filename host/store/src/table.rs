@@ -51,6 +51,10 @@ pub(crate) enum Table {
     DueCredentials,
     /// org, connection → the time under which it stands in DueCredentials
     CredentialTimes,
+    /// org, time, connection → nothing
+    DueSchedules,
+    /// org, connection → the time under which it stands in DueSchedules
+    ScheduleTimes,
     /// org, authorization → Authorization, sealed
     Authorizations,
     /// org, run → Run
@@ -71,6 +75,16 @@ pub(crate) enum Table {
     FeedNumbers,
     /// org, connection, stream, id → Quarantined
     Quarantine,
+    /// org, connection, stream, mark, partition → cursor
+    Cursors,
+    /// org, connection, stream → StreamSettings
+    StreamSettings,
+    /// org, connection, stream, id → Record; of a generation under way
+    Staged,
+    /// org, connection, stream, number → digests of ids; of a generation under way
+    Seen,
+    /// org, connection, stream, number of the version after → version
+    History,
     /// org, connection, key → version, value
     Storage,
     /// org, connection → bytes in use, last version
@@ -106,7 +120,7 @@ pub(crate) enum Table {
 const TABLES: usize = Table::EventNumbers as usize + 1;
 
 /// Tables whose keys begin with the organization.
-pub(crate) const OF_ORG: [Table; 37] = [
+pub(crate) const OF_ORG: [Table; 44] = [
     Table::OrgKeyUses,
     Table::ApiKeys,
     Table::Installs,
@@ -118,6 +132,8 @@ pub(crate) const OF_ORG: [Table; 37] = [
     Table::Secrets,
     Table::DueCredentials,
     Table::CredentialTimes,
+    Table::DueSchedules,
+    Table::ScheduleTimes,
     Table::Authorizations,
     Table::Runs,
     Table::RunsByConnection,
@@ -128,6 +144,11 @@ pub(crate) const OF_ORG: [Table; 37] = [
     Table::Feed,
     Table::FeedNumbers,
     Table::Quarantine,
+    Table::Cursors,
+    Table::StreamSettings,
+    Table::Staged,
+    Table::Seen,
+    Table::History,
     Table::Storage,
     Table::StorageUse,
     Table::Exchanges,
@@ -167,6 +188,8 @@ impl Table {
             Self::Secrets => "secrets",
             Self::DueCredentials => "due_credentials",
             Self::CredentialTimes => "credential_times",
+            Self::DueSchedules => "due_schedules",
+            Self::ScheduleTimes => "schedule_times",
             Self::Authorizations => "authorizations",
             Self::Runs => "runs",
             Self::RunsByConnection => "runs_by_connection",
@@ -177,6 +200,11 @@ impl Table {
             Self::Feed => "feed",
             Self::FeedNumbers => "feed_numbers",
             Self::Quarantine => "quarantine",
+            Self::Cursors => "cursors",
+            Self::StreamSettings => "stream_settings",
+            Self::Staged => "staged",
+            Self::Seen => "seen",
+            Self::History => "history",
             Self::Storage => "storage",
             Self::StorageUse => "storage_use",
             Self::Exchanges => "exchanges",
@@ -286,11 +314,11 @@ pub(crate) trait Rows {
 
 /// A look at the last commit.
 pub(crate) struct Reader {
-    transaction: ReadTransaction,
+    transaction: Arc<ReadTransaction>,
 }
 
 impl Reader {
-    pub(crate) const fn new(transaction: ReadTransaction) -> Self {
+    pub(crate) const fn new(transaction: Arc<ReadTransaction>) -> Self {
         Self { transaction }
     }
 

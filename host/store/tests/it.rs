@@ -18,6 +18,8 @@
 //! | `open` | who is let in, and what a refusal leaves behind |
 //! | `restart` | leases of the process before, with damage among them; runs of all connections |
 //! | `crash` | the power cut at every write and sync; damage at rest |
+//! | `generation` | a complete reading takes the old records' place at once, with the power cut anywhere |
+//! | `history` | what records were, and runs that are undone |
 //! | `pages` | several pages in one commit |
 //! | `disk` | the disk in memory that remembers what was synced |
 //! | `room` | a store with one of everything |
@@ -31,6 +33,8 @@ mod it {
     pub(crate) mod credential;
     pub(crate) mod disk;
     pub(crate) mod due;
+    pub(crate) mod generation;
+    pub(crate) mod history;
     pub(crate) mod install;
     pub(crate) mod keys;
     pub(crate) mod open;

@@ -53,7 +53,7 @@ fn a_full_manifest_is_read() {
     assert_eq!(manifest.capabilities.limits.memory_bytes, 32 << 20);
     assert_eq!(
         manifest.capabilities.limits.call_time,
-        std::time::Duration::from_secs(20)
+        Duration::from_secs(20)
     );
     assert_eq!(manifest.config_schema["type"], "object");
     assert_eq!(manifest.config_schema["properties"]["host"]["type"], "string");
@@ -68,7 +68,7 @@ fn a_full_manifest_is_read() {
         (CursorKind::Timestamp, 2, 2)
     );
     assert!(issues.partitioned && issues.windows);
-    assert_eq!(issues.lookback, std::time::Duration::from_secs(7 * 86_400));
+    assert_eq!(issues.lookback, Duration::from_secs(7 * 86_400));
     assert_eq!(issues.writes, [WriteKind::Create, WriteKind::Update]);
     let hooks = manifest.webhook("events").unwrap();
     assert_eq!(hooks.dedupe, Dedupe::Header("x-acme-delivery".into()));

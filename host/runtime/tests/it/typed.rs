@@ -3,8 +3,9 @@
 use sluice_model::Timestamp;
 use sluice_model::fault::FaultKind;
 use sluice_model::record::{Change, Item};
+use sluice_model::run::Window;
 use sluice_runtime::{
-    Call, CallError, PendingWrite, ReadRequest, Receipt, Registration, Window, WriteOp, WriteOutcome,
+    Call, CallError, PendingWrite, ReadRequest, Receipt, Registration, WriteOp, WriteOutcome,
 };
 
 use crate::support::{Making, shared};

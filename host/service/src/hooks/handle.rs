@@ -6,7 +6,7 @@ use sluice_model::fault::Fault;
 use sluice_model::id::ReceiptId;
 use sluice_model::manifest::Webhook;
 use sluice_model::record::Change;
-use sluice_model::run::Mode;
+use sluice_model::run::{Mode, Trigger};
 use sluice_runtime::{CallError, Effects, Handled, Receipt};
 use sluice_store::receipt::{ReceiptFailure, ReceiptOutcome};
 use sluice_store::record::Quarantined;
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::LeasedReceipt;
 use crate::call::{self, Callee};
 use crate::problem::Problem;
+use crate::sync::Order;
 use crate::{Service, connection, sync};
 
 /// Codes that handling itself can set a receipt aside with; a guest's and a call's are theirs.
@@ -329,15 +330,13 @@ async fn fail(
 /// the news anyway.
 async fn queue_resync(service: &Service, leased: &LeasedReceipt, streams: &[String]) {
     for stream in streams {
-        let one = std::slice::from_ref(stream);
-        let started = sync::start(
-            service,
-            leased.org,
-            leased.receipt.connection,
-            one,
-            Mode::Incremental,
-        )
-        .await;
+        let order = Order {
+            streams: vec![stream.clone()],
+            mode: Mode::Incremental,
+            window: None,
+            trigger: Trigger::Hook,
+        };
+        let started = sync::start(service, leased.org, leased.receipt.connection, order).await;
         match started {
             Ok(_) | Err(sync::Error::Active { .. }) => {}
             Err(error) => {

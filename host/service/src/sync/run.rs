@@ -1,32 +1,36 @@
-//! Moves one leased run: page after page, each committed with its cursor, until it ends, has to wait, or is stopped.
+//! Moves one leased run: leg after leg, then, where it put a generation together, that in the place of what was there;
+//! until it ends, has to wait, or is stopped.
 //!
 //! Restart is the ordinary path: everything this loop knows is in the store after every commit. Its worst loss is what was
 //! read and not committed, a few pages at most; they are read again. Whatever a guest does, the run ends or says when it goes on.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use sluice_model::fault::{Fault, FaultKind};
-use sluice_model::run::{Mode, RunState};
+use sluice_model::run::RunState;
 use sluice_model::schedule::MAX_RETRY_AFTER;
-use sluice_runtime::{CallError, Effects, Page, ReadRequest};
-use sluice_store::checkpoint::PageCommit;
-use sluice_store::record::Quarantined;
+use sluice_runtime::{CallError, Effects};
 use sluice_store::run::{Deferral, Lease, RunEnd, RunError};
 use tokio_util::sync::CancellationToken;
 
 use crate::call::{self, Callee};
 use crate::problem::Problem;
-use crate::sync::unsettled::Unsettled;
-use crate::sync::{Entered, page};
+use crate::sync::leg::{self, Reading};
+use crate::sync::{Entered, unsettled::Unsettled};
 use crate::{Service, connection, event};
 
 /// Codes that a run itself can end with; a guest's and a call's are theirs.
-pub const CODES: &[&str] = &["sync.no_progress", "sync.cancelled", "sync.interrupted"];
+pub const CODES: &[&str] = &[
+    "sync.no_progress",
+    "sync.cancelled",
+    "sync.interrupted",
+    "sync.stream",
+    "sync.partition",
+    "sync.cursor_newer",
+];
 
 /// How a stretch of work on a run ended.
-enum Turn {
+pub(crate) enum Turn {
     End(RunState, Option<Problem>),
     /// Goes on after this long.
     Wait(RunState, Duration, Option<Problem>),
@@ -87,7 +91,7 @@ async fn settle(service: &Service, lease: &Lease, turn: Turn) -> Result<(), slui
         }
         Turn::End(state, problem) => {
             let metrics = service.metrics();
-            let counter = if state == RunState::Failed {
+            let counter = if matches!(state, RunState::Failed | RunState::Dead) {
                 &metrics.runs_failed
             } else {
                 &metrics.runs_succeeded
@@ -99,6 +103,12 @@ async fn settle(service: &Service, lease: &Lease, turn: Turn) -> Result<(), slui
                 at: now,
             };
             let ended = service.store().end_run(*org, run.id, *fencing, end).await?;
+            if ended.staging && !ended.folded {
+                let store = service.store();
+                store
+                    .drop_generation(*org, ended.connection, &ended.stream)
+                    .await?;
+            }
             event::platform(service, *org, "sluice.run.ended", run.id, || {
                 serde_json::json!({
                     "connection": ended.connection, "stream": ended.stream, "state": ended.state,
@@ -137,153 +147,82 @@ async fn work(
         );
         return Ok(Turn::End(RunState::Failed, Some(problem)));
     }
-    let mut unsettled = Unsettled::default();
-    let turn = pages(service, lease, entered, shutdown, &callee, &mut unsettled).await;
+    lease.run = service
+        .store()
+        .begin_run(org, lease.run.id, lease.fencing)
+        .await?;
+    if lease.run.folded {
+        return Ok(whole(lease.run.counts.quarantined));
+    }
+    let mut reading = Reading {
+        service,
+        lease,
+        entered,
+        shutdown,
+        callee: &callee,
+        unsettled: Unsettled::default(),
+        began: tokio::time::Instant::now(),
+    };
+    let turn = legs(&mut reading).await;
+    let Reading {
+        lease, mut unsettled, ..
+    } = reading;
     // Whatever ended it, its last commit is over before the run's end is written.
     unsettled.give_up(service).await?;
     if unsettled.cancelled() {
         return turn.map(|_| cancelled());
     }
-    turn
+    if let Some(turn) = turn? {
+        return Ok(turn);
+    }
+    if lease.run.staging {
+        fold(service, lease).await?;
+    }
+    Ok(whole(lease.run.counts.quarantined + unsettled.quarantined()))
 }
 
-/// Reads page after page. What was read before a turn is committed, except where the run is cancelled.
-async fn pages(
-    service: &Service,
-    lease: &mut Lease,
-    entered: &Entered<'_>,
-    shutdown: &CancellationToken,
-    callee: &Callee,
-    unsettled: &mut Unsettled,
-) -> Result<Turn, sluice_store::Error> {
-    let stream = lease.run.stream.clone();
-    let mut cursor = match (lease.run.mode, lease.run.resumed) {
-        (Mode::Full, false) => None,
-        _ => {
-            let store = service.store();
-            store.cursor(lease.org, lease.run.connection, &stream).await?
-        }
+const fn whole(quarantined: u64) -> Turn {
+    let state = if quarantined > 0 {
+        RunState::Partial
+    } else {
+        RunState::Succeeded
     };
-    let mut seen = Cursors::default();
-    seen.insert(cursor.as_deref());
-    loop {
-        if shutdown.is_cancelled() {
-            unsettled.settle(service).await?;
-            let problem = Problem::new(
-                "sync.interrupted",
-                "the server is stopping; the run goes on after its start",
-            );
-            return Ok(Turn::Wait(RunState::RetryWait, Duration::ZERO, Some(problem)));
-        }
-        if renew(service, lease, callee.call_time()).await? {
-            return Ok(cancelled());
-        }
-        let call = match callee.call(service, entered.cancel.child_token()).await {
-            Ok(call) => call,
-            Err(error) => {
-                unsettled.settle(service).await?;
-                return Ok(Turn::End(
-                    RunState::Failed,
-                    Some(Problem::new(error.code(), error)),
-                ));
-            }
-        };
-        let request = ReadRequest {
-            stream: stream.clone(),
-            cursor: cursor.clone(),
-            page_hint: service.settings().page_hint,
-            ..ReadRequest::default()
-        };
-        let mut outcome = {
-            let read = service.runtime().read(call, request);
-            tokio::pin!(read);
-            loop {
-                tokio::select! {
-                    biased;
-                    outcome = &mut read => break outcome,
-                    gone_on = unsettled.go_on(service) => gone_on?,
-                }
-                if unsettled.cancelled() {
-                    return Ok(cancelled());
-                }
-            }
-        };
-        call::observe(service, "read", callee, &outcome);
-        let page = match outcome.result {
-            Ok(Ok(page)) => page,
-            Ok(Err(fault)) => {
-                let failures = note(service, lease, unsettled, &mut outcome.effects).await?;
-                return fault_turn(service, lease, &fault, failures).await;
-            }
-            Err(CallError::Cancelled) => return Ok(cancelled()),
-            Err(error) => {
-                let failures = note(service, lease, unsettled, &mut outcome.effects).await?;
-                return Ok(call_turn(service, &error, failures));
-            }
-        };
-        if let Some(total) = page.total_hint {
-            entered.expect_total(total);
-        }
-        let next = page.cursor.clone();
-        let more = page.more;
-        if more && !seen.insert(next.as_deref()) {
-            note(service, lease, unsettled, &mut outcome.effects).await?;
-            let problem = Problem::new(
-                "sync.no_progress",
-                "the connector returned a cursor that it returned before",
-            );
-            return Ok(Turn::End(RunState::Failed, Some(problem)));
-        }
-        let page = to_commit(service, lease, callee, page, outcome.effects);
-        unsettled.add(service, page).await?;
-        if next.is_some() {
-            cursor = next;
-        }
-        if unsettled.cancelled() {
-            return Ok(cancelled());
-        }
-        if !more {
-            unsettled.settle(service).await?;
-            let state = if lease.run.counts.quarantined + unsettled.quarantined() > 0 {
-                RunState::Partial
-            } else {
-                RunState::Succeeded
-            };
-            return Ok(Turn::End(state, None));
-        }
-    }
+    Turn::End(state, None)
 }
 
-fn to_commit(
-    service: &Service,
-    lease: &Lease,
-    callee: &Callee,
-    page: Page,
-    mut effects: Effects,
-) -> PageCommit {
-    let stream = &lease.run.stream;
-    let checked = page::check(callee.known.stream(stream), page.changes);
-    let quarantined = checked.refused.into_iter().map(Quarantined::from).collect();
-    PageCommit {
-        org: lease.org,
-        run: lease.run.id,
-        fencing: lease.fencing,
-        connection: lease.run.connection,
-        stream: stream.clone(),
-        pages: 1,
-        changes: checked.changes,
-        quarantined,
-        cursor: page.cursor,
-        storage: callee.writes(&mut effects),
-        logs: call::logs(service, &mut effects),
-        exchanges: effects.exchanges,
-        now: service.now(),
+/// Reads what is left of the run. `None`: everything.
+async fn legs(reading: &mut Reading<'_>) -> Result<Option<Turn>, sluice_store::Error> {
+    let legs = match leg::of(reading).await? {
+        Ok(legs) => legs,
+        Err(turn) => return Ok(Some(turn)),
+    };
+    for leg in legs {
+        if let Some(turn) = reading.leg(leg).await? {
+            return Ok(Some(turn));
+        }
+        // Its last cursor is kept before that of another is moved.
+        reading.unsettled.settle(reading.service).await?;
+        if reading.unsettled.cancelled() {
+            return Ok(Some(cancelled()));
+        }
     }
+    Ok(None)
+}
+
+/// Puts the run's generation in place. Nobody can stop it half-way, and it takes as long as there are changes.
+async fn fold(service: &Service, lease: &mut Lease) -> Result<(), sluice_store::Error> {
+    let store = service.store();
+    let mut step = Some(store.begin_fold(lease.org, lease.run.id, lease.fencing).await?);
+    while let Some(fold) = step {
+        renew(service, lease, Duration::ZERO).await?;
+        step = store.fold_step(fold, lease.fencing, service.now()).await?;
+    }
+    Ok(())
 }
 
 /// Keeps what a call that gave no page did: its trace and log say why. The pages before it are committed first. Answers
 /// how many tries in a row have moved nothing.
-async fn note(
+pub(crate) async fn note(
     service: &Service,
     lease: &Lease,
     unsettled: &mut Unsettled,
@@ -304,7 +243,7 @@ async fn note(
 }
 
 /// Makes sure that the lease outlives the next call. True: a person asked to cancel.
-async fn renew(
+pub(crate) async fn renew(
     service: &Service,
     lease: &mut Lease,
     call_time: Duration,
@@ -325,7 +264,7 @@ async fn renew(
 /// What a commit may take on a slow disk before its lease would end.
 const COMMIT_TIME: Duration = Duration::from_secs(30);
 
-async fn fault_turn(
+pub(crate) async fn fault_turn(
     service: &Service,
     lease: &Lease,
     fault: &Fault,
@@ -346,7 +285,7 @@ async fn fault_turn(
     Ok(Turn::End(RunState::Failed, problem))
 }
 
-fn call_turn(service: &Service, error: &CallError, failures: u32) -> Turn {
+pub(crate) fn call_turn(service: &Service, error: &CallError, failures: u32) -> Turn {
     let problem = Some(Problem::new(error.code(), error));
     if error.passes() {
         return retry(service, RunState::RetryWait, failures, None, problem);
@@ -369,28 +308,13 @@ fn retry(
     }
     match schedule.wait(failures + 1, service.jitter(), asked) {
         Some(wait) => Turn::Wait(state, wait, problem),
-        None => Turn::End(RunState::Failed, problem),
+        None => Turn::End(RunState::Dead, problem),
     }
 }
 
-fn cancelled() -> Turn {
+pub(crate) fn cancelled() -> Turn {
     Turn::End(
         RunState::Cancelled,
         Some(Problem::new("sync.cancelled", "a person ended the run")),
     )
-}
-
-/// The cursors that a run has passed, as hashes: 8 bytes each however long they are. A false alarm would take billions
-/// of pages.
-#[derive(Default)]
-struct Cursors {
-    hasher: RandomState,
-    seen: HashSet<u64>,
-}
-
-impl Cursors {
-    /// False if it was passed before.
-    fn insert(&mut self, cursor: Option<&str>) -> bool {
-        self.seen.insert(self.hasher.hash_one(cursor))
-    }
 }

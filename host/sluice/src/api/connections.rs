@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sluice_model::Timestamp;
 use sluice_model::connection::ConnectionState;
-use sluice_model::run::Mode;
+use sluice_model::run::{Mode, Trigger, Window};
 use sluice_service::connection::{self, Connection, Credential, New, TestReport};
-use sluice_service::sync;
+use sluice_service::sync::{self, Order};
 use utoipa::ToSchema;
 
 use super::app::{App, Caller};
@@ -335,10 +335,18 @@ pub(super) struct SyncRequest {
     /// None: every stream that can be read in this mode.
     #[serde(default)]
     streams: Vec<String>,
-    /// `incremental` or `full`.
+    /// `incremental`, `full` or `backfill`.
     #[serde(default = "incremental")]
     #[schema(value_type = String)]
     mode: Mode,
+    /// With `backfill`: the first moment to read.
+    #[serde(default)]
+    #[schema(format = "date-time")]
+    from: Option<String>,
+    /// With `backfill`: the first moment behind what is to be read; now, if absent.
+    #[serde(default)]
+    #[schema(format = "date-time")]
+    to: Option<String>,
 }
 
 fn incremental() -> Mode {
@@ -352,7 +360,36 @@ pub(super) async fn sync(
     Json(wanted): Json<SyncRequest>,
 ) -> Result<Response, Problem> {
     let found = connection::get(&app.service, caller.org, &id).await?;
-    let runs = sync::start(&app.service, caller.org, found.id, &wanted.streams, wanted.mode).await?;
+    let order = Order {
+        window: window(&wanted, app.service.now())?,
+        streams: wanted.streams,
+        mode: wanted.mode,
+        trigger: Trigger::Manual,
+    };
+    let runs = sync::start(&app.service, caller.org, found.id, order).await?;
     let items = runs.into_iter().map(runs::view).collect();
     Ok((StatusCode::ACCEPTED, json(&List { items, next: None })).into_response())
+}
+
+fn window(wanted: &SyncRequest, now: Timestamp) -> Result<Option<Window>, Problem> {
+    let time = |name: &str, text: &str| {
+        let bad = || {
+            Problem::new(
+                "request.body",
+                format!("`{name}` is no time, such as 2026-01-31T00:00:00Z"),
+            )
+        };
+        let time: jiff::Timestamp = text.parse().map_err(|_| bad())?;
+        let millis = u64::try_from(time.as_millisecond()).map_err(|_| bad())?;
+        Ok::<_, Problem>(Timestamp::from_millis(millis))
+    };
+    let Some(from) = &wanted.from else {
+        return match &wanted.to {
+            Some(_) => Err(Problem::new("request.body", "`to` goes with `from`")),
+            None => Ok(None),
+        };
+    };
+    let start = time("from", from)?;
+    let end = wanted.to.as_deref().map_or(Ok(now), |to| time("to", to))?;
+    Ok(Some(Window { start, end }))
 }

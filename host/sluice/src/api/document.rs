@@ -16,7 +16,7 @@ use super::{
     actions, apps, authorizations, connections, connectors, events, health, hooks, inbound, installs, keys,
     problem, receipts,
 };
-use super::{records, runs, secrets};
+use super::{records, runs, secrets, streams};
 
 /// The document of this version.
 #[must_use]
@@ -85,7 +85,15 @@ fn schemas() -> ComponentsBuilder {
         .schema_from::<records::ChangeView>()
         .schema_from::<records::ChangesView>()
         .schema_from::<records::QuarantinedView>()
-        .schema_from::<records::CountView>()
+        .schema_from::<records::VersionView>()
+        .schema_from::<records::RestoreRequest>()
+        .schema_from::<streams::StreamView>()
+        .schema_from::<streams::OptionsBody>()
+        .schema_from::<streams::CadenceBody>()
+        .schema_from::<streams::QuietBody>()
+        .schema_from::<streams::StreamRequest>()
+        .schema_from::<runs::WindowView>()
+        .schema_from::<runs::UndoneView>()
         .schema_from::<actions::ResultView>()
         .schema_from::<hooks::HookView>()
         .schema_from::<hooks::Creation>()

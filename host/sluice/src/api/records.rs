@@ -4,12 +4,13 @@ use axum::extract::State;
 use axum::response::Response;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
-use sluice_service::record::{self, Op, Quarantined, Record, StreamCount};
+use sluice_model::id::{ConnectionId, OrgId};
+use sluice_service::record::{self, Op, Quarantined, Record};
 use sluice_service::{connection, page::Listed};
 use utoipa::ToSchema;
 
 use super::app::{App, Caller};
-use super::body::{Asked, At, json};
+use super::body::{Asked, At, Json, json};
 use super::page::{List, limit, listed, page};
 use super::problem::Problem;
 use super::text::Raw;
@@ -73,13 +74,26 @@ pub(super) struct QuarantinedView {
     data: String,
 }
 
-/// What a stream holds.
+/// A record as it once was.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = StreamCount)]
-pub(super) struct CountView {
-    stream: String,
-    records: u64,
-    quarantined: u64,
+#[schema(as = Version)]
+pub(super) struct VersionView {
+    /// Names the version.
+    seq: u64,
+    /// When it was written here.
+    #[schema(format = "date-time")]
+    at: String,
+    /// When another took its place; absent for the one that is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "date-time")]
+    overtaken: Option<String>,
+    /// The run that wrote it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<String>,
+    /// Absent where it was deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    data: Option<Raw>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -153,21 +167,66 @@ pub(super) async fn get(
     Ok(json(&view(record)))
 }
 
-/// How much each stream holds.
-pub(super) async fn counts(
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Versions {
+    limit: Option<u32>,
+}
+
+/// What a record was.
+pub(super) async fn history(
     State(app): State<App>,
     caller: Caller,
-    At(which): At<String>,
+    At((which, stream, id)): At<(String, String, String)>,
+    Asked(asked): Asked<Versions>,
 ) -> Result<Response, Problem> {
     let found = connection::get(&app.service, caller.org, &which).await?;
-    let counts = record::counts(&app.service, caller.org, found.id).await?;
-    let view = |count: StreamCount| CountView {
-        stream: count.stream,
-        records: count.records,
-        quarantined: count.quarantined,
-    };
+    versions(&app, caller.org, found.id, (&stream, &id), limit(asked.limit)?).await
+}
+
+/// Which version is to be there again.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Restore)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RestoreRequest {
+    /// Of one of the record's versions.
+    seq: u64,
+}
+
+pub(super) async fn restore(
+    State(app): State<App>,
+    caller: Caller,
+    At((which, stream, id)): At<(String, String, String)>,
+    Json(wanted): Json<RestoreRequest>,
+) -> Result<Response, Problem> {
+    let found = connection::get(&app.service, caller.org, &which).await?;
+    record::restore(&app.service, caller.org, found.id, (&stream, &id), wanted.seq).await?;
+    versions(&app, caller.org, found.id, (&stream, &id), 100).await
+}
+
+async fn versions(
+    app: &App,
+    org: OrgId,
+    connection: ConnectionId,
+    (stream, id): (&str, &str),
+    limit: u32,
+) -> Result<Response, Problem> {
+    let found = record::history(&app.service, org, connection, (stream, id), limit).await?;
+    if found.is_empty() {
+        return Err(Problem::new(
+            "record.not_found",
+            format!("`{stream}` has no record `{id}`"),
+        ));
+    }
+    let items = found.into_iter().map(|version| VersionView {
+        seq: version.seq,
+        at: version.at.to_string(),
+        overtaken: version.overtaken.map(|at| at.to_string()),
+        run: version.run.map(|run| run.to_string()),
+        data: version.data.map(Raw::new),
+    });
     Ok(json(&List {
-        items: counts.into_iter().map(view).collect(),
+        items: items.collect(),
         next: None,
     }))
 }

@@ -13,7 +13,7 @@ use super::{
     actions, apps, authorizations, connect, connections, connectors, document, events, front, guard, health,
     hooks, inbound,
 };
-use super::{installs, keys, metrics, receipts, records, runs, secrets};
+use super::{installs, keys, metrics, receipts, records, runs, secrets, streams};
 
 pub use table::ROUTES;
 
@@ -82,12 +82,16 @@ pub enum Operation {
     FollowLink,
     ListRecords,
     GetRecord,
-    CountRecords,
+    GetHistory,
+    RestoreRecord,
+    ListStreams,
+    SetStream,
     ListQuarantined,
     RunAction,
     ListRuns,
     GetRun,
     CancelRun,
+    UndoRun,
     GetRunTrace,
     GetRunLogs,
     ListHooks,
@@ -208,12 +212,16 @@ fn work(operation: Operation) -> MethodRouter<App> {
         Operation::FollowLink => post(connect::follow),
         Operation::ListRecords => get(records::list),
         Operation::GetRecord => get(records::get),
-        Operation::CountRecords => get(records::counts),
+        Operation::GetHistory => get(records::history),
+        Operation::RestoreRecord => post(records::restore),
+        Operation::ListStreams => get(streams::list),
+        Operation::SetStream => put(streams::set),
         Operation::ListQuarantined => get(records::quarantine),
         Operation::RunAction => post(actions::run),
         Operation::ListRuns => get(runs::list),
         Operation::GetRun => get(runs::get),
         Operation::CancelRun => post(runs::cancel),
+        Operation::UndoRun => post(runs::undo),
         Operation::GetRunTrace => get(runs::trace),
         Operation::GetRunLogs => get(runs::logs),
         Operation::ListHooks => get(hooks::list),

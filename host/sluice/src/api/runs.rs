@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sluice_model::exchange::Exchange;
 use sluice_model::id::RunId;
 use sluice_model::record::Counts;
-use sluice_model::run::{Mode, RunState};
+use sluice_model::run::{Mode, RunState, Trigger};
 use sluice_service::connection;
 use sluice_service::sync::{self, Run};
 use utoipa::ToSchema;
@@ -26,6 +26,12 @@ pub(super) struct RunView {
     stream: String,
     #[schema(value_type = String)]
     mode: Mode,
+    /// With mode `backfill`: from when, and up to when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<WindowView>,
+    /// `manual`, `hook` or `schedule`.
+    #[schema(value_type = String)]
+    trigger: Trigger,
     #[schema(value_type = String)]
     state: RunState,
     /// Whether it is over.
@@ -48,9 +54,37 @@ pub(super) struct RunView {
     failures: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Reason>,
+    /// When a person took it back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undone: Option<String>,
 }
 
-/// What became of the changes. `received` is the sum of the others.
+/// A stretch of time.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Window)]
+pub(super) struct WindowView {
+    #[schema(format = "date-time")]
+    from: String,
+    /// The first moment behind it.
+    #[schema(format = "date-time")]
+    to: String,
+}
+
+/// What taking a run back came to.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Undone)]
+pub(super) struct UndoneView {
+    /// Records that the run had added, and that are gone again.
+    removed: u64,
+    /// Records that are what they were before.
+    restored: u64,
+    /// Records whose earlier version is not kept any more; they stay.
+    lost: u64,
+    /// Who follows the change feed has the reversal when they have read up to here.
+    last_seq: u64,
+}
+
+/// What became of the changes. `received` is the sum of the others but `vanished`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Counts)]
 pub(super) struct CountsView {
@@ -60,6 +94,10 @@ pub(super) struct CountsView {
     unchanged: u64,
     deleted: u64,
     quarantined: u64,
+    /// Changes that the stream's filter left out.
+    filtered: u64,
+    /// Records taken away because a complete reading did not meet them again.
+    vanished: u64,
 }
 
 /// One brokered request and what came of it, redacted.
@@ -101,6 +139,11 @@ pub(super) fn view(run: Run) -> RunView {
         connection: run.connection.to_string(),
         stream: run.stream,
         mode: run.mode,
+        window: run.window.map(|window| WindowView {
+            from: window.start.to_string(),
+            to: window.end.to_string(),
+        }),
+        trigger: run.trigger,
         state: run.state,
         over: run.state.ended(),
         counts: counts(&run.counts),
@@ -112,6 +155,7 @@ pub(super) fn view(run: Run) -> RunView {
         next_attempt: run.next_attempt.map(|at| at.to_string()),
         failures: run.failures,
         error: run.error.map(Reason::from),
+        undone: run.undone.map(|at| at.to_string()),
     }
 }
 
@@ -123,6 +167,8 @@ fn counts(counts: &Counts) -> CountsView {
         unchanged: counts.unchanged,
         deleted: counts.deleted,
         quarantined: counts.quarantined,
+        filtered: counts.filtered,
+        vanished: counts.vanished,
     }
 }
 
@@ -182,6 +228,20 @@ pub(super) async fn cancel(
     Ok(json(&view(
         sync::cancel(&app.service, caller.org, id(&run)?).await?,
     )))
+}
+
+pub(super) async fn undo(
+    State(app): State<App>,
+    caller: Caller,
+    At(run): At<String>,
+) -> Result<Response, Problem> {
+    let undone = sync::undo(&app.service, caller.org, id(&run)?).await?;
+    Ok(json(&UndoneView {
+        removed: undone.removed,
+        restored: undone.restored,
+        lost: undone.lost,
+        last_seq: undone.last_seq,
+    }))
 }
 
 pub(super) async fn trace(

@@ -11,6 +11,7 @@ use super::client::{Body, Client, segment};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{Output, items, text};
+use super::stream::Stream;
 use super::{app, input, resolve, watch};
 
 /// Connect accounts, test, sync and export them
@@ -50,6 +51,8 @@ pub(super) enum Connection {
     },
     /// Print records or their changes, one JSON object a line
     Export(Export),
+    #[command(flatten)]
+    Stream(Stream),
 }
 
 #[derive(Debug, Args)]
@@ -130,9 +133,15 @@ pub(super) struct Sync {
     /// Only this stream; several are allowed
     #[arg(long = "stream")]
     streams: Vec<String>,
-    /// Everything again instead of what is new
+    /// Everything again instead of what is new; what the vendor does not have any more goes
     #[arg(long)]
     full: bool,
+    /// Only what changed from this time on, as 2026-01-31T00:00:00Z, beside what is read otherwise
+    #[arg(long, value_name = "TIME", conflicts_with = "full")]
+    from: Option<String>,
+    /// Up to this time; up to now without it
+    #[arg(long, value_name = "TIME", requires = "from")]
+    to: Option<String>,
     /// Stay until it is over, with progress
     #[arg(long)]
     wait: bool,
@@ -192,6 +201,7 @@ impl Connection {
             Self::Revoke { connection, yes } => revoke(client, output, &connection, yes).await,
             Self::Remove { connection, yes } => remove(client, output, &connection, yes).await,
             Self::Export(export) => export.run(client, output).await,
+            Self::Stream(stream) => stream.run(client, output).await,
         }
     }
 }
@@ -320,8 +330,12 @@ fn asked(parts: &[(String, String, bool, bool)]) -> Vec<app::Asked> {
 impl Sync {
     async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
         let found = resolve::connection(client, &self.connection).await?;
-        let mode = if self.full { "full" } else { "incremental" };
-        let body = json!({ "streams": self.streams, "mode": mode });
+        let mode = match (self.full, &self.from) {
+            (true, _) => "full",
+            (false, Some(_)) => "backfill",
+            (false, None) => "incremental",
+        };
+        let body = json!({ "streams": self.streams, "mode": mode, "from": self.from, "to": self.to });
         let started = client.post(&format!("{}/sync", path(&found)), body).await?;
         let runs: Vec<_> = items(&started).iter().map(|run| text(run, "id")).collect();
         if runs.is_empty() {

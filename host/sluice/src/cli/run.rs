@@ -7,7 +7,7 @@ use super::client::{Client, segment};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{Output, items, text};
-use super::{resolve, watch};
+use super::{input, resolve, watch};
 
 /// Runs of syncs: watch, trace, cancel
 #[derive(Debug, Subcommand)]
@@ -30,6 +30,13 @@ pub(super) enum Run {
     Logs { run: String },
     /// End it; what was committed stays
     Cancel { run: String },
+    /// Take an ended run back: its records become what they were, its cursors go back
+    Undo {
+        run: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 impl Run {
@@ -103,8 +110,39 @@ impl Run {
                 });
                 Ok(Exit::Ok)
             }
+            Self::Undo { run, yes } => undo(client, output, &run, yes).await,
         }
     }
+}
+
+async fn undo(client: &Client, output: &Output, run: &str, yes: bool) -> Result<Exit, Failure> {
+    let id = id(client, run).await?;
+    if !yes {
+        if !output.may_ask {
+            return Err(Failure::usage(format!("taking {id} back needs a yes")).hint("pass --yes"));
+        }
+        if !input::agrees(&format!("Take back what {id} wrote?"))? {
+            return Err(Failure::new(Exit::Interrupted, "nothing was taken back"));
+        }
+    }
+    let undone = client
+        .post(&format!("/api/v1/runs/{}/undo", segment(&id)), json!({}))
+        .await?;
+    output.show(&undone, |output| {
+        let count = |name| text(&undone, name);
+        output.done(&format!(
+            "{id} is taken back: {} records removed, {} restored",
+            count("removed"),
+            count("restored")
+        ));
+        if count("lost") != "0" {
+            output.note(&format!(
+                "{} records stay: their earlier version is not kept any more",
+                count("lost")
+            ));
+        }
+    });
+    Ok(Exit::Ok)
 }
 
 async fn id(client: &Client, given: &str) -> Result<String, Failure> {

@@ -46,7 +46,11 @@ async fn workload(disk: &MemoryDisk) -> (Room, usize, Acknowledged) {
 
 async fn check(image: Vec<u8>, cut: usize, room: &Room, acknowledged: &Acknowledged, what: Unsynced) {
     let store = open_on(&MemoryDisk::of(image));
-    let cursor = store.cursor(room.org, room.connection, "issues").await.unwrap();
+    let cursor = store
+        .cursor(room.org, room.connection, "issues", None)
+        .await
+        .unwrap()
+        .map(|cursor| cursor.text);
     let pages = cursor
         .as_ref()
         .map_or(0, |cursor| cursor.parse::<usize>().unwrap() + 1);
@@ -156,7 +160,11 @@ async fn a_full_disk_fails_the_store_once_and_for_all() {
     assert_eq!(error.code(), "store.failed");
     failed.changed().await.unwrap();
     assert!(failed.borrow().is_some());
-    let error = r.store.cursor(r.org, r.connection, "issues").await.unwrap_err();
+    let error = r
+        .store
+        .cursor(r.org, r.connection, "issues", None)
+        .await
+        .unwrap_err();
     assert_eq!(error.code(), "store.failed");
     let store = open_on(&MemoryDisk::of(disk.bytes()));
     assert_eq!(store.count(r.org, r.connection, "issues").await.unwrap(), 1);

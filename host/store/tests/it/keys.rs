@@ -386,7 +386,12 @@ async fn a_file_of_format_1_is_opened_as_it_was() {
         let texts: Vec<_> = records.items.iter().map(|record| record.data.as_str()).collect();
         assert_eq!(texts, ["{\"n\":1}", "{\"n\":2}"]);
         assert_eq!(
-            store.cursor(org, connection, "issues").await.unwrap().as_deref(),
+            store
+                .cursor(org, connection, "issues", None)
+                .await
+                .unwrap()
+                .map(|cursor| cursor.text)
+                .as_deref(),
             Some("second")
         );
         // What it counted goes on, and what it sealed is sealed anew.

@@ -36,9 +36,10 @@ async fn a_page_is_records_feed_and_cursor_at_once() {
     );
     assert_eq!(
         r.store
-            .cursor(r.org, r.connection, "issues")
+            .cursor(r.org, r.connection, "issues", None)
             .await
             .unwrap()
+            .map(|cursor| cursor.text)
             .as_deref(),
         Some("c1")
     );

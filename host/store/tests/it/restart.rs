@@ -1,7 +1,7 @@
 //! A start takes back what the process before it had.
 
 use sluice_model::id::RunId;
-use sluice_model::run::Mode;
+use sluice_model::run::{Mode, Trigger};
 use sluice_store::due::Work;
 use sluice_store::run::NewRun;
 use sluice_store::{Options, Page, Store};
@@ -16,6 +16,8 @@ async fn queue(room: &Room, n: u8, stream: &str) {
         connection: room.connection,
         stream: stream.into(),
         mode: Mode::Full,
+        window: None,
+        trigger: Trigger::Manual,
         at: NOW,
     };
     room.store.create_run(room.org, new).await.unwrap();

@@ -7,10 +7,11 @@ use sluice_model::Timestamp;
 use sluice_model::event::NewEvent;
 use sluice_model::id::{ConnectionId, EventId, HookId, InstallId, OrgId, ReceiptId, RunId};
 use sluice_model::record::{Change, Item};
-use sluice_model::run::Mode;
+use sluice_model::run::{Mode, Trigger};
 use sluice_model::seal::MasterKey;
 use sluice_store::checkpoint::PageCommit;
 use sluice_store::connection::NewConnection;
+use sluice_store::cursor::Place;
 use sluice_store::hook::{Hook, HookState};
 use sluice_store::install::Install;
 use sluice_store::receipt::{NewReceipt, ReceiptOutcome};
@@ -111,11 +112,17 @@ pub(crate) fn upsert(id: &str, data: &str) -> Change {
 
 impl Room {
     pub(crate) async fn run(&self, n: u8) -> u64 {
+        self.run_in(n, Mode::Full).await
+    }
+
+    pub(crate) async fn run_in(&self, n: u8, mode: Mode) -> u64 {
         let new = NewRun {
             id: RunId::from_bytes([n; 16]),
             connection: self.connection,
             stream: "issues".into(),
-            mode: Mode::Full,
+            mode,
+            window: None,
+            trigger: Trigger::Manual,
             at: NOW,
         };
         self.store.create_run(self.org, new).await.unwrap();
@@ -138,7 +145,12 @@ impl Room {
             pages: 1,
             changes,
             quarantined: vec![],
+            filtered: 0,
             cursor: Some(cursor.into()),
+            place: Place {
+                version: 1,
+                ..Place::default()
+            },
             storage: StorageWrites::default(),
             exchanges: vec![],
             logs: vec![],

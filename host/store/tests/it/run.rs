@@ -1,7 +1,7 @@
 //! Runs: fencing, and one at a time for each stream.
 
 use sluice_model::id::RunId;
-use sluice_model::run::{Mode, RunState};
+use sluice_model::run::{Mode, RunState, Trigger};
 use sluice_store::run::{Deferral, NewRun, RunEnd};
 use sluice_store::{Error, Page};
 
@@ -42,7 +42,14 @@ async fn a_stale_worker_writes_nothing() {
         code(r.store.end_run(r.org, id, stale, end.clone()).await),
         "store.fenced"
     );
-    assert_eq!(r.store.cursor(r.org, r.connection, "issues").await.unwrap(), None);
+    assert_eq!(
+        r.store
+            .cursor(r.org, r.connection, "issues", None)
+            .await
+            .unwrap()
+            .map(|cursor| cursor.text),
+        None
+    );
     assert_eq!(r.store.count(r.org, r.connection, "issues").await.unwrap(), 0);
     r.store
         .commit_page(r.page(1, fresh, vec![upsert("a", "1")], "c"))
@@ -64,6 +71,8 @@ async fn one_active_run_per_stream() {
         connection: r.connection,
         stream: "issues".into(),
         mode: Mode::Incremental,
+        window: None,
+        trigger: Trigger::Manual,
         at: NOW,
     };
     match r.store.create_run(r.org, new(2)).await {

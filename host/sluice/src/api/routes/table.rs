@@ -272,11 +272,35 @@ pub const ROUTES: &[Route] = &[
     .gives(200, "Record"),
     route(
         "GET",
-        "/api/v1/connections/{connection}/streams",
-        Operation::CountRecords,
-        "how much each stream holds",
+        "/api/v1/connections/{connection}/records/{stream}/{record}/history",
+        Operation::GetHistory,
+        "what the record was, the latest first",
     )
-    .gives(200, "[StreamCount]"),
+    .query(&[LIMIT])
+    .gives(200, "[Version]"),
+    route(
+        "POST",
+        "/api/v1/connections/{connection}/records/{stream}/{record}/restore",
+        Operation::RestoreRecord,
+        "make it again what it was",
+    )
+    .takes("Restore")
+    .gives(200, "[Version]"),
+    route(
+        "GET",
+        "/api/v1/connections/{connection}/streams",
+        Operation::ListStreams,
+        "the streams: what each holds, how it is doing and what is set about it",
+    )
+    .gives(200, "[Stream]"),
+    route(
+        "PUT",
+        "/api/v1/connections/{connection}/streams/{stream}",
+        Operation::SetStream,
+        "set when a stream is read and what is kept of it",
+    )
+    .takes("StreamRequest")
+    .gives(200, "Stream"),
     route(
         "GET",
         "/api/v1/connections/{connection}/quarantine",
@@ -309,6 +333,13 @@ pub const ROUTES: &[Route] = &[
         "end a run; what was committed stays",
     )
     .gives(200, "Run"),
+    route(
+        "POST",
+        "/api/v1/runs/{run}/undo",
+        Operation::UndoRun,
+        "take an ended run back: its records and its cursors",
+    )
+    .gives(200, "Undone"),
     route(
         "GET",
         "/api/v1/runs/{run}/trace",

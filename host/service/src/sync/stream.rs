@@ -1,0 +1,264 @@
+//! The streams of a connection: what is set about each, and how each is doing.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use sluice_model::Timestamp;
+use sluice_model::id::{ConnectionId, OrgId, RunId};
+use sluice_model::manifest::Stream as Declared;
+use sluice_model::run::{Mode, RunState, Trigger};
+use sluice_store::run::NewRun;
+use sluice_store::stream_settings::StreamSettings;
+
+use super::Error;
+use super::cadence::Cadence;
+use crate::connection::{self, Connection};
+use crate::{Service, catalogue};
+
+/// What a person has set about a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// When it is read by itself; never, if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cadence: Option<Cadence>,
+    /// How it is read then: what is new if it can be, else everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// How long, in seconds, what records were is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history_s: Option<u64>,
+}
+
+/// How a stream is doing, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// Nothing is owed.
+    OnTime,
+    /// A run moves pages, or waits for the vendor.
+    Syncing,
+    /// A run waits for a worker.
+    Queued,
+    /// Its time has come and nothing has begun.
+    Late,
+    /// Its last run failed.
+    Failing,
+    /// The connection needs a person.
+    ActionNeeded,
+}
+
+/// A stream of a connection.
+#[derive(Debug, Clone)]
+pub struct Stream {
+    pub name: String,
+    pub title: String,
+    pub modes: Vec<Mode>,
+    pub records: u64,
+    pub quarantined: u64,
+    pub options: Options,
+    /// Goes up with every change of the options.
+    pub revision: u64,
+    pub status: Status,
+    /// When it is read next by itself.
+    pub next: Option<Timestamp>,
+    /// When it was last known to hold everything that the vendor told.
+    pub fresh: Option<Timestamp>,
+    /// The run that was queued last.
+    pub last: Option<(RunId, RunState)>,
+}
+
+/// A run that should have begun so long ago is late.
+const LATE: Duration = Duration::from_secs(60);
+/// Runs that are looked through for the last ones of each stream.
+const LOOKED_AT: usize = 1000;
+/// History is kept for a year at most.
+const MAX_HISTORY_S: u64 = 366 * 86_400;
+
+/// The connection's streams, as the manifest lists them.
+///
+/// # Errors
+///
+/// If the connection or its install is gone.
+pub async fn list(service: &Service, org: OrgId, connection: &Connection) -> Result<Vec<Stream>, Error> {
+    let known = catalogue::known(service, org, connection.install).await?;
+    let store = service.store();
+    let set = store.all_stream_settings(org, connection.id).await?;
+    let counts = store.counts(org, connection.id).await?;
+    let page = sluice_store::Page {
+        after: None,
+        limit: LOOKED_AT,
+    };
+    let runs = store.list_runs(org, connection.id, page).await?.items;
+    let mut streams = Vec::with_capacity(known.manifest.streams.len());
+    for declared in &known.manifest.streams {
+        let name = &declared.name;
+        let settings = set
+            .iter()
+            .find(|(of, _)| of == name)
+            .map(|(_, settings)| settings.clone());
+        let settings = settings.unwrap_or_default();
+        let count = counts.iter().find(|count| count.stream == *name);
+        let mut own = runs.iter().filter(|run| run.stream == *name);
+        let last = own.clone().next();
+        let fresh = own.find(|run| matches!(run.state, RunState::Succeeded | RunState::Partial));
+        streams.push(Stream {
+            name: name.clone(),
+            title: declared.title.clone(),
+            modes: declared.modes.clone(),
+            records: count.map_or(0, |count| count.records),
+            quarantined: count.map_or(0, |count| count.quarantined),
+            options: read(&settings),
+            revision: settings.revision,
+            status: status(service.now(), connection, &settings, last.map(|run| run.state)),
+            next: settings.next,
+            fresh: fresh.and_then(|run| run.started),
+            last: last.map(|run| (run.id, run.state)),
+        });
+    }
+    Ok(streams)
+}
+
+fn status(
+    now: Timestamp,
+    connection: &Connection,
+    settings: &StreamSettings,
+    last: Option<RunState>,
+) -> Status {
+    if !connection.state.serves() {
+        return Status::ActionNeeded;
+    }
+    match last {
+        Some(RunState::Queued) => Status::Queued,
+        Some(state) if !state.ended() => Status::Syncing,
+        Some(RunState::Failed | RunState::Dead) => Status::Failing,
+        _ if settings.next.is_some_and(|next| now.since(next) > LATE) => Status::Late,
+        _ => Status::OnTime,
+    }
+}
+
+/// Options that no longer read are none: they were written by a later Sluice.
+fn read(settings: &StreamSettings) -> Options {
+    serde_json::from_str(&settings.text).unwrap_or_default()
+}
+
+/// Sets a stream's options, if they are still at revision `expected`.
+///
+/// # Errors
+///
+/// [`Error::Options`] with the place of what is wrong; `store.revision`; [`Error::Stream`].
+pub async fn set(
+    service: &Service,
+    org: OrgId,
+    connection: &Connection,
+    stream: &str,
+    (options, expected): (Options, u64),
+) -> Result<(), Error> {
+    let known = catalogue::known(service, org, connection.install).await?;
+    let declared = super::declared(&known.manifest, stream)?;
+    let bad = |pointer: &str, reason: String| Error::Options {
+        pointer: pointer.to_owned(),
+        reason,
+    };
+    if let Some(mode) = options.mode
+        && !declared.modes.contains(&mode)
+    {
+        return Err(Error::Mode {
+            stream: stream.to_owned(),
+            mode,
+        });
+    }
+    if options.history_s.is_some_and(|seconds| seconds > MAX_HISTORY_S) {
+        return Err(bad("/history_s", format!("is more than {MAX_HISTORY_S}, a year")));
+    }
+    let now = service.now();
+    let next = match &options.cadence {
+        Some(cadence) => {
+            let plan = cadence
+                .plan()
+                .map_err(|error| bad(&format!("/cadence{}", error.pointer), error.reason))?;
+            plan.next(now, seed(connection.id, stream, now))
+        }
+        None => None,
+    };
+    let text = serde_json::to_string(&options).map_err(|error| bad("", error.to_string()))?;
+    let default = StreamSettings::default();
+    let settings = StreamSettings {
+        history_s: options.history_s.unwrap_or(default.history_s),
+        text,
+        next,
+        revision: 0,
+    };
+    let store = service.store();
+    store
+        .set_stream_settings(org, connection.id, stream, expected, settings)
+        .await?;
+    Ok(())
+}
+
+/// Tells streams and times apart, the same way in every process.
+fn seed(connection: ConnectionId, stream: &str, at: Timestamp) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (connection.to_string(), stream, at.as_millis()).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn mode(declared: &Declared, options: &Options) -> Option<Mode> {
+    let wanted = options.mode.filter(|mode| declared.modes.contains(mode));
+    wanted.or_else(|| {
+        let incremental = declared.modes.contains(&Mode::Incremental);
+        let first = declared.modes.first().copied();
+        if incremental {
+            Some(Mode::Incremental)
+        } else {
+            first
+        }
+    })
+}
+
+/// Queues the runs of a connection's streams whose time has come. An error is the store's.
+pub(crate) async fn drive(
+    service: &Service,
+    org: OrgId,
+    id: ConnectionId,
+) -> Result<(), sluice_store::Error> {
+    let now = service.now();
+    let store = service.store();
+    let known = match connection::get(service, org, &id.to_string()).await {
+        Ok(found) => {
+            let known = catalogue::known(service, org, found.install).await.ok();
+            known.filter(|_| found.state.serves())
+        }
+        Err(_) => None,
+    };
+    for (name, settings) in store.all_stream_settings(org, id).await? {
+        let Some(due) = settings.next.filter(|due| *due <= now) else {
+            continue;
+        };
+        let options = read(&settings);
+        let plan = options.cadence.as_ref().and_then(|cadence| cadence.plan().ok());
+        // From now on, not from when it was due: what was missed is not made up for.
+        let next = plan.and_then(|plan| plan.next(now, seed(id, &name, now)));
+        let declared = known.as_ref().and_then(|known| known.manifest.stream(&name));
+        let run = declared
+            .and_then(|declared| mode(declared, &options))
+            .map(|mode| NewRun {
+                id: service.new_id(),
+                connection: id,
+                stream: name.clone(),
+                mode,
+                window: None,
+                trigger: Trigger::Schedule,
+                at: now,
+            });
+        match store.fire(org, id, &name, (due, next), run).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::debug!(connection = %id, stream = name, "its time came while it could not be read")
+            }
+            Err(sluice_store::Error::State { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    store.settle_schedule(org, id).await
+}

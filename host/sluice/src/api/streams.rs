@@ -1,0 +1,167 @@
+//! The streams of a connection: when each is read, what is kept of it, and how it is doing.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use sluice_model::run::{Mode, RunState};
+use sluice_service::connection;
+use sluice_service::sync::cadence::{Cadence, Quiet};
+use sluice_service::sync::stream::{self, Options, Status, Stream};
+use utoipa::ToSchema;
+
+use super::app::{App, Caller};
+use super::body::{At, Json, json};
+use super::page::List;
+use super::problem::Problem;
+
+/// A stream of a connection.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Stream)]
+pub(super) struct StreamView {
+    stream: String,
+    title: String,
+    #[schema(value_type = Vec<String>)]
+    modes: Vec<Mode>,
+    records: u64,
+    quarantined: u64,
+    /// `on-time`, `syncing`, `queued`, `late`, `failing` or `action-needed`.
+    #[schema(value_type = String)]
+    status: Status,
+    /// When it is read next by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "date-time")]
+    next: Option<String>,
+    /// It holds what the vendor told at that time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "date-time")]
+    fresh: Option<String>,
+    /// The newest run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    run_state: Option<RunState>,
+    /// What is set about it.
+    options: OptionsBody,
+    /// Of the options; to be given when they are set.
+    revision: u64,
+}
+
+/// What is set about a stream.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[schema(as = StreamOptions)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct OptionsBody {
+    /// When it is read by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<CadenceBody>)]
+    cadence: Option<Cadence>,
+    /// How it is read then, `incremental` or `full`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    mode: Option<Mode>,
+    /// How many seconds what records were is kept; 7 days, if absent; 0: not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history_s: Option<u64>,
+}
+
+/// Either `every_s` or `cron`.
+#[derive(Debug, ToSchema)]
+#[schema(as = Cadence)]
+#[expect(
+    dead_code,
+    reason = "the document describes with it what the service's own type reads"
+)]
+pub(super) struct CadenceBody {
+    every_s: Option<u64>,
+    jitter_s: Option<u64>,
+    /// Minute, hour, day, month, weekday.
+    cron: Option<String>,
+    /// An IANA time zone; UTC, if absent.
+    zone: Option<String>,
+    #[schema(value_type = Vec<QuietBody>)]
+    quiet: Vec<Quiet>,
+}
+
+/// Hours of the day in which nothing begins.
+#[derive(Debug, ToSchema)]
+#[schema(as = QuietHours)]
+#[expect(
+    dead_code,
+    reason = "the document describes with it what the service's own type reads"
+)]
+pub(super) struct QuietBody {
+    from: String,
+    to: String,
+}
+
+/// Options to be set.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = StreamRequest)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StreamRequest {
+    options: OptionsBody,
+    /// That of the options which these are to replace.
+    #[serde(default)]
+    revision: u64,
+}
+
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    At(which): At<String>,
+) -> Result<Response, Problem> {
+    let found = connection::get(&app.service, caller.org, &which).await?;
+    let streams = stream::list(&app.service, caller.org, &found).await?;
+    Ok(json(&List {
+        items: streams.into_iter().map(view).collect(),
+        next: None,
+    }))
+}
+
+pub(super) async fn set(
+    State(app): State<App>,
+    caller: Caller,
+    At((which, name)): At<(String, String)>,
+    Json(wanted): Json<StreamRequest>,
+) -> Result<Response, Problem> {
+    let found = connection::get(&app.service, caller.org, &which).await?;
+    let options = Options {
+        cadence: wanted.options.cadence,
+        mode: wanted.options.mode,
+        history_s: wanted.options.history_s,
+    };
+    stream::set(
+        &app.service,
+        caller.org,
+        &found,
+        &name,
+        (options, wanted.revision),
+    )
+    .await?;
+    let streams = stream::list(&app.service, caller.org, &found).await?;
+    let set = streams.into_iter().find(|stream| stream.name == name);
+    let set = set.ok_or_else(|| Problem::new("sync.stream", format!("there is no stream `{name}`")))?;
+    Ok(json(&view(set)))
+}
+
+fn view(stream: Stream) -> StreamView {
+    StreamView {
+        stream: stream.name,
+        title: stream.title,
+        modes: stream.modes,
+        records: stream.records,
+        quarantined: stream.quarantined,
+        status: stream.status,
+        next: stream.next.map(|at| at.to_string()),
+        fresh: stream.fresh.map(|at| at.to_string()),
+        run: stream.last.as_ref().map(|(run, _)| run.to_string()),
+        run_state: stream.last.map(|(_, state)| state),
+        options: OptionsBody {
+            cadence: stream.options.cadence,
+            mode: stream.options.mode,
+            history_s: stream.options.history_s,
+        },
+        revision: stream.revision,
+    }
+}

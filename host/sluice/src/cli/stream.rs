@@ -1,0 +1,322 @@
+//! The streams of a connection: when each is read, and what its records were.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use http::Method;
+use serde_json::{Map, Value, json};
+
+use super::client::{Body, Client, segment};
+use super::exit::Exit;
+use super::failure::Failure;
+use super::output::{Output, items, text};
+use super::resolve;
+
+/// Streams of a connection
+#[derive(Debug, Subcommand)]
+pub(super) enum Stream {
+    /// Its streams: what each holds, how it is doing and when it is read
+    Streams { connection: String },
+    /// Set when a stream is read by itself, and how long its history is kept
+    Schedule(Schedule),
+    /// What a record was, the latest first
+    History {
+        connection: String,
+        stream: String,
+        record: String,
+    },
+    /// Make a record again what it was
+    Restore {
+        connection: String,
+        stream: String,
+        record: String,
+        /// The version, as `history` shows it
+        #[arg(long)]
+        version: u64,
+    },
+}
+
+/// How a stream is read.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Mode {
+    Incremental,
+    Full,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Schedule {
+    connection: String,
+    stream: String,
+    /// So often: 30s, 15m, 6h, 1d
+    #[arg(long, value_name = "TIME", value_parser = seconds, conflicts_with_all = ["cron", "off"])]
+    every: Option<u64>,
+    /// Up to so much later each time, so that not everything begins at once
+    #[arg(long, value_name = "TIME", value_parser = seconds, requires = "every")]
+    jitter: Option<u64>,
+    /// At the times of a cron expression: minute, hour, day, month, weekday
+    #[arg(long, value_name = "EXPRESSION", conflicts_with = "off")]
+    cron: Option<String>,
+    /// The time zone of `--cron` and `--quiet`, such as Europe/Berlin; UTC without it
+    #[arg(long)]
+    zone: Option<String>,
+    /// Nothing begins in these hours, as 22:00-06:00; several are allowed
+    #[arg(long, value_name = "FROM-TO", value_parser = hours)]
+    quiet: Vec<(String, String)>,
+    /// Not by itself any more
+    #[arg(long)]
+    off: bool,
+    /// How it is read then: what is new, if it can be, or everything
+    #[arg(long, value_enum)]
+    mode: Option<Mode>,
+    /// Keep what records were for so long; 0s keeps nothing
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    keep_history: Option<u64>,
+}
+
+fn seconds(given: &str) -> Result<u64, String> {
+    let wrong = || "a number and a unit, such as 30s, 15m, 6h or 1d".to_owned();
+    let (number, unit) = given
+        .split_at_checked(given.len().saturating_sub(1))
+        .ok_or_else(wrong)?;
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(unit).ok_or_else(wrong)
+}
+
+fn hours(given: &str) -> Result<(String, String), String> {
+    let (from, to) = given
+        .split_once('-')
+        .ok_or("two times of the day, such as 22:00-06:00")?;
+    Ok((from.to_owned(), to.to_owned()))
+}
+
+impl Stream {
+    pub(super) async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
+        match self {
+            Self::Streams { connection } => {
+                let found = resolve::connection(client, &connection).await?;
+                let list = client.get(&format!("{}/streams", of(&found))).await?;
+                output.show(&list, |output| {
+                    let rows = items(&list).iter().map(|stream| {
+                        [
+                            text(stream, "stream"),
+                            text(stream, "status"),
+                            text(stream, "records"),
+                            text(stream, "quarantined"),
+                            cadence(stream),
+                            text(stream, "next"),
+                            text(stream, "fresh"),
+                        ]
+                    });
+                    let header = [
+                        "stream",
+                        "status",
+                        "records",
+                        "quarantined",
+                        "read",
+                        "next",
+                        "as of",
+                    ];
+                    output.table(header, rows);
+                });
+                Ok(Exit::Ok)
+            }
+            Self::Schedule(schedule) => schedule.run(client, output).await,
+            Self::History {
+                connection,
+                stream,
+                record,
+            } => {
+                let path = record_path(client, &connection, &stream, &record).await?;
+                let list = client.get(&format!("{path}/history")).await?;
+                show(output, &list);
+                Ok(Exit::Ok)
+            }
+            Self::Restore {
+                connection,
+                stream,
+                record,
+                version,
+            } => {
+                let path = record_path(client, &connection, &stream, &record).await?;
+                let list = client
+                    .post(&format!("{path}/restore"), json!({ "seq": version }))
+                    .await?;
+                show(output, &list);
+                Ok(Exit::Ok)
+            }
+        }
+    }
+}
+
+impl Schedule {
+    async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
+        let found = resolve::connection(client, &self.connection).await?;
+        let list = client.get(&format!("{}/streams", of(&found))).await?;
+        let stream = items(&list)
+            .iter()
+            .find(|stream| text(stream, "stream") == self.stream);
+        let known = stream.cloned().unwrap_or_else(|| json!({}));
+        let mut options = known
+            .get("options")
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default();
+        self.change(&mut options);
+        let body =
+            json!({ "options": options, "revision": known.get("revision").cloned().unwrap_or(json!(0)) });
+        let path = format!("{}/streams/{}", of(&found), segment(&self.stream));
+        let set = client.send(Method::PUT, &path, Body::Json(body)).await?;
+        output.show(&set, |output| {
+            let next = text(&set, "next");
+            let when = if next.is_empty() {
+                String::new()
+            } else {
+                format!(", next at {next}")
+            };
+            output.done(&format!("{} is read {}{when}", self.stream, cadence(&set)));
+        });
+        Ok(Exit::Ok)
+    }
+
+    fn change(&self, options: &mut Map<String, Value>) {
+        if self.off {
+            options.remove("cadence");
+        }
+        let mut cadence = options
+            .get("cadence")
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default();
+        if self.every.is_some() {
+            cadence.remove("cron");
+        }
+        if self.cron.is_some() {
+            cadence.remove("every_s");
+            cadence.remove("jitter_s");
+        }
+        let quiet: Vec<_> = self
+            .quiet
+            .iter()
+            .map(|(from, to)| json!({ "from": from, "to": to }))
+            .collect();
+        let given = [
+            ("every_s", self.every.map(Value::from)),
+            ("jitter_s", self.jitter.map(Value::from)),
+            ("cron", self.cron.clone().map(Value::from)),
+            ("zone", self.zone.clone().map(Value::from)),
+            ("quiet", (!quiet.is_empty()).then(|| Value::from(quiet))),
+        ];
+        for (name, value) in given {
+            cadence.extend(value.map(|value| (name.to_owned(), value)));
+        }
+        if !cadence.is_empty() {
+            options.insert("cadence".to_owned(), Value::Object(cadence));
+        }
+        if let Some(mode) = self.mode {
+            let mode = match mode {
+                Mode::Incremental => "incremental",
+                Mode::Full => "full",
+            };
+            options.insert("mode".to_owned(), Value::from(mode));
+        }
+        if let Some(keep) = self.keep_history {
+            options.insert("history_s".to_owned(), Value::from(keep));
+        }
+    }
+}
+
+/// In words, as people say it.
+fn cadence(stream: &Value) -> String {
+    let cadence = stream.pointer("/options/cadence");
+    let every = cadence
+        .and_then(|cadence| cadence.get("every_s"))
+        .and_then(Value::as_u64);
+    let cron = cadence
+        .and_then(|cadence| cadence.get("cron"))
+        .and_then(Value::as_str);
+    match (every, cron) {
+        (Some(seconds), _) => format!("every {}", time(Duration::from_secs(seconds))),
+        (None, Some(cron)) => format!("at `{cron}`"),
+        (None, None) => "when asked".to_owned(),
+    }
+}
+
+fn time(of: Duration) -> String {
+    let seconds = of.as_secs();
+    for (unit, name) in [(86_400, "d"), (3600, "h"), (60, "m")] {
+        if seconds >= unit && seconds.is_multiple_of(unit) {
+            return format!("{}{name}", seconds / unit);
+        }
+    }
+    format!("{seconds}s")
+}
+
+fn of(connection: &Value) -> String {
+    format!("/api/v1/connections/{}", segment(&text(connection, "id")))
+}
+
+async fn record_path(
+    client: &Client,
+    connection: &str,
+    stream: &str,
+    record: &str,
+) -> Result<String, Failure> {
+    let found = resolve::connection(client, connection).await?;
+    Ok(format!(
+        "{}/records/{}/{}",
+        of(&found),
+        segment(stream),
+        segment(record)
+    ))
+}
+
+fn show(output: &Output, list: &Value) {
+    output.show(list, |output| {
+        let row = |version: &Value| {
+            let data = text(version, "data");
+            let data = if data.is_empty() {
+                "(deleted)".to_owned()
+            } else {
+                data
+            };
+            [
+                text(version, "seq"),
+                text(version, "at"),
+                text(version, "run"),
+                data,
+            ]
+        };
+        output.table(["version", "written", "by", "data"], items(list).iter().map(row));
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_and_said() {
+        let table = [
+            ("30s", 30, "30s"),
+            ("15m", 900, "15m"),
+            ("48h", 172_800, "2d"),
+            ("90m", 5400, "90m"),
+            ("0s", 0, "0s"),
+        ];
+        for (given, read, said) in table {
+            assert_eq!(seconds(given), Ok(read));
+            assert_eq!(time(Duration::from_secs(read)), said);
+        }
+        for wrong in ["", "s", "15", "15 m", "-1s", "1w", "99999999999999999999d", "ü"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(hours("22:00-06:00"), Ok(("22:00".to_owned(), "06:00".to_owned())));
+    }
+}

@@ -1,0 +1,169 @@
+//! Undoing a run: its records become what they were before it, and its cursors go back.
+//!
+//! The reversal is written like every other change, so whoever follows the feed gets it, outside destinations too. What somebody
+//! else has changed since stays as it is and is counted. Undoing twice, or going on after a crash, finds less to do.
+
+use sluice_model::Timestamp;
+use sluice_model::id::{OrgId, RunId};
+use sluice_model::record::{Change, Item};
+
+use crate::batch::{Batch, Into};
+use crate::connection::require_connection;
+use crate::key::{Key, Parts, Span};
+use crate::record::{FeedHead, Op, stream_key};
+use crate::run::{self, Run};
+use crate::table::{Rows, Table, Writer};
+use crate::{Error, Store, cursor, history, stream, stream_settings};
+
+/// What undoing a run came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Undone {
+    /// Records that were taken away again, because the run had added them.
+    pub removed: u64,
+    /// Records that are what they were before.
+    pub restored: u64,
+    /// Records whose earlier version is not kept any more; they stay.
+    pub lost: u64,
+    /// The last feed row of the reversal: a destination that has read so far has it too.
+    pub last_seq: u64,
+}
+
+/// Feed rows that one commit looks at.
+const STEP: usize = 500;
+
+impl Store {
+    /// Undoes an ended run.
+    ///
+    /// # Errors
+    /// [`Error::State`] if it has not ended, [`Error::ActiveRun`] while another run reads the stream, [`Error::Missing`].
+    pub async fn undo_run(&self, org: OrgId, run: RunId, now: Timestamp) -> Result<Undone, Error> {
+        let mut undone = Undone::default();
+        let mut after = None;
+        loop {
+            let (next, more) = self
+                .write(64, move |rows| {
+                    let run = ready(rows, org, run)?;
+                    let from = after.unwrap_or(run.since);
+                    step(rows, org, &run, from, undone, now)
+                })
+                .await?;
+            undone = next;
+            let Some(last) = more else { break };
+            after = Some(last);
+        }
+        self.write(64, move |rows| {
+            let mut run = ready(rows, org, run)?;
+            let into = into(rows, org, &run, now)?;
+            let mut state = stream::state(rows, org, run.connection, &run.stream)?;
+            cursor::set_back(rows, into, &run.stream, &mut state, run.id)?;
+            stream::save(rows, org, run.connection, &run.stream, &state)?;
+            run.undone.get_or_insert(now);
+            run::save(rows, org, &run)?;
+            undone.last_seq = rows.get_number(Table::FeedNumbers, &Key::org(org).id(run.connection))?;
+            Ok(undone)
+        })
+        .await
+    }
+}
+
+fn ready(rows: &mut Writer<'_>, org: OrgId, id: RunId) -> Result<Run, Error> {
+    let run = run::load(rows, org, id)?;
+    if !run.state.ended() {
+        return Err(Error::State {
+            what: "undo the run",
+            state: run.state.name(),
+        });
+    }
+    require_connection(rows, org, run.connection)?;
+    run::require_idle(rows, org, run.connection, &run.stream)?;
+    Ok(run)
+}
+
+fn into(rows: &mut Writer<'_>, org: OrgId, run: &Run, now: Timestamp) -> Result<Into, Error> {
+    Ok(Into {
+        org,
+        connection: run.connection,
+        run: None,
+        history: stream_settings::keeps_history(rows, org, run.connection, &run.stream)?,
+        now,
+    })
+}
+
+/// Reverses what the next feed rows behind `from` tell; the row to go on behind, unless those were the last.
+fn step(
+    rows: &mut Writer<'_>,
+    org: OrgId,
+    run: &Run,
+    from: u64,
+    mut undone: Undone,
+    now: Timestamp,
+) -> Result<(Undone, Option<u64>), Error> {
+    let of_stream = stream_key(org, run.connection, &run.stream);
+    let span = Span::prefix(&of_stream).after(of_stream.clone().number(from));
+    let feed = rows.collect(Table::Feed, &span, false, STEP, |key, content| {
+        let seq = Parts::new(key.get(of_stream.bytes().len()..).unwrap_or_default()).number();
+        let (head, id) = FeedHead::read(content)?;
+        Ok(seq.map(|seq| (seq, head, id.to_owned())))
+    })?;
+    let more = (feed.len() == STEP)
+        .then(|| feed.last().map(|(seq, ..)| *seq))
+        .flatten();
+    let mut changes = Vec::new();
+    for (seq, head, id) in feed {
+        if head.run != Some(run.id) {
+            continue;
+        }
+        match earlier(rows, &of_stream, run.id, (seq, head.op))? {
+            Earlier::Nothing => {
+                undone.removed += 1;
+                changes.push(Change::Delete(id));
+            }
+            Earlier::Was(item) => {
+                undone.restored += 1;
+                changes.push(Change::Upsert(Item { id, ..item }));
+            }
+            Earlier::Lost => undone.lost += 1,
+        }
+    }
+    if !changes.is_empty() {
+        let batch = Batch::prepare(run.stream.clone(), changes, &[])?;
+        history::write_back(rows, org, run.connection, &batch, now)?;
+    }
+    Ok((undone, more))
+}
+
+/// What a record was before a run.
+enum Earlier {
+    Nothing,
+    /// Without its id.
+    Was(Item),
+    Lost,
+}
+
+/// Goes back from a version that the run wrote to the first one that it did not.
+fn earlier(
+    rows: &mut Writer<'_>,
+    of_stream: &Key,
+    run: RunId,
+    (mut seq, op): (u64, Op),
+) -> Result<Earlier, Error> {
+    let mut added = op == Op::Added;
+    loop {
+        let Some(kept) = history::before(rows, of_stream, seq)? else {
+            return Ok(if added { Earlier::Nothing } else { Earlier::Lost });
+        };
+        let version = kept.version;
+        if version.run != Some(run) {
+            return Ok(match version.data {
+                Some(data) => Earlier::Was(Item {
+                    id: String::new(),
+                    data,
+                    modified: version.modified,
+                }),
+                None => Earlier::Nothing,
+            });
+        }
+        seq = version.seq;
+        added = kept.added;
+    }
+}
