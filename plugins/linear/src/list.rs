@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sluice_sdk::record::{self, Text};
 use sluice_sdk::walk::Walk;
-use sluice_sdk::{Change, Error, Page, ReadRequest, paging, time};
+use sluice_sdk::{Change, Error, Page, ReadRequest, graphql, paging, time};
 
 use crate::api;
 use crate::streams::Stream;
@@ -85,7 +85,14 @@ pub(crate) fn read(stream: &Stream, request: &ReadRequest) -> Result<Page, Error
         }),
     };
     let response = api::send(&stream.query(), &variables)?;
-    let Data { list } = api::data(&response)?;
+    let list = match api::data::<Data<'_>>(&response) {
+        Ok(data) => data.list,
+        // A cursor is a record's id; one that is gone leads nowhere, and Linear has no code of its own for it.
+        Err(Error::InvalidData(_)) if walk.token().is_some() && !graphql::faults(&response).is_empty() => {
+            return walk.again();
+        }
+        Err(error) => return Err(error),
+    };
     let mut changes = Vec::with_capacity(PER_PAGE as usize);
     for element in record::each::<Head<'_>>(list.nodes.get()) {
         let (head, text) = element?;
@@ -205,7 +212,6 @@ mod tests {
             r#"{"data":{"list":{"nodes":[{"id":"1"},7],"pageInfo":{}}}}"#,
             r#"{"data":{"list":{"nodes":[],"pageInfo":{"hasNextPage":true}}}}"#,
             r#"{"data":{"list":{"nodes":[],"pageInfo":{"hasNextPage":true,"endCursor":"a"}}}}"#,
-            r#"{"data":{"list":{"nodes":[],"pageInfo":{}}},"errors":[{"message":"half of it"}]}"#,
         ] {
             testing::serve(move |_| testing::answer(200, &[], body));
             let cursor = Some(r#"{"at":{"token":"a"}}"#.to_owned());
@@ -214,5 +220,25 @@ mod tests {
                 "{body}"
             );
         }
+    }
+
+    #[test]
+    fn half_an_answer_is_none_and_a_cursor_that_is_gone_begins_the_pass_again() {
+        testing::serve(|_| {
+            testing::answer(
+                200,
+                &[],
+                r#"{"data":{"list":{"nodes":[],"pageInfo":{}}},"errors":[{"message":"half of it"}]}"#,
+            )
+        });
+        assert!(matches!(step("issues", None), Err(Error::InvalidData(_))));
+        let mut cursor = Some(r#"{"at":{"token":"gone","from":5}}"#.to_owned());
+        let again = step("issues", cursor).unwrap();
+        assert_eq!(
+            (again.more, again.cursor.as_deref()),
+            (true, Some(r#"{"at":{"from":5,"restarts":1}}"#))
+        );
+        cursor = Some(r#"{"at":{"token":"gone","restarts":3}}"#.to_owned());
+        assert!(matches!(step("issues", cursor), Err(Error::Transient(_))));
     }
 }
