@@ -11,6 +11,8 @@
 //! - Nothing is shared between tenants: not a connection, not a TLS session, not a breaker, not a rate.
 //! - Everything ends at one deadline and has a cap.
 //!
+//! A server that does not speak HTTP is reached by [`Broker::connect`], under the same policy for addresses.
+//!
 //! Deliberately absent: cookies, caches, proxies, upgrades and trailers.
 
 // Words.
@@ -37,6 +39,7 @@ mod rate;
 mod table;
 
 pub mod address;
+pub mod connect;
 mod dial;
 pub mod resolve;
 mod tls;

@@ -25,6 +25,8 @@ const PRIVATE_KEY: &str = "private_key";
 #[derive(Clone)]
 pub(crate) struct Tls {
     plain: TlsConnector,
+    /// Names no protocol: what is spoken inside is not HTTP, and a server may refuse names that it does not know.
+    nameless: TlsConnector,
     provider: Arc<CryptoProvider>,
     roots: Arc<RootCertStore>,
 }
@@ -68,6 +70,7 @@ impl Tls {
             .with_root_certificates(Arc::clone(&roots))
             .with_no_client_auth();
         Ok(Self {
+            nameless: nameless(config.clone()),
             plain: connector(config),
             provider,
             roots,
@@ -112,28 +115,49 @@ impl Tls {
             Some(credential) => self.with(credential)?,
             None => self.plain.clone(),
         };
-        let host = || place.host().to_owned();
-        let name = match place.literal() {
-            Some(ip) => ServerName::IpAddress(IpAddr::into(ip)),
-            None => ServerName::try_from(host()).map_err(|error| Error::Tls {
-                host: host(),
-                reason: error.to_string(),
-            })?,
-        };
-        connector.connect(name, socket).await.map_err(|error| {
-            let of_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-            let reason = error.to_string();
-            if of_tls {
-                Error::Tls { host: host(), reason }
-            } else {
-                Error::Unreachable { host: host(), reason }
-            }
-        })
+        shake(connector, place, socket).await
     }
+
+    /// Shakes hands for the host of `place`, for a protocol that is not HTTP.
+    pub(crate) async fn secure(
+        &self,
+        place: &Place,
+        socket: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, Error> {
+        shake(self.nameless.clone(), place, socket).await
+    }
+}
+
+async fn shake(
+    connector: TlsConnector,
+    place: &Place,
+    socket: TcpStream,
+) -> Result<TlsStream<TcpStream>, Error> {
+    let host = || place.host().to_owned();
+    let name = match place.literal() {
+        Some(ip) => ServerName::IpAddress(IpAddr::into(ip)),
+        None => ServerName::try_from(host()).map_err(|error| Error::Tls {
+            host: host(),
+            reason: error.to_string(),
+        })?,
+    };
+    connector.connect(name, socket).await.map_err(|error| {
+        let of_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+        let reason = error.to_string();
+        if of_tls {
+            Error::Tls { host: host(), reason }
+        } else {
+            Error::Unreachable { host: host(), reason }
+        }
+    })
 }
 
 fn connector(mut config: ClientConfig) -> TlsConnector {
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    nameless(config)
+}
+
+fn nameless(mut config: ClientConfig) -> TlsConnector {
     // A resumed session would tell a vendor that two tenants live on one server; the pool saves the handshakes.
     config.resumption = Resumption::disabled();
     TlsConnector::from(Arc::new(config))
