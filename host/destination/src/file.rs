@@ -111,7 +111,7 @@ fn source(table: &Table) -> String {
 }
 
 /// A name from outside as one name in a path: letters and digits of ASCII, `_`, `-` and inner dots stay, other bytes are
-/// `%XX`, and what is too long ends with a digest of itself.
+/// `~XX` (a percent sign would be read once more in an address), and what is too long ends with a digest of itself.
 fn name(text: &str) -> String {
     let mut name = String::with_capacity(text.len());
     for (at, byte) in text.bytes().enumerate() {
@@ -119,13 +119,13 @@ fn name(text: &str) -> String {
         if stays {
             name.push(char::from(byte));
         } else {
-            name.push_str(&format!("%{byte:02X}"));
+            name.push_str(&format!("~{byte:02X}"));
         }
     }
     if name.len() > MAX_NAME_BYTES {
         let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
         name.truncate(MAX_NAME_BYTES - 34);
-        name.push_str("%%");
+        name.push_str("~~");
         name.push_str(&data_encoding::HEXLOWER.encode(digest.as_ref().get(..16).unwrap_or_default()));
     }
     name
@@ -140,9 +140,9 @@ mod tests {
     #[test]
     fn names_lead_nowhere() {
         assert_eq!(name("contacts.v2"), "contacts.v2");
-        assert_eq!(name(".."), "%2E.");
-        assert_eq!(name("../a/b"), "%2E.%2Fa%2Fb");
-        assert_eq!(name("ü\0"), "%C3%BC%00");
+        assert_eq!(name(".."), "~2E.");
+        assert_eq!(name("../a/b"), "~2E.~2Fa~2Fb");
+        assert_eq!(name("ü\0"), "~C3~BC~00");
     }
 
     proptest! {

@@ -209,11 +209,18 @@ fn s3(fields: &mut Fields) -> Result<S3Settings, SettingsError> {
     if endpoint.contains(['/', '?', '#', '@', '\\', '%']) {
         return Err(SettingsError::new("/endpoint", "is not a host, or host and port"));
     }
+    let prefix = fields.path("prefix")?;
+    if prefix.contains('%') {
+        return Err(SettingsError::new(
+            "/prefix",
+            "has a percent sign, which servers read in several ways",
+        ));
+    }
     Ok(S3Settings {
         endpoint,
         region,
         bucket,
-        prefix: fields.path("prefix")?,
+        prefix,
         format: fields.format()?,
         formulas: fields.formulas()?,
     })
@@ -357,5 +364,6 @@ mod tests {
         refused(s3("region", "a/b"), "/region");
         refused(s3("endpoint", "https://x"), "/endpoint");
         refused(s3("prefix", "../x"), "/prefix");
+        refused(s3("prefix", "a%2Fb"), "/prefix");
     }
 }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::rows::{batch, delete, schema, table, upsert};
 use crate::server::NoNames;
 
-fn open(root: &Path, settings: Value) -> Destination {
+pub(crate) fn open(root: &Path, settings: Value) -> Destination {
     let broker = Broker::new(Config::default(), Arc::new(NoNames), Arc::new(SystemClock)).unwrap();
     let access = Access {
         broker,

@@ -6,6 +6,7 @@
 //! | [`kill`] | is a database that dies in the middle of loads exact afterwards? |
 //! | [`refuse`] | does everything that a database or a network refuses get its name? |
 //! | [`file`] | are files whole, exact, and where they belong? |
+//! | [`judge`] | do readers and servers of others take our files for what they are? |
 //! | [`server`], [`rows`] | what they stand on |
 
 #![expect(
@@ -17,6 +18,7 @@
 )]
 
 mod file;
+mod judge;
 mod kill;
 mod postgres;
 mod refuse;
