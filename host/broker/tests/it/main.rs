@@ -9,10 +9,13 @@
 //! - `redirect`: hop by hop
 //! - `peer`: slow, endless, truncated, lying
 //! - `retry`: what is sent again
+//! - `connect`: servers that do not speak HTTP
 //! - `tls`: certificates and HTTP/2
 
 #[cfg(test)]
 mod address;
+#[cfg(test)]
+mod connect;
 #[cfg(test)]
 mod credential;
 #[cfg(test)]
