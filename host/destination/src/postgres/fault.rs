@@ -40,6 +40,7 @@ fn of_refusal(refusal: &DbError) -> Error {
     let text = told(refusal);
     let class = code.code().get(..2).unwrap_or_default();
     match *code {
+        SqlState::INVALID_SCHEMA_NAME => return Error::Missing("the namespace".into()),
         SqlState::INVALID_CATALOG_NAME => return Error::Missing("the database".into()),
         SqlState::INSUFFICIENT_PRIVILEGE | SqlState::READ_ONLY_SQL_TRANSACTION => return Error::Denied(text),
         SqlState::DISK_FULL => return Error::Full(text),
@@ -57,7 +58,7 @@ fn of_refusal(refusal: &DbError) -> Error {
     match class {
         "08" => Error::Lost(text),
         "28" => Error::Auth(text),
-        "40" | "53" | "55" | "57" => Error::Busy(text),
+        "25" | "40" | "53" | "55" | "57" => Error::Busy(text),
         "23" | "44" | "27" => Error::Conflict(text),
         "58" | "XX" => Error::Busy(text),
         _ => Error::Unfit(text),
