@@ -23,6 +23,7 @@ pub fn every() -> Vec<&'static str> {
         sluice_model::seal::KeyError::CODES,
         sluice_broker::Error::CODES,
         sluice_broker::ConfigError::CODES,
+        sluice_destination::Error::CODES,
         sluice_runtime::StartError::CODES,
         sluice_runtime::LoadError::CODES,
         sluice_runtime::CallError::CODES,

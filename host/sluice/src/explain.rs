@@ -1,10 +1,11 @@
 //! What every stable code means and what to do about it: one catalogue for the API, the command line and people.
 //!
 //! Numbers never move: `SLU-1xxx` packages, `2xxx` the road out and secrets, `3xxx` connectors' code, `4xxx` connections, their
-//! credentials and syncs, `5xxx` webhooks, `6xxx` the database and keys, `7xxx` the API and the configuration. A test holds the catalogue
+//! credentials, syncs and destinations, `5xxx` webhooks, `6xxx` the database and keys, `7xxx` the API and the configuration. A test holds the catalogue
 //! against the `CODES` of every crate.
 
 mod auth;
+mod destination;
 mod egress;
 mod guest;
 mod key;
@@ -43,6 +44,7 @@ pub fn all() -> impl Iterator<Item = &'static Entry> {
         egress::ENTRIES,
         guest::ENTRIES,
         sync::ENTRIES,
+        destination::ENTRIES,
         webhook::ENTRIES,
         auth::ENTRIES,
         key::ENTRIES,
