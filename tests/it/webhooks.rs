@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use sluice_model::Timestamp;
 use sluice_model::manifest::Manifest;
 use sluice_model::secret::Secret;
+use sluice_model::signature::Request;
 
 use crate::github::{self, Hook, NAME, StandIn};
 use crate::server::{Answer, Server, Setup, http, wait_for, within};
@@ -433,7 +434,13 @@ fn a_clock_that_is_off_is_refused() {
     ] {
         let at = Timestamp::from_millis(u64::try_from(now + off_s * 1000).expect("a time"));
         let body = format!("{{\"off\":{off_s}}}");
-        let headers = recipe.sign(body.as_bytes(), &secret, at);
+        let request = Request {
+            method: "POST",
+            url: "",
+            headers: &[],
+            body: body.as_bytes(),
+        };
+        let headers = recipe.sign(&request, &secret, at);
         let answer = github::post(api.address, &hook.id, &headers, body.as_bytes()).expect("an answer");
         assert_eq!(answer.status, expected, "{off_s} s off: {}", answer.text());
     }

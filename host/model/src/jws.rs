@@ -80,6 +80,9 @@ pub fn verify(token: &str, keys: &Value) -> Result<Map<String, Value>, JwsError>
     }
     let text = |map: &Map<String, Value>, key: &str| map.get(key).and_then(Value::as_str).map(str::to_owned);
     let algorithm = text(&header, "alg").ok_or(FORM)?;
+    if !["RS256", "ES256"].contains(&algorithm.as_str()) {
+        return Err(JwsError("the token is signed with neither RS256 nor ES256"));
+    }
     let wanted = text(&header, "kid");
     let keys = keys
         .get("keys")
@@ -101,19 +104,24 @@ pub fn verify(token: &str, keys: &Value) -> Result<Map<String, Value>, JwsError>
     }
 }
 
-fn is_signed_by(key: &Map<String, Value>, algorithm: &str, message: &[u8], sig: &[u8]) -> bool {
+/// Whether a JWK (RFC 7517) has signed, with the algorithm that the caller has settled on.
+pub(crate) fn is_signed_by(key: &Map<String, Value>, algorithm: &str, message: &[u8], sig: &[u8]) -> bool {
     let bytes = |name: &str| {
         let text = key.get(name)?.as_str()?;
         BASE64URL_NOPAD.decode(text.as_bytes()).ok()
     };
     let kind = key.get("kty").and_then(Value::as_str);
     match (algorithm, kind) {
-        ("RS256", Some("RSA")) => {
+        ("RS256" | "PS256", Some("RSA")) => {
             let (Some(n), Some(e)) = (bytes("n"), bytes("e")) else {
                 return false;
             };
+            let parameters = match algorithm {
+                "RS256" => &signature::RSA_PKCS1_2048_8192_SHA256,
+                _ => &signature::RSA_PSS_2048_8192_SHA256,
+            };
             signature::RsaPublicKeyComponents { n, e }
-                .verify(&signature::RSA_PKCS1_2048_8192_SHA256, message, sig)
+                .verify(parameters, message, sig)
                 .is_ok()
         }
         ("ES256", Some("EC")) if key.get("crv").and_then(Value::as_str) == Some("P-256") => {
@@ -161,12 +169,12 @@ fn es256(key: &[u8], message: &[u8]) -> Result<Vec<u8>, JwsError> {
     Ok(signed.as_ref().to_vec())
 }
 
-fn is_pem(key: &[u8]) -> bool {
+pub(crate) fn is_pem(key: &[u8]) -> bool {
     key.trim_ascii_start().starts_with(b"-----BEGIN ")
 }
 
 /// The first block of a PEM text (RFC 7468), or the bytes as they are.
-fn der(key: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn der(key: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     if !is_pem(key) {
         return Some(Zeroizing::new(key.to_vec()));
     }

@@ -21,7 +21,7 @@ use crate::auth::{Apply, Obtain, Part};
 use crate::capability::HostPattern;
 use crate::grant::Grant;
 use crate::run::Mode;
-use crate::signature::Recipe;
+use crate::signature::{Challenge, Recipe, SourceRange};
 
 pub use origin::OriginPattern;
 
@@ -151,6 +151,10 @@ pub struct Webhook {
     pub name: String,
     /// How the host verifies it.
     pub recipe: Recipe,
+    /// What the vendor asks before it sends any, and what the host answers.
+    pub challenges: Vec<Challenge>,
+    /// Where it may come from; anywhere if nothing is named.
+    pub sources: Vec<SourceRange>,
     /// What comes in.
     pub events: Vec<EventKind>,
     /// What makes two deliveries the same.
@@ -159,6 +163,14 @@ pub struct Webhook {
     pub event_header: Option<String>,
     /// Whether the code answers the vendor itself.
     pub reply: bool,
+}
+
+impl Webhook {
+    /// Whether the vendor tells the secret with its first question, so that a new hook has none.
+    #[must_use]
+    pub fn learns_secret(&self) -> bool {
+        self.challenges.iter().any(|challenge| challenge.keep)
+    }
 }
 
 /// A kind of event.

@@ -1,31 +1,77 @@
 //! Webhook signature recipes that the host runs before any guest code.
 //!
-//! Who is involved: a manifest declares a [`Recipe`], the receiving side runs it over the bytes as they came in, with the
-//! secrets of that one hook. What must always hold: comparing takes the same time wherever two signatures differ; nothing
-//! verifies without a secret; the work is bounded (16 signatures, 4 secrets) before the body is hashed; the signed text
-//! is unambiguous ([`Template`]). Deliberately absent: telling the sender more than that it was refused. The codes are
-//! for the hook's owner.
+//! Who is involved: a manifest declares a [`Recipe`] and its [`Challenge`]s, the receiving side runs them over the bytes
+//! as they came in, with the secrets of that one hook and what it fetched because the recipe [`Needs`] it. What must
+//! always hold: comparing takes the same time wherever two signatures differ; nothing verifies without a secret or a key
+//! of the vendor's; the work is bounded (16 signatures, 4 where each is one of a public key, 4 secrets) before the body
+//! is hashed; the signed text is unambiguous ([`Template`]). Deliberately absent: input and output of any kind, and
+//! telling the sender more than that it was refused. The codes are for the hook's owner.
 
-mod header;
+mod certificate;
+mod challenge;
+mod crc32;
+mod der;
+mod fetch;
+mod fields;
+mod json;
+mod jwt;
+mod key;
+mod place;
+mod sent;
+mod shared;
+mod signed;
+mod sns;
+mod source;
 mod template;
+mod time;
+mod url;
 
-use std::time::Duration;
-
-use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
-use ring::hmac;
-use zeroize::Zeroizing;
+use std::fmt;
 
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 
-pub(crate) use template::is_header_name;
+pub use challenge::{Admitted, Answer, Challenge, ChallengeSign, Reply, ReplyValue, admit, verify_token};
+pub use fetch::{AddressPattern, CertificateSource, Fetched, KeySource, Needs};
+pub use jwt::{Bound, ClaimDigest, Expected, Jwt, TokenAlgorithm};
+pub use key::{Algorithm, Encoding, KeyEncoding, Proof, RsaHash, SecretForm};
+pub use place::Place;
+pub use shared::Shared;
+pub use signed::{BodyDigest, FetchedKey, Form, Signed};
+pub use source::SourceRange;
 pub use template::{Part, Template, TemplateError};
+pub(crate) use template::{is_field_name, is_header_name};
+pub use time::{TimestampPlace, TimestampSource, TimestampUnit};
+
+use place::View;
+
+/// A request as its sender made it. Its `Debug` has no values: tokens and signatures are among them.
+#[derive(Clone, Copy)]
+pub struct Request<'r> {
+    /// In capital letters.
+    pub method: &'r str,
+    /// As the sender used it: the public address, not the one behind a proxy, with the query. Empty if that is not
+    /// known: recipes that sign it then refuse.
+    pub url: &'r str,
+    /// Names in lower case, in the order of the wire.
+    pub headers: &'r [(String, String)],
+    /// The exact bytes, before anything is decoded.
+    pub body: &'r [u8],
+}
 
 /// How a webhook is verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recipe {
-    /// Families 1 and 2: an HMAC over the body, or over a text with the timestamp and the body in it.
-    Hmac(Hmac),
+    /// Families 1 to 7: a signature over bytes of the request.
+    Signed(Box<Signed>),
+    /// Family 7: an envelope of Amazon SNS; the secret is the topic's ARN.
+    Sns,
+    /// Family 8: a JSON Web Token.
+    Jwt(Box<Jwt>),
+    /// Family 9: a token that is sent along.
+    Shared(Shared),
+    /// Family 10: user and password.
+    Basic,
     /// Family 12: not at all, and the publisher says why. Everything verifies.
     Unsigned {
         /// The publisher's words.
@@ -33,106 +79,33 @@ pub enum Recipe {
     },
 }
 
-/// An HMAC recipe (RFC 2104).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hmac {
-    /// The hash.
-    pub algorithm: Algorithm,
-    /// How the signature is written.
-    pub encoding: Encoding,
-    /// The header with the signatures, in lower case.
-    pub header: String,
-    /// How they stand in it.
-    pub form: Form,
-    /// What is signed.
-    pub signed: Template,
-    /// Where the time is, if it is signed.
-    pub timestamp: Option<TimestampSource>,
-    /// How far the time may be from ours, either way.
-    pub tolerance: Duration,
-    /// How the secret's text gives the key.
-    pub secret: SecretForm,
-}
-
-/// The hash of an HMAC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Algorithm {
-    /// Only for vendors that have nothing better.
-    HmacSha1,
-    /// The usual one.
-    HmacSha256,
-    /// The long one.
-    HmacSha512,
-}
-
-/// How bytes are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
-    /// Base 16, either case.
-    Hex,
-    /// Base 64 with padding (RFC 4648 §4).
-    Base64,
-}
-
-/// How signatures stand in their header.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Form {
-    /// `sha256=…`, or several of them: `v1,… v1,…`. Those without the prefix are passed over.
-    Values {
-        /// Before each signature; may be empty.
-        prefix: String,
-        /// Between signatures; without one there is only one.
-        separator: Option<char>,
-    },
-    /// `t=…,v1=…,v1=…`.
-    Fields {
-        /// Between fields.
-        separator: char,
-        /// The field with a signature; there may be several.
-        signature: String,
-    },
-}
-
-/// Where the time stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TimestampSource {
-    /// The place.
-    pub place: TimestampPlace,
-    /// Whether it counts milliseconds and not seconds.
-    pub unit: TimestampUnit,
-}
-
-/// The place of a timestamp.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TimestampPlace {
-    /// A header of its own, in lower case.
-    Header(String),
-    /// A field of the signature's header.
-    Field(String),
-}
-
-/// What a timestamp counts since the epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TimestampUnit {
-    /// Seconds.
-    Seconds,
-    /// Milliseconds.
-    Millis,
-}
-
-/// How a secret's text gives the key.
+/// What is known of a webhook that is the vendor's.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct SecretForm {
-    /// Taken off first, where it is there: `whsec_`.
-    pub prefix: Option<String>,
-    /// How the rest is written; `None` means that its bytes are the key.
-    pub encoding: Option<Encoding>,
+pub struct Verified {
+    /// The delivery's id, where it is signed.
+    pub id: Option<String>,
+    /// When it was sent, where that is signed.
+    pub time: Option<Timestamp>,
+    /// A token that may be seen once: whoever receives keeps it for twice the tolerance, and refuses it the second time
+    /// unless it is the same delivery.
+    pub one_time: Option<String>,
+}
+
+/// Where a hook's secret comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretUse {
+    /// There is none.
+    Unused,
+    /// It may be made up, and entered at the vendor; or the vendor's is entered here.
+    Made,
+    /// It is what the vendor says: its public key, an id, or an id and a key.
+    Entered,
 }
 
 /// Why a webhook is not the vendor's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// A header that has to be there is not, or is there twice.
+    /// A header or field that has to be there is not, or is there twice.
     #[error("the signature or what it needs is missing")]
     Missing,
     /// The time is missing, not a time, or too far from ours.
@@ -141,9 +114,21 @@ pub enum SignatureError {
     /// No signature fits.
     #[error("no signature fits")]
     Mismatch,
-    /// There is no usable secret.
+    /// The body is not the one that was signed.
+    #[error("the body does not fit its signed digest")]
+    Body,
+    /// The token is genuine, but for something or somebody else.
+    #[error("a claim of the token is not what the recipe wants")]
+    Claims,
+    /// There is no usable secret, or one where there must be none.
     #[error("there is no usable secret")]
     Secret,
+    /// The certificate or the key that verifies was not fetched, or is not what the recipe wants.
+    #[error("the vendor's certificate or key is not there or not fit")]
+    Material,
+    /// The request names an address that is not the vendor's.
+    #[error("an address in the webhook is not the vendor's")]
+    Address,
 }
 
 impl SignatureError {
@@ -152,7 +137,11 @@ impl SignatureError {
         "webhook.signature_missing",
         "webhook.timestamp",
         "webhook.signature",
+        "webhook.body",
+        "webhook.claims",
         "webhook.secret",
+        "webhook.key",
+        "webhook.address",
     ];
 
     /// The stable code.
@@ -162,7 +151,11 @@ impl SignatureError {
             Self::Missing => "webhook.signature_missing",
             Self::Timestamp => "webhook.timestamp",
             Self::Mismatch => "webhook.signature",
+            Self::Body => "webhook.body",
+            Self::Claims => "webhook.claims",
             Self::Secret => "webhook.secret",
+            Self::Material => "webhook.key",
+            Self::Address => "webhook.address",
         }
     }
 }
@@ -170,198 +163,135 @@ impl SignatureError {
 /// The most secrets of a hook: the current one and those that are being rotated out.
 pub const MAX_SECRETS: usize = 4;
 
+impl<'r> Request<'r> {
+    /// The URL's query, without the `?`.
+    #[must_use]
+    pub fn query(&self) -> &'r str {
+        self.url.split_once('?').map_or("", |(_, query)| query)
+    }
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("headers", &names)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Recipe {
-    /// Whether the webhook is the vendor's: whether one of its signatures fits one of the secrets, and its time ours.
-    /// Header names are in lower case; the body is the bytes as they came in. Only the first [`MAX_SECRETS`] secrets
-    /// count.
+    /// What has to be fetched before this request can be verified. Nothing is verified by asking: whoever fetches bounds
+    /// how often, and keeps what came ([`Fetched`]) under [`Needs::cache_key`].
     ///
     /// # Errors
     ///
-    /// When a header is missing, the timestamp is not one or too far from `now`, no signature fits, or there is no secret
-    /// to check with.
-    pub fn verify(
-        &self,
-        headers: &[(String, String)],
-        body: &[u8],
-        secrets: &[Secret],
-        now: Timestamp,
-    ) -> Result<(), SignatureError> {
+    /// When the request cannot verify whatever is fetched: it does not say where from, or names an address that is not
+    /// the vendor's.
+    pub fn needs(&self, request: &Request<'_>) -> Result<Needs, SignatureError> {
         match self {
-            Self::Hmac(recipe) => recipe.verify(headers, body, secrets, now),
-            Self::Unsigned { .. } => Ok(()),
+            Self::Signed(recipe) => recipe.needs(&View::new(request)),
+            Self::Sns => sns::needs(&View::new(request)),
+            Self::Jwt(recipe) => recipe.needs(&View::new(request)),
+            Self::Shared(_) | Self::Basic | Self::Unsigned { .. } => Ok(Needs::Nothing),
         }
     }
 
-    /// The headers that the vendor would send with this body: for tests, the demo and for triggering a hook by hand.
-    /// Empty where nothing is signed or the secret's text does not give a key.
-    #[must_use]
-    pub fn sign(&self, body: &[u8], secret: &Secret, now: Timestamp) -> Vec<(String, String)> {
+    /// Whether the webhook is the vendor's: whether one of its signatures fits one of the secrets or what was fetched,
+    /// its time ours, and what it says of the request is so. Only the first [`MAX_SECRETS`] secrets count.
+    ///
+    /// # Errors
+    ///
+    /// When something is missing or there twice, the timestamp is not one or too far from `now`, no signature fits, or
+    /// there is no secret or key to check with.
+    pub fn verify(
+        &self,
+        request: &Request<'_>,
+        secrets: &[Secret],
+        fetched: Option<&Fetched>,
+        now: Timestamp,
+    ) -> Result<Verified, SignatureError> {
+        let view = View::new(request);
         match self {
-            Self::Hmac(recipe) => recipe.sign(body, secret, now).unwrap_or_default(),
-            Self::Unsigned { .. } => Vec::new(),
+            Self::Signed(recipe) => recipe.verify(&view, secrets, fetched, now),
+            Self::Sns => sns::verify(&view, secrets, fetched, now),
+            Self::Jwt(recipe) => recipe.verify(&view, secrets, fetched, now),
+            Self::Shared(recipe) => recipe.verify(&view, secrets),
+            Self::Basic => shared::basic(&view, secrets),
+            Self::Unsigned { .. } => Ok(Verified::default()),
+        }
+    }
+
+    /// The headers that the vendor would add to this request: for tests, the demo and for triggering a hook by hand.
+    /// Empty where nothing is signed, where only the vendor has the key, or where what proves it stands elsewhere.
+    #[must_use]
+    pub fn sign(&self, request: &Request<'_>, secret: &Secret, now: Timestamp) -> Vec<(String, String)> {
+        let header = |name: &str, value: String| vec![(name.to_owned(), value)];
+        match self {
+            Self::Signed(recipe) => recipe.sign(request, secret, now).unwrap_or_default(),
+            Self::Shared(Shared {
+                place: Place::Header(name),
+                prefix,
+            }) if !secret.expose().is_empty() => {
+                let token = std::str::from_utf8(secret.expose());
+                token.map_or_else(|_| Vec::new(), |token| header(name, format!("{prefix}{token}")))
+            }
+            Self::Basic if secret.expose().contains(&b':') => header(
+                "authorization",
+                format!("Basic {}", Encoding::Base64.encode(secret.expose())),
+            ),
+            _ => Vec::new(),
         }
     }
 
     /// Whether anything is verified.
     #[must_use]
     pub const fn is_signed(&self) -> bool {
-        matches!(self, Self::Hmac(_))
+        !matches!(self, Self::Unsigned { .. })
     }
-}
 
-impl Hmac {
-    fn verify(
-        &self,
-        headers: &[(String, String)],
-        body: &[u8],
-        secrets: &[Secret],
-        now: Timestamp,
-    ) -> Result<(), SignatureError> {
-        let sent = header::read(self, headers)?;
-        if let Some(source) = &self.timestamp {
-            let time = sent
-                .timestamp
-                .and_then(|text| source.unit.read(text))
-                .ok_or(SignatureError::Timestamp)?;
-            if now.since(time) > self.tolerance || time.since(now) > self.tolerance {
-                return Err(SignatureError::Timestamp);
-            }
-        }
-        let keys: Vec<hmac::Key> = secrets
-            .iter()
-            .take(MAX_SECRETS)
-            .filter_map(|secret| self.key(secret))
-            .collect();
-        if keys.is_empty() {
-            return Err(SignatureError::Secret);
-        }
-        let signed;
-        let message = if matches!(self.signed.parts(), [Part::Body]) {
-            body
-        } else {
-            let filled = self
-                .signed
-                .fill(body, sent.timestamp, |name| header::only(headers, name));
-            signed = filled.ok_or(SignatureError::Missing)?;
-            &signed
-        };
-        // One tag for each key, not one for each pair: the body is hashed at most MAX_SECRETS times.
-        let fits = keys.iter().fold(false, |fits, key| {
-            let tag = hmac::sign(key, message);
-            sent.signatures
-                .iter()
-                .fold(fits, |fits, signature| fits | same(key, &tag, signature))
-        });
-        if fits {
-            Ok(())
-        } else {
-            Err(SignatureError::Mismatch)
+    /// Whether what is verified says something about the whole body. Where it does not, whoever has seen one webhook can
+    /// send another: what it says has to be fetched from the vendor before it is believed.
+    #[must_use]
+    pub fn covers_body(&self) -> bool {
+        match self {
+            Self::Signed(recipe) => recipe.covers_body(),
+            Self::Sns => true,
+            Self::Jwt(recipe) => recipe.body.is_some() || recipe.detached || recipe.place.is_in_body(),
+            Self::Shared(_) | Self::Basic | Self::Unsigned { .. } => false,
         }
     }
 
-    fn sign(&self, body: &[u8], secret: &Secret, now: Timestamp) -> Option<Vec<(String, String)>> {
-        let key = self.key(secret)?;
-        let stamp = self.timestamp.as_ref().map(|source| source.unit.write(now));
-        let digest = ring::digest::digest(&ring::digest::SHA256, body);
-        let id = format!(
-            "msg_{:x}{}",
-            now.as_millis(),
-            HEXLOWER.encode(digest.as_ref().split_at(8).0)
-        );
-        let signed = self.signed.fill(body, stamp.as_deref(), |_| Some(id.as_str()))?;
-        let signature = self.encoding.encode(hmac::sign(&key, &signed).as_ref());
-        let mut headers = Vec::new();
-        let mut fields = String::new();
-        match (self.timestamp.as_ref().map(|source| &source.place), stamp) {
-            (Some(TimestampPlace::Header(name)), Some(stamp)) => headers.push((name.clone(), stamp)),
-            (Some(TimestampPlace::Field(name)), Some(stamp)) => fields = format!("{name}={stamp}"),
-            _ => {}
-        }
-        let value = match &self.form {
-            Form::Values { prefix, .. } => format!("{prefix}{signature}"),
-            Form::Fields {
-                separator,
-                signature: name,
-            } if !fields.is_empty() => {
-                format!("{fields}{separator}{name}={signature}")
-            }
-            Form::Fields { signature: name, .. } => format!("{name}={signature}"),
-        };
-        headers.push((self.header.clone(), value));
-        for part in self.signed.parts() {
-            if let Part::Header(name) = part {
-                headers.push((name.clone(), id.clone()));
-            }
-        }
-        Some(headers)
-    }
-
-    /// The key that a secret's text gives; an empty one gives none, since anybody could sign with it.
-    fn key(&self, secret: &Secret) -> Option<hmac::Key> {
-        let text = secret.expose();
-        let prefix = self.secret.prefix.as_deref().unwrap_or_default();
-        let text = text.strip_prefix(prefix.as_bytes()).unwrap_or(text);
-        let decoded;
-        let bytes = match self.secret.encoding {
-            None => text,
-            Some(encoding) => {
-                decoded = Zeroizing::new(encoding.decode(std::str::from_utf8(text).ok()?.trim())?);
-                decoded.as_slice()
+    /// Where the hook's secret comes from.
+    #[must_use]
+    pub fn secret_use(&self) -> SecretUse {
+        let entered_if = |wanted: bool| {
+            if wanted {
+                SecretUse::Entered
+            } else {
+                SecretUse::Made
             }
         };
-        (!bytes.is_empty()).then(|| hmac::Key::new(self.algorithm.hash(), bytes))
-    }
-}
-
-/// Compares in the same time wherever the two differ: ring compares a MAC under the same key over both, which tells
-/// nothing about the place of a difference.
-fn same(key: &hmac::Key, tag: &hmac::Tag, signature: &[u8]) -> bool {
-    hmac::verify(key, signature, hmac::sign(key, tag.as_ref()).as_ref()).is_ok()
-}
-
-impl Algorithm {
-    fn hash(self) -> hmac::Algorithm {
         match self {
-            Self::HmacSha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-            Self::HmacSha256 => hmac::HMAC_SHA256,
-            Self::HmacSha512 => hmac::HMAC_SHA512,
-        }
-    }
-}
-
-impl Encoding {
-    fn decode(self, text: &str) -> Option<Vec<u8>> {
-        match self {
-            Self::Hex => HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok(),
-            Self::Base64 => BASE64.decode(text.as_bytes()).ok(),
+            Self::Unsigned { .. } => SecretUse::Unused,
+            Self::Signed(recipe) if recipe.fetched.is_some() && !recipe.signed.has_secret() => {
+                SecretUse::Unused
+            }
+            Self::Signed(recipe) => entered_if(recipe.proof.is_public() || recipe.secret.has_id),
+            Self::Jwt(recipe) if recipe.keys.is_some() && !recipe.wants_secret() => SecretUse::Unused,
+            Self::Jwt(recipe) => entered_if(recipe.keys.is_some() || recipe.secret.has_id),
+            Self::Shared(_) => SecretUse::Made,
+            Self::Sns | Self::Basic => SecretUse::Entered,
         }
     }
 
-    fn encode(self, bytes: &[u8]) -> String {
+    fn secret_form(&self) -> SecretForm {
         match self {
-            Self::Hex => HEXLOWER.encode(bytes),
-            Self::Base64 => BASE64.encode(bytes),
-        }
-    }
-}
-
-impl TimestampUnit {
-    /// Digits only: no sign, no fraction, no exponent, nothing beyond the end of time.
-    fn read(self, text: &str) -> Option<Timestamp> {
-        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        let count: u64 = text.parse().ok()?;
-        match self {
-            Self::Seconds => count.checked_mul(1000).map(Timestamp::from_millis),
-            Self::Millis => Some(Timestamp::from_millis(count)),
-        }
-    }
-
-    fn write(self, time: Timestamp) -> String {
-        match self {
-            Self::Seconds => time.as_secs().to_string(),
-            Self::Millis => time.as_millis().to_string(),
+            Self::Signed(recipe) => recipe.secret.clone(),
+            Self::Jwt(recipe) => recipe.secret.clone(),
+            _ => SecretForm::default(),
         }
     }
 }

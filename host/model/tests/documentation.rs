@@ -1,4 +1,9 @@
-//! Every example of `docs/auth` is a whole manifest, and every page is in the table.
+//! Every example of `docs/auth` and `docs/webhooks` is a whole manifest, and every page is in its table.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what the tests share may fail like a test"
+)]
 
 use std::fs;
 use std::path::Path;
@@ -13,13 +18,16 @@ fn examples(text: &str) -> Vec<&str> {
         .collect()
 }
 
-#[test]
-fn every_example_is_read() {
-    let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/auth");
+/// Every page of a directory that is in its table, with its examples; `vendors.md` has parts of manifests and a test of its
+/// own.
+fn pages(directory: &str) -> Vec<(String, Vec<Manifest>)> {
+    let pages = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../docs")
+        .join(directory);
     let table = fs::read_to_string(pages.join("README.md")).expect("the table is there");
-    let mut read = 0;
-    for entry in fs::read_dir(&pages).expect("docs/auth is there") {
-        let path = entry.expect("docs/auth can be listed").path();
+    let mut read = Vec::new();
+    for entry in fs::read_dir(&pages).expect("the directory is there") {
+        let path = entry.expect("it can be listed").path();
         let name = path
             .file_name()
             .expect("a file has a name")
@@ -29,14 +37,39 @@ fn every_example_is_read() {
             continue;
         }
         assert!(table.contains(&format!("({name})")), "{name} is not in the table");
-        let text = fs::read_to_string(&path).expect("the page is there");
-        let found = examples(&text);
-        assert!(!found.is_empty(), "{name} has no example");
-        for example in found {
-            let manifest = Manifest::parse(example).unwrap_or_else(|error| panic!("{name}: {error}"));
-            assert_eq!(manifest.auth.len(), 1, "{name}");
-            read += 1;
+        if name == "vendors.md" {
+            continue;
         }
+        let text = fs::read_to_string(&path).expect("the page is there");
+        let examples = examples(&text);
+        assert!(!examples.is_empty(), "{name} has no example");
+        let manifests = examples
+            .iter()
+            .map(|example| Manifest::parse(example).unwrap_or_else(|error| panic!("{name}: {error}")))
+            .collect();
+        read.push((name, manifests));
     }
+    read
+}
+
+#[test]
+fn every_example_of_authentication_is_read() {
+    let pages = pages("auth");
+    let read: usize = pages.iter().map(|(_, examples)| examples.len()).sum();
     assert!(read >= 15, "only {read} examples were found");
+    for (name, examples) in pages {
+        assert!(examples.iter().all(|manifest| manifest.auth.len() == 1), "{name}");
+    }
+}
+
+#[test]
+fn every_example_of_webhooks_is_read() {
+    let pages = pages("webhooks");
+    assert_eq!(pages.len(), 12, "a page for each family");
+    for (name, examples) in pages {
+        assert!(
+            examples.iter().all(|manifest| manifest.webhooks.len() == 1),
+            "{name}"
+        );
+    }
 }

@@ -13,6 +13,7 @@ use sluice_model::Timestamp;
 use sluice_model::id::{ConnectionId, HookId, OrgId, ReceiptId};
 use sluice_model::receipt::ReceiptState;
 use sluice_model::secret::Secret;
+use sluice_model::signature::{Request as Sent, SecretUse};
 use sluice_store::hook::HookState;
 use sluice_store::receipt::{LeasedReceipt, Request};
 
@@ -69,6 +70,8 @@ pub enum Error {
     Webhook { wanted: String, offered: String },
     #[error("the secret has to be 8 to 4096 characters")]
     Secret,
+    #[error("the secret is the vendor's and has to be entered: its public key, an id, or an id and a key")]
+    Entered,
     #[error(transparent)]
     Connection(#[from] connection::Error),
     #[error(transparent)]
@@ -93,7 +96,7 @@ impl Error {
             Self::Missing(_) => "hook.not_found",
             Self::NoReceipt(_) => "receipt.not_found",
             Self::Webhook { .. } => "hook.webhook",
-            Self::Secret => "hook.secret",
+            Self::Secret | Self::Entered => "hook.secret",
             Self::Connection(error) => error.code(),
             Self::Catalogue(error) => error.code(),
             Self::Store(error) => error.code(),
@@ -110,6 +113,7 @@ impl Error {
             | Self::NoReceipt(_)
             | Self::Webhook { .. }
             | Self::Secret
+            | Self::Entered
             | Self::Catalogue(_) => None,
         }
     }
@@ -181,7 +185,7 @@ impl fmt::Debug for Address {
 ///
 /// # Errors
 ///
-/// [`Error::Webhook`], [`Error::Secret`].
+/// [`Error::Webhook`], [`Error::Secret`], [`Error::Entered`].
 pub async fn create(
     service: &Service,
     org: OrgId,
@@ -211,7 +215,9 @@ pub async fn create(
     let made = match &secret {
         Some(secret) if !(8..=4096).contains(&secret.expose().len()) => return Err(Error::Secret),
         Some(_) => None,
-        None if chosen.recipe.is_signed() => Some(Secret::new(
+        None if chosen.learns_secret() => None,
+        None if chosen.recipe.secret_use() == SecretUse::Entered => return Err(Error::Entered),
+        None if chosen.recipe.secret_use() == SecretUse::Made => Some(Secret::new(
             data_encoding::HEXLOWER
                 .encode(&service.random::<32>())
                 .into_bytes(),
@@ -307,7 +313,13 @@ pub async fn sign(
     let Some(secret) = address.secrets.first() else {
         return Ok(Vec::new());
     };
-    Ok(webhook.recipe.sign(body, secret, service.now()))
+    let request = Sent {
+        method: "POST",
+        url: "",
+        headers: &[],
+        body,
+    };
+    Ok(webhook.recipe.sign(&request, secret, service.now()))
 }
 
 /// A hook's receipts, newest first.

@@ -5,7 +5,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use ring::hmac;
 use sluice_model::auth::{Piece, Placement, SignRecipe, Template, TemplateError, Values};
-use sluice_model::signature::{Algorithm, Encoding};
+use sluice_model::signature::Algorithm;
 use zeroize::Zeroizing;
 
 use super::form;
@@ -33,10 +33,7 @@ pub(super) fn apply(
         &hmac::Key::new(algorithm, credential.need("key")?),
         message.as_bytes(),
     );
-    let signature = match recipe.encoding {
-        Encoding::Hex => HEXLOWER.encode(tag.as_ref()),
-        Encoding::Base64 => BASE64.encode(tag.as_ref()),
-    };
+    let signature = recipe.encoding.encode(tag.as_ref());
     for placement in &recipe.after {
         place(credential, placement, out, &nonce, Some(&signature))?;
     }

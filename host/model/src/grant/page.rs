@@ -80,9 +80,14 @@ pub struct HookLine {
     pub events: Vec<String>,
     /// Whether the host verifies who sent it.
     pub verified: bool,
+    /// Whether what is verified says something about all that is sent, or about the sender alone.
+    pub contents: bool,
     /// Why nothing is verified, as the publisher claims.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claim: Option<String>,
+    /// The only addresses it may come from, as the publisher claims them; from anywhere if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
 }
 
 /// Makes the page for a connector with this grant: what the grant has is what it may do; optional requests of the
@@ -141,9 +146,11 @@ fn hook(webhook: &crate::manifest::Webhook) -> HookLine {
         name: webhook.name.clone(),
         events: webhook.events.iter().map(|event| event.kind.clone()).collect(),
         verified: webhook.recipe.is_signed(),
+        contents: webhook.recipe.covers_body(),
+        sources: webhook.sources.iter().map(ToString::to_string).collect(),
         claim: match &webhook.recipe {
             Recipe::Unsigned { reason } => Some(reason.clone()),
-            Recipe::Hmac(_) => None,
+            _ => None,
         },
     }
 }
@@ -225,6 +232,19 @@ mod tests {
     }
 
     #[test]
+    fn the_page_says_what_a_verified_sender_does_not_prove() {
+        let text = include_str!("../../tests/connector.toml").replace(
+            "signature = \"none\"\nreason = \"the vendor signs nothing\"",
+            "sources = [\"192.0.2.0/24\", \"2001:db8::/32\"]\nsignature = { scheme = \"basic\" }",
+        );
+        let manifest = Manifest::parse(&text).unwrap();
+        let page = permission_page(&manifest, &manifest.capabilities).to_string();
+        let line = "  receive  webhook `open` (ping), sender verified by the host, but not what it sends\n           \
+                    only from 192.0.2.0/24, 2001:db8::/32\n";
+        assert!(page.contains(line), "{page}");
+    }
+
+    #[test]
     fn what_was_switched_on_is_not_off() {
         let page = page(|manifest| manifest.capabilities.clone());
         assert_eq!((page.requests.len(), page.optional.len()), (4, 0));
@@ -243,5 +263,6 @@ mod tests {
         assert_eq!(json["requests"][0]["rule"], "GET https://api.acme.example/user");
         assert_eq!(json["credentials"][0]["origins"][0], "https://api.acme.example");
         assert_eq!(json["hooks"][3]["verified"], false);
+        assert_eq!(json["hooks"][0]["contents"], true);
     }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::capability::{Scheme, Target};
-use crate::signature::{Encoding, Form};
+use crate::signature::{Encoding, Form, KeyEncoding};
 
 /// A manifest with everything in it.
 const FULL: &str = include_str!("../../tests/connector.toml");
@@ -73,7 +73,7 @@ fn a_full_manifest_is_read() {
     let hooks = manifest.webhook("events").unwrap();
     assert_eq!(hooks.dedupe, Dedupe::Header("x-acme-delivery".into()));
     assert!(hooks.recipe.is_signed());
-    let Recipe::Hmac(stamped) = &manifest.webhook("stamped").unwrap().recipe else {
+    let Recipe::Signed(stamped) = &manifest.webhook("stamped").unwrap().recipe else {
         panic!()
     };
     assert_eq!(
@@ -83,7 +83,7 @@ fn a_full_manifest_is_read() {
             signature: "v1".into()
         }
     );
-    let Recipe::Hmac(list) = &manifest.webhook("listed").unwrap().recipe else {
+    let Recipe::Signed(list) = &manifest.webhook("listed").unwrap().recipe else {
         panic!()
     };
     assert_eq!(
@@ -93,7 +93,7 @@ fn a_full_manifest_is_read() {
             separator: Some(' ')
         }
     );
-    assert_eq!(list.secret.encoding, Some(Encoding::Base64));
+    assert_eq!(list.secret.encoding, KeyEncoding::Written(Encoding::Base64));
     assert_eq!(
         manifest.webhook("open").unwrap().recipe,
         Recipe::Unsigned {

@@ -65,7 +65,7 @@ pub(super) fn is_event_kind(text: &str) -> bool {
 }
 
 /// A JSON pointer (RFC 6901 §3) to something within the document; the whole of it is nobody's id or token.
-pub(super) fn is_pointer(text: &str) -> bool {
+pub(crate) fn is_pointer(text: &str) -> bool {
     text.starts_with('/') && text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']))
 }
 

@@ -8,8 +8,11 @@ use data_encoding::HEXLOWER;
 use ring::digest::{SHA256, digest};
 use ring::hmac;
 use serde_json::Value;
+use sluice_model::Timestamp;
 use sluice_model::id::{HookId, ReceiptId};
 use sluice_model::manifest::{Dedupe, Webhook};
+use sluice_model::secret::Secret;
+use sluice_model::signature::{Needs, Request, SignatureError};
 use sluice_store::receipt::NewReceipt;
 
 use super::{Address, address};
@@ -49,11 +52,19 @@ pub enum Refused {
     /// Not now: the sender should try again.
     #[error("can't be kept now: {0}")]
     Unavailable(String),
+    /// Its recipe needs something fetched from the vendor, which is not done yet.
+    #[error("its recipe needs the vendor's certificate or keys, which are not fetched yet")]
+    Unsupported,
 }
 
 impl Refused {
     /// Every code that [`Refused::code`] can give.
-    pub const CODES: &[&str] = &["webhook.refused", "webhook.too_large", "webhook.unavailable"];
+    pub const CODES: &[&str] = &[
+        "webhook.refused",
+        "webhook.too_large",
+        "webhook.unavailable",
+        "webhook.unsupported",
+    ];
 
     /// The stable code.
     #[must_use]
@@ -62,6 +73,7 @@ impl Refused {
             Self::Unauthorized { .. } => "webhook.refused",
             Self::TooLarge { .. } => "webhook.too_large",
             Self::Unavailable(_) => "webhook.unavailable",
+            Self::Unsupported => "webhook.unsupported",
         }
     }
 
@@ -71,7 +83,7 @@ impl Refused {
         match self {
             Self::Unauthorized { .. } => 401,
             Self::TooLarge { .. } => 413,
-            Self::Unavailable(_) => 503,
+            Self::Unavailable(_) | Self::Unsupported => 503,
         }
     }
 }
@@ -121,10 +133,7 @@ async fn take(service: &Service, hook: &str, incoming: Incoming) -> Result<Accep
         });
     };
     let now = service.now();
-    webhook
-        .recipe
-        .verify(&incoming.headers, &incoming.body, &address.secrets, now)
-        .map_err(|error| Refused::Unauthorized { reason: error.code() })?;
+    verify(webhook, &incoming, &address.secrets, now)?;
     let new = NewReceipt {
         id: service.new_id(),
         hook: address.hook,
@@ -136,6 +145,30 @@ async fn take(service: &Service, hook: &str, incoming: Incoming) -> Result<Accep
         received: now,
     };
     keep(service, &address, new).await
+}
+
+/// Whether it is the vendor's. Recipes that need the vendor's certificate or keys, or the address as the sender used it,
+/// refuse: neither is had here.
+fn verify(webhook: &Webhook, incoming: &Incoming, secrets: &[Secret], now: Timestamp) -> Result<(), Refused> {
+    let url = match incoming.query.as_str() {
+        "" => String::new(),
+        query => format!("?{query}"),
+    };
+    let request = Request {
+        method: &incoming.method,
+        url: &url,
+        headers: &incoming.headers,
+        body: &incoming.body,
+    };
+    let refused = |error: SignatureError| Refused::Unauthorized { reason: error.code() };
+    if webhook.recipe.needs(&request).map_err(refused)? != Needs::Nothing {
+        return Err(Refused::Unsupported);
+    }
+    webhook
+        .recipe
+        .verify(&request, secrets, None, now)
+        .map(drop)
+        .map_err(refused)
 }
 
 async fn keep(service: &Service, address: &Address, new: NewReceipt) -> Result<Accepted, Refused> {

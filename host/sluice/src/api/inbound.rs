@@ -53,6 +53,7 @@ pub(super) async fn receive(
                 Refused::Unauthorized { .. } => "this address or this signature is not known here",
                 Refused::TooLarge { .. } => "the body is too large",
                 Refused::Unavailable(_) => "it cannot be kept now",
+                Refused::Unsupported => "it cannot be verified yet",
             };
             Err(Problem::new(refused.code(), words))
         }

@@ -94,12 +94,14 @@ fn hook(f: &mut fmt::Formatter<'_>, line: &HookLine) -> fmt::Result {
         name,
         events,
         verified,
+        contents,
         claim,
+        sources,
     } = line;
-    let how = if *verified {
-        "signature verified by the host"
-    } else {
-        "NOT VERIFIED: anybody can send it"
+    let how = match (verified, contents) {
+        (true, true) => "signature verified by the host",
+        (true, false) => "sender verified by the host, but not what it sends",
+        (false, _) => "NOT VERIFIED: anybody can send it",
     };
     if events.len() <= FEW_KINDS {
         writeln!(f, "  receive  webhook `{name}` ({}), {how}", events.join(", "))?;
@@ -108,9 +110,16 @@ fn hook(f: &mut fmt::Formatter<'_>, line: &HookLine) -> fmt::Result {
         writeln!(f, "  receive  webhook `{name}`, {how}, of {kinds} kinds:")?;
         wrapped(f, events)?;
     }
-    match claim {
-        Some(claim) => writeln!(f, "{INDENT}the publisher says: \"{claim}\""),
-        None => Ok(()),
+    if let Some(claim) = claim {
+        writeln!(f, "{INDENT}the publisher says: \"{claim}\"")?;
+    }
+    match sources.len() {
+        0 => Ok(()),
+        1..=FEW_KINDS => writeln!(f, "{INDENT}only from {}", sources.join(", ")),
+        many => {
+            writeln!(f, "{INDENT}only from {many} ranges of addresses:")?;
+            wrapped(f, sources)
+        }
     }
 }
 
@@ -142,7 +151,9 @@ mod tests {
                 name: "events".to_owned(),
                 events,
                 verified: true,
+                contents: true,
                 claim: None,
+                sources: vec![],
             }];
             let page = PermissionPage {
                 id: String::new(),
