@@ -51,7 +51,7 @@ pub const MAX_CURSOR_BYTES: usize = 64 * 1024;
 /// A record longer than this is quarantined.
 pub const MAX_RECORD_BYTES: usize = 8 * 1024 * 1024;
 
-/// What became of a page's changes. `received = added + updated + unchanged + deleted + quarantined + filtered`.
+/// What became of a page's changes. `received = added + updated + unchanged + deleted + quarantined`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Counts {
     /// New ids.
@@ -64,7 +64,8 @@ pub struct Counts {
     pub deleted: u64,
     /// Changes refused with a reason.
     pub quarantined: u64,
-    /// Changes that the stream's filter left out.
+    /// How many of them the stream's filter left out: they count as deleted where they were there before, else as
+    /// unchanged.
     #[serde(default)]
     pub filtered: u64,
     /// Records taken away because a complete reading did not meet them again. They were not received.
@@ -76,7 +77,7 @@ impl Counts {
     /// All changes that came in.
     #[must_use]
     pub const fn received(&self) -> u64 {
-        self.added + self.updated + self.unchanged + self.deleted + self.quarantined + self.filtered
+        self.added + self.updated + self.unchanged + self.deleted + self.quarantined
     }
 
     /// Adds another page's counts.

@@ -82,12 +82,19 @@ impl RunState {
             Self::Queued | Self::WaitingRate | Self::Interrupted | Self::RetryWait => {
                 matches!(next, Leased | Cancelled | Failed)
             }
-            Leased => next.waits() || matches!(next, Leased | Running | Committing | Failed | Dead | Cancelled),
+            Leased => {
+                next.waits() || matches!(next, Leased | Running | Committing | Failed | Dead | Cancelled)
+            }
             Running => {
                 next.waits()
-                    || matches!(next, Leased | Committing | Succeeded | Partial | Failed | Dead | Cancelled)
+                    || matches!(
+                        next,
+                        Leased | Committing | Succeeded | Partial | Failed | Dead | Cancelled
+                    )
             }
-            Committing => next.waits() || matches!(next, Leased | Succeeded | Partial | Failed | Dead | Cancelled),
+            Committing => {
+                next.waits() || matches!(next, Leased | Succeeded | Partial | Failed | Dead | Cancelled)
+            }
             Succeeded | Partial | Failed | Dead | Cancelled => false,
         }
     }
@@ -145,8 +152,8 @@ impl Mode {
 mod tests {
     use super::*;
     use RunState::{
-        Cancelled, Committing, Dead, Failed, Interrupted, Leased, Partial, Queued, RetryWait, Running, Succeeded,
-        WaitingRate,
+        Cancelled, Committing, Dead, Failed, Interrupted, Leased, Partial, Queued, RetryWait, Running,
+        Succeeded, WaitingRate,
     };
 
     const ALL: [RunState; 12] = [
@@ -169,7 +176,11 @@ mod tests {
         let from_a_wait = &[Leased, Cancelled, Failed][..];
         let ends = [Succeeded, Partial, Failed, Dead, Cancelled];
         let waits = [WaitingRate, Interrupted, RetryWait];
-        let leased = [&[Leased, Running, Committing, Failed, Dead, Cancelled], &waits[..]].concat();
+        let leased = [
+            &[Leased, Running, Committing, Failed, Dead, Cancelled],
+            &waits[..],
+        ]
+        .concat();
         let running = [&[Leased, Committing][..], &ends, &waits].concat();
         let committing = [&[Leased][..], &ends, &waits].concat();
         for from in ALL {
@@ -196,7 +207,11 @@ mod tests {
                 "{state:?}"
             );
             let kinds = [state.ended(), state.held(), state.waits(), state == Queued];
-            assert_eq!(kinds.iter().filter(|is| **is).count(), 1, "{state:?} is one kind of state");
+            assert_eq!(
+                kinds.iter().filter(|is| **is).count(),
+                1,
+                "{state:?} is one kind of state"
+            );
             let text = serde_json::to_string(&state).unwrap();
             assert_eq!(text, format!("\"{}\"", state.name()));
             assert_eq!(serde_json::from_str::<RunState>(&text).unwrap(), state);

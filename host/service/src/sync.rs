@@ -3,6 +3,7 @@
 pub mod cadence;
 mod leg;
 pub(crate) mod page;
+pub(crate) mod rules;
 pub(crate) mod run;
 pub mod stream;
 mod unsettled;
@@ -76,6 +77,12 @@ pub enum Error {
         pointer: String,
         reason: String,
     },
+    #[error("the rules are wrong at `{within}{}`: {error}", .error.at())]
+    Rules {
+        error: sluice_mapping::RuleError,
+        /// Where the rules are in what was given.
+        within: &'static str,
+    },
     #[error("there is no run {0}")]
     Missing(RunId),
     #[error(transparent)]
@@ -108,6 +115,7 @@ impl Error {
             Self::Active { .. } => "sync.active",
             Self::Window { .. } => "sync.window",
             Self::Options { .. } => "stream.options",
+            Self::Rules { error, .. } => error.code(),
             Self::Missing(_) => "run.not_found",
             Self::Connection(error) => error.code(),
             Self::Catalogue(error) => error.code(),
@@ -127,6 +135,7 @@ impl Error {
             | Self::Mode { .. }
             | Self::Window { .. }
             | Self::Options { .. }
+            | Self::Rules { .. }
             | Self::Missing(_)
             | Self::Catalogue(_) => None,
         }

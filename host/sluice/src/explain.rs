@@ -9,6 +9,7 @@ mod destination;
 mod egress;
 mod guest;
 mod key;
+mod mapping;
 mod package;
 mod server;
 mod sync;
@@ -45,6 +46,7 @@ pub fn all() -> impl Iterator<Item = &'static Entry> {
         guest::ENTRIES,
         sync::ENTRIES,
         destination::ENTRIES,
+        mapping::ENTRIES,
         webhook::ENTRIES,
         auth::ENTRIES,
         key::ENTRIES,

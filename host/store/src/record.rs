@@ -92,6 +92,22 @@ impl Store {
         })
     }
 
+    /// A record's JSON, here and now; none where it is not there or can't be read.
+    #[must_use]
+    pub fn record_now(&self, org: OrgId, connection: ConnectionId, stream: &str, id: &str) -> Option<String> {
+        let place = stream_key(org, connection, stream).tail(id);
+        let found = self.read_stream_now((org, connection, stream), |rows| {
+            rows.look(Table::Records, &place, |content| {
+                let (head, data) = Head::read(content)?;
+                if head.deleted {
+                    return Ok(None);
+                }
+                utf8(Table::Records, data).map(Some)
+            })
+        });
+        found.ok().flatten().flatten()
+    }
+
     /// A stream's records, by id.
     pub async fn list_records(
         &self,

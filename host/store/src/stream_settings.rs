@@ -22,6 +22,9 @@ pub struct StreamSettings {
     pub history_s: u64,
     /// The service's; JSON text.
     pub text: String,
+    /// What the service has learnt about its records; JSON text. Forgotten when the settings are set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<String>,
     /// When its next run is due by its schedule; `None` where it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Timestamp>,
@@ -34,6 +37,7 @@ impl Default for StreamSettings {
         Self {
             history_s: history::KEEP.as_secs(),
             text: "{}".to_owned(),
+            shape: None,
             next: None,
             revision: 0,
         }
@@ -41,7 +45,7 @@ impl Default for StreamSettings {
 }
 
 /// More text is refused.
-pub const MAX_SETTINGS_BYTES: usize = 256 << 10;
+pub const MAX_SETTINGS_BYTES: usize = 2 << 20;
 
 impl Store {
     /// The settings of a stream; the defaults where nothing is set.
@@ -108,6 +112,28 @@ impl Store {
             rows.put_json(Table::StreamSettings, &key, &settings)?;
             reschedule(rows, org, connection)?;
             Ok(settings)
+        })
+        .await
+    }
+
+    /// Keeps what was learnt about a stream's records, if its settings are still at this revision.
+    pub async fn learn_shape(
+        &self,
+        org: OrgId,
+        connection: ConnectionId,
+        stream: &str,
+        (revision, shape): (u64, String),
+    ) -> Result<(), Error> {
+        cap("a stream's shape", shape.len(), MAX_SETTINGS_BYTES)?;
+        let key = key(org, connection, stream);
+        let stream = stream.to_owned();
+        self.write(shape.len(), move |rows| {
+            let mut settings = read(rows, org, connection, &stream)?;
+            if settings.revision == revision && settings.shape.is_none() {
+                settings.shape = Some(shape);
+                rows.put_json(Table::StreamSettings, &key, &settings)?;
+            }
+            Ok(())
         })
         .await
     }

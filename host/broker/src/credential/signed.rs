@@ -1,6 +1,6 @@
 //! Requests signed with a keyed hash as a manifest's recipe says, see [`SignRecipe`].
 
-use data_encoding::{BASE64, HEXLOWER};
+use data_encoding::HEXLOWER;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use ring::hmac;

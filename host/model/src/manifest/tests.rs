@@ -51,10 +51,7 @@ fn a_full_manifest_is_read() {
     assert_eq!(manifest.capabilities.without_optional().egress.len(), 3);
     assert_eq!(manifest.capabilities.storage_bytes, 1 << 20);
     assert_eq!(manifest.capabilities.limits.memory_bytes, 32 << 20);
-    assert_eq!(
-        manifest.capabilities.limits.call_time,
-        Duration::from_secs(20)
-    );
+    assert_eq!(manifest.capabilities.limits.call_time, Duration::from_secs(20));
     assert_eq!(manifest.config_schema["type"], "object");
     assert_eq!(manifest.config_schema["properties"]["host"]["type"], "string");
     assert_eq!(manifest.auth("token").unwrap().apply, Apply::Bearer);

@@ -1,6 +1,8 @@
 //! The way of a receipt from the disk to what it means: the connector is asked, its answer is checked as a whole, and
 //! events, record changes, storage writes and the receipt's new state are one commit.
 
+use std::collections::HashMap;
+
 use sluice_model::event::NewEvent;
 use sluice_model::fault::Fault;
 use sluice_model::id::ReceiptId;
@@ -16,6 +18,7 @@ use super::LeasedReceipt;
 use crate::call::{self, Callee};
 use crate::problem::Problem;
 use crate::sync::Order;
+use crate::sync::rules::{Fate, Rules};
 use crate::{Service, connection, sync};
 
 /// Codes that handling itself can set a receipt aside with; a guest's and a call's are theirs.
@@ -159,7 +162,12 @@ async fn handle(
             data: event.data,
         })
         .collect();
-    let (changes, quarantined) = sift(&callee, handled.changes);
+    let sifted = sift(service, &callee, handled.changes).await;
+    let (changes, quarantined) = sifted.map_err(|problem| Failure {
+        problem,
+        passes: true,
+        after: None,
+    })?;
     let outcome = ReceiptOutcome {
         events,
         changes,
@@ -244,10 +252,30 @@ type OfStream<T> = Vec<(String, T)>;
 
 /// The changes that may be committed, and the records that are set aside with the reason. What happened at the vendor
 /// happened, so neither its event nor the other records wait for one that is bad.
-fn sift(callee: &Callee, changes: OfStream<Change>) -> (OfStream<Change>, OfStream<Quarantined>) {
+async fn sift(
+    service: &Service,
+    callee: &Callee,
+    changes: OfStream<Change>,
+) -> Result<(OfStream<Change>, OfStream<Quarantined>), Problem> {
+    let (org, connection) = (callee.org, callee.connection.id);
     let (mut good, mut bad) = (Vec::with_capacity(changes.len()), Vec::new());
+    let mut rules: HashMap<String, Option<Rules>> = HashMap::new();
     for (stream, change) in changes {
-        let checked = sync::page::check(callee.known.stream(&stream), vec![change]);
+        if !rules.contains_key(&stream) {
+            let found = Rules::read(service, callee, &stream).await?;
+            rules.insert(stream.clone(), found);
+        }
+        let rules = rules.get_mut(&stream).and_then(Option::as_mut);
+        let judge = |data: &str| match rules {
+            Some(rules) => match rules.judge(service, (org, connection), data) {
+                // There is no run that could stop.
+                Fate::Frozen(frozen) => Fate::refused(frozen),
+                fate => fate,
+            },
+            None => Fate::AsItIs,
+        };
+        let checked = sync::page::check(callee.known.stream(&stream), vec![change], judge)
+            .map_err(|frozen| Problem::new(frozen.code(), frozen))?;
         good.extend(checked.changes.into_iter().map(|change| (stream.clone(), change)));
         bad.extend(
             checked
@@ -256,7 +284,7 @@ fn sift(callee: &Callee, changes: OfStream<Change>) -> (OfStream<Change>, OfStre
                 .map(|refused| (stream.clone(), Quarantined::from(refused))),
         );
     }
-    (good, bad)
+    Ok((good, bad))
 }
 
 /// `issues.*` declares `issues` and everything below it.

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Service;
 use crate::call::{self, Callee};
 use crate::problem::Problem;
+use crate::sync::rules::{Fate, Rules};
 use crate::sync::run::{Turn, call_turn, cancelled, fault_turn, note, renew};
 use crate::sync::unsettled::Unsettled;
 use crate::sync::{Entered, page};
@@ -33,6 +34,7 @@ pub(crate) struct Reading<'a> {
     pub(crate) shutdown: &'a CancellationToken,
     pub(crate) callee: &'a Callee,
     pub(crate) unsettled: Unsettled,
+    pub(crate) rules: Option<Rules>,
     /// When this stretch of work began.
     pub(crate) began: Instant,
 }
@@ -158,7 +160,14 @@ impl Reading<'_> {
                 );
                 return Ok(Some(Turn::End(RunState::Failed, Some(problem))));
             }
-            let page = to_commit(service, self.lease, self.callee, &place, page, effects);
+            let page = match self.to_commit(&place, page, effects) {
+                Ok(page) => page,
+                Err((frozen, mut effects)) => {
+                    note(service, self.lease, &mut self.unsettled, &mut effects).await?;
+                    let problem = Problem::new(frozen.code(), frozen);
+                    return Ok(Some(Turn::End(RunState::Failed, Some(problem))));
+                }
+            };
             self.unsettled.add(service, page).await?;
             if next.is_some() {
                 cursor = next;
@@ -342,39 +351,48 @@ impl Reading<'_> {
     }
 }
 
+impl Reading<'_> {
+    /// What is to be committed of a page; or what a frozen contract does not know of it.
+    fn to_commit(
+        &mut self,
+        place: &Place,
+        page: Page,
+        mut effects: Effects,
+    ) -> Result<PageCommit, (sluice_mapping::Frozen, Effects)> {
+        let (service, run, org) = (self.service, &self.lease.run, self.lease.org);
+        let rules = &mut self.rules;
+        let judge = |data: &str| match rules {
+            Some(rules) => rules.judge(service, (org, run.connection), data),
+            None => Fate::AsItIs,
+        };
+        let schema = self.callee.known.stream(&run.stream);
+        let checked = match page::check(schema, page.changes, judge) {
+            Ok(checked) => checked,
+            Err(frozen) => return Err((frozen, effects)),
+        };
+        Ok(PageCommit {
+            org,
+            run: run.id,
+            fencing: self.lease.fencing,
+            connection: run.connection,
+            stream: run.stream.clone(),
+            pages: 1,
+            changes: checked.changes,
+            quarantined: checked.refused.into_iter().map(Quarantined::from).collect(),
+            filtered: checked.filtered,
+            cursor: page.cursor,
+            place: place.clone(),
+            storage: self.callee.writes(&mut effects),
+            logs: call::logs(service, &mut effects),
+            exchanges: effects.exchanges,
+            now: service.now(),
+        })
+    }
+}
+
 /// Percent of a stretch's time after which it ends at the next checkpoint, and after which a call is stopped.
 const SOFT: u32 = 80;
 const HARD: u32 = 95;
-
-fn to_commit(
-    service: &Service,
-    lease: &Lease,
-    callee: &Callee,
-    place: &Place,
-    page: Page,
-    mut effects: Effects,
-) -> PageCommit {
-    let stream = &lease.run.stream;
-    let checked = page::check(callee.known.stream(stream), page.changes);
-    let quarantined = checked.refused.into_iter().map(Quarantined::from).collect();
-    PageCommit {
-        org: lease.org,
-        run: lease.run.id,
-        fencing: lease.fencing,
-        connection: lease.run.connection,
-        stream: stream.clone(),
-        pages: 1,
-        changes: checked.changes,
-        quarantined,
-        filtered: 0,
-        cursor: page.cursor,
-        place: place.clone(),
-        storage: callee.writes(&mut effects),
-        logs: call::logs(service, &mut effects),
-        exchanges: effects.exchanges,
-        now: service.now(),
-    }
-}
 
 /// The cursors that a run has passed, as hashes: 8 bytes each however long they are. A false alarm would take billions
 /// of pages.

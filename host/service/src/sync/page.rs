@@ -1,10 +1,12 @@
 //! What a guest's page becomes before it may be committed: every change checked on its own, the bad ones set aside with
 //! the reason, the rest kept in order. Conservation holds: changes in = changes out + quarantined.
 
+use sluice_mapping::Frozen;
 use sluice_model::record::{Change, MAX_ID_BYTES};
 use sluice_store::record::Quarantined;
 
 use crate::schema::Schema;
+use crate::sync::rules::Fate;
 
 /// A change that was refused, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,38 +38,73 @@ impl From<Refused> for Quarantined {
 pub(crate) struct Checked {
     pub(crate) changes: Vec<Change>,
     pub(crate) refused: Vec<Refused>,
+    /// Records that the stream's filter leaves out; where one was kept before, it goes.
+    pub(crate) filtered: u64,
 }
 
 /// Stable codes of the reasons.
 pub const CODES: &[&str] = &["record.no_id", "record.id_too_long", "record.schema"];
 
-/// Checks the changes of one stream against its schema. Several changes of one record in a page stay in their order, as
-/// if they had come in pages of their own.
-pub(crate) fn check(schema: Option<&Schema>, changes: Vec<Change>) -> Checked {
+/// Checks the changes of one stream against its schema and puts them through its rules. Several changes of one record in
+/// a page stay in their order, as if they had come in pages of their own.
+///
+/// # Errors
+///
+/// What a frozen contract does not know: the page is not to be committed.
+pub(crate) fn check(
+    schema: Option<&Schema>,
+    changes: Vec<Change>,
+    mut judge: impl FnMut(&str) -> Fate,
+) -> Result<Checked, Frozen> {
     let mut checked = Checked {
         changes: Vec::with_capacity(changes.len()),
-        refused: Vec::new(),
+        ..Checked::default()
     };
     for change in changes {
-        match fault_of(schema, &change) {
-            None => checked.changes.push(change),
-            Some((code, reason, pointer)) => {
-                let (id, data) = match change {
-                    Change::Upsert(item) => (item.id, item.data),
-                    Change::Delete(id) => (id, String::new()),
+        let refused = match fault_of(schema, &change) {
+            Some(found) => found,
+            None => {
+                let Change::Upsert(mut item) = change else {
+                    checked.changes.push(change);
+                    continue;
                 };
-                let id = id.chars().take(MAX_ID_BYTES / 4).collect();
-                checked.refused.push(Refused {
-                    id,
-                    data,
-                    code,
-                    reason,
-                    pointer,
-                });
+                match judge(&item.data) {
+                    Fate::Kept(data) => {
+                        item.data = data;
+                        checked.changes.push(Change::Upsert(item));
+                    }
+                    Fate::AsItIs => checked.changes.push(Change::Upsert(item)),
+                    Fate::Dropped => {
+                        checked.filtered += 1;
+                        checked.changes.push(Change::Delete(item.id));
+                    }
+                    Fate::Refused(refused) => {
+                        let pointer = Some(refused.pointer).filter(|pointer| !pointer.is_empty());
+                        let found = (refused.code, refused.reason, pointer);
+                        checked.refused.push(set_aside(Change::Upsert(item), found));
+                    }
+                    Fate::Frozen(frozen) => return Err(frozen),
+                }
+                continue;
             }
-        }
+        };
+        checked.refused.push(set_aside(change, refused));
     }
-    checked
+    Ok(checked)
+}
+
+fn set_aside(change: Change, (code, reason, pointer): Found) -> Refused {
+    let (id, data) = match change {
+        Change::Upsert(item) => (item.id, item.data),
+        Change::Delete(id) => (id, String::new()),
+    };
+    Refused {
+        id: id.chars().take(MAX_ID_BYTES / 4).collect(),
+        data,
+        code,
+        reason,
+        pointer,
+    }
 }
 
 type Found = (&'static str, String, Option<String>);
@@ -116,7 +153,7 @@ mod tests {
             upsert("4", "not json"),
         ];
         let received = changes.len();
-        let checked = check(Some(&schema), changes);
+        let checked = check(Some(&schema), changes, |_| Fate::AsItIs).unwrap();
         assert_eq!(checked.changes.len() + checked.refused.len(), received);
         let codes: Vec<_> = checked.refused.iter().map(|refused| refused.code).collect();
         assert_eq!(

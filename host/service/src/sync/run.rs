@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use crate::call::{self, Callee};
 use crate::problem::Problem;
 use crate::sync::leg::{self, Reading};
-use crate::sync::{Entered, unsettled::Unsettled};
+use crate::sync::rules::Rules;
+use crate::sync::{Entered, stream, unsettled::Unsettled};
 use crate::{Service, connection, event};
 
 /// Codes that a run itself can end with; a guest's and a call's are theirs.
@@ -154,6 +155,21 @@ async fn work(
     if lease.run.folded {
         return Ok(whole(lease.run.counts.quarantined));
     }
+    let settings = service
+        .store()
+        .stream_settings(org, connection, &lease.run.stream)
+        .await?;
+    let declared = callee.known.manifest.stream(&lease.run.stream);
+    let rules = match declared {
+        Some(declared) => {
+            let options = stream::read(&settings);
+            match Rules::of(service, org, declared, &options, settings.shape.as_deref()).await {
+                Ok(rules) => rules,
+                Err(problem) => return Ok(Turn::End(RunState::Failed, Some(problem))),
+            }
+        }
+        None => None,
+    };
     let mut reading = Reading {
         service,
         lease,
@@ -161,6 +177,7 @@ async fn work(
         shutdown,
         callee: &callee,
         unsettled: Unsettled::default(),
+        rules,
         began: tokio::time::Instant::now(),
     };
     let turn = legs(&mut reading).await;
@@ -174,6 +191,13 @@ async fn work(
     }
     if let Some(turn) = turn? {
         return Ok(turn);
+    }
+    if let Some(shape) = rules.and_then(|rules| rules.learnt()) {
+        let learnt = (settings.revision, shape);
+        let store = service.store();
+        store
+            .learn_shape(org, connection, &lease.run.stream, learnt)
+            .await?;
     }
     if lease.run.staging {
         fold(service, lease).await?;

@@ -3,6 +3,8 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+pub use sluice_mapping::StreamRules;
+use sluice_mapping::{Outcome, Shape, Surroundings};
 use sluice_model::Timestamp;
 use sluice_model::id::{ConnectionId, OrgId, RunId};
 use sluice_model::manifest::Stream as Declared;
@@ -10,8 +12,8 @@ use sluice_model::run::{Mode, RunState, Trigger};
 use sluice_store::run::NewRun;
 use sluice_store::stream_settings::StreamSettings;
 
-use super::Error;
 use super::cadence::Cadence;
+use super::{Error, rules};
 use crate::connection::{self, Connection};
 use crate::{Service, catalogue};
 
@@ -28,6 +30,9 @@ pub struct Options {
     /// How long, in seconds, what records were is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history_s: Option<u64>,
+    /// What becomes of its records before they are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rules: Option<StreamRules>,
 }
 
 /// How a stream is doing, in a word.
@@ -138,7 +143,7 @@ fn status(
 }
 
 /// Options that no longer read are none: they were written by a later Sluice.
-fn read(settings: &StreamSettings) -> Options {
+pub(crate) fn read(settings: &StreamSettings) -> Options {
     serde_json::from_str(&settings.text).unwrap_or_default()
 }
 
@@ -172,6 +177,12 @@ pub async fn set(
         return Err(bad("/history_s", format!("is more than {MAX_HISTORY_S}, a year")));
     }
     let now = service.now();
+    if let Some(rules) = &options.rules {
+        rules::compile(rules, declared).map_err(|error| Error::Rules {
+            error,
+            within: "/rules",
+        })?;
+    }
     let next = match &options.cadence {
         Some(cadence) => {
             let plan = cadence
@@ -186,6 +197,7 @@ pub async fn set(
     let settings = StreamSettings {
         history_s: options.history_s.unwrap_or(default.history_s),
         text,
+        shape: None,
         next,
         revision: 0,
     };
@@ -194,6 +206,80 @@ pub async fn set(
         .set_stream_settings(org, connection.id, stream, expected, settings)
         .await?;
     Ok(())
+}
+
+/// Sample records and what rules would make of them.
+#[derive(Debug, Clone)]
+pub struct Previewed {
+    pub before: String,
+    pub outcome: PreviewOutcome,
+    /// The record after each step that it came through.
+    pub steps: Vec<String>,
+}
+
+/// What would become of a sample.
+#[derive(Debug, Clone)]
+pub enum PreviewOutcome {
+    Kept(String),
+    Dropped,
+    /// The stable code, the reason and the field.
+    Refused(&'static str, String, String),
+}
+
+/// Samples that are taken from the stream where none are given.
+const SAMPLES: usize = 10;
+
+/// What rules would make of these records, or of the first that the stream has. Nothing is kept.
+///
+/// # Errors
+///
+/// [`Error::Rules`], [`Error::Stream`].
+pub async fn preview(
+    service: &Service,
+    org: OrgId,
+    connection: &Connection,
+    stream: &str,
+    (rules, mut samples): (&StreamRules, Vec<String>),
+) -> Result<Vec<Previewed>, Error> {
+    let known = catalogue::known(service, org, connection.install).await?;
+    let declared = super::declared(&known.manifest, stream)?;
+    let plan = rules::compile(rules, declared).map_err(|error| Error::Rules {
+        error,
+        within: "/rules",
+    })?;
+    let store = service.store();
+    if samples.is_empty() {
+        let page = sluice_store::Page::first(SAMPLES);
+        let found = store.list_records(org, connection.id, stream, page).await?;
+        samples = found.items.into_iter().map(|record| record.data).collect();
+    }
+    let salt = if plan.needs_salt() {
+        Some(rules::salt(service, org).await?)
+    } else {
+        None
+    };
+    let find = |of: &str, id: &str| store.record_now(org, connection.id, of, id);
+    let around = Surroundings {
+        salt: salt.as_ref(),
+        find: Some(&find),
+    };
+    let samples: Vec<&str> = samples.iter().map(String::as_str).collect();
+    let previews = plan.preview(&samples, &Shape::default(), &around);
+    let previews = previews.into_iter().map(|preview| Previewed {
+        before: preview.before.to_owned(),
+        outcome: match preview.outcome {
+            Outcome::Kept { data, .. } => PreviewOutcome::Kept(data.into_owned()),
+            Outcome::Dropped => PreviewOutcome::Dropped,
+            Outcome::Refused(refused) => {
+                PreviewOutcome::Refused(refused.code, refused.reason, refused.pointer)
+            }
+            Outcome::Frozen(frozen) => {
+                PreviewOutcome::Refused(frozen.code(), frozen.to_string(), frozen.pointer)
+            }
+        },
+        steps: preview.steps,
+    });
+    Ok(previews.collect())
 }
 
 /// Tells streams and times apart, the same way in every process.

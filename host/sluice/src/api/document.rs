@@ -92,6 +92,8 @@ fn schemas() -> ComponentsBuilder {
         .schema_from::<streams::CadenceBody>()
         .schema_from::<streams::QuietBody>()
         .schema_from::<streams::StreamRequest>()
+        .schema_from::<streams::PreviewRequest>()
+        .schema_from::<streams::PreviewView>()
         .schema_from::<runs::WindowView>()
         .schema_from::<runs::UndoneView>()
         .schema_from::<actions::ResultView>()

@@ -84,7 +84,7 @@ pub(super) struct UndoneView {
     last_seq: u64,
 }
 
-/// What became of the changes. `received` is the sum of the others but `vanished`.
+/// What became of the changes. `received` is added, updated, unchanged, deleted and quarantined.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Counts)]
 pub(super) struct CountsView {
@@ -94,7 +94,7 @@ pub(super) struct CountsView {
     unchanged: u64,
     deleted: u64,
     quarantined: u64,
-    /// Changes that the stream's filter left out.
+    /// How many of them the stream's filter left out; they are deleted where they were there before.
     filtered: u64,
     /// Records taken away because a complete reading did not meet them again.
     vanished: u64,

@@ -3,16 +3,19 @@
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use sluice_model::run::{Mode, RunState};
 use sluice_service::connection;
+use sluice_service::sync;
 use sluice_service::sync::cadence::{Cadence, Quiet};
-use sluice_service::sync::stream::{self, Options, Status, Stream};
+use sluice_service::sync::stream::{self, Options, PreviewOutcome, Status, Stream, StreamRules};
 use utoipa::ToSchema;
 
 use super::app::{App, Caller};
 use super::body::{At, Json, json};
 use super::page::List;
 use super::problem::Problem;
+use super::text::Raw;
 
 /// A stream of a connection.
 #[derive(Debug, Serialize, ToSchema)]
@@ -63,6 +66,10 @@ pub(super) struct OptionsBody {
     /// How many seconds what records were is kept; 7 days, if absent; 0: not at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     history_s: Option<u64>,
+    /// What becomes of its records before they are kept: docs/operator/mapping.md.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    rules: Option<Box<RawValue>>,
 }
 
 /// Either `every_s` or `cron`.
@@ -106,6 +113,87 @@ pub(super) struct StreamRequest {
     revision: u64,
 }
 
+/// Rules to be tried.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = PreviewRequest)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PreviewRequest {
+    #[schema(value_type = Object)]
+    rules: Box<RawValue>,
+    /// Records to try them on, at most 50; the stream's first ones, if there are none.
+    #[serde(default)]
+    #[schema(value_type = Vec<Object>)]
+    samples: Vec<Box<RawValue>>,
+}
+
+/// A sample and what would become of it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Preview)]
+pub(super) struct PreviewView {
+    #[schema(value_type = Object)]
+    before: Raw,
+    /// `kept`, `dropped` or `refused`.
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    after: Option<Raw>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<String>,
+    /// The record after each step that it came through.
+    #[schema(value_type = Vec<Object>)]
+    steps: Vec<Raw>,
+}
+
+pub(super) async fn preview(
+    State(app): State<App>,
+    caller: Caller,
+    At((which, name)): At<(String, String)>,
+    Json(wanted): Json<PreviewRequest>,
+) -> Result<Response, Problem> {
+    let found = connection::get(&app.service, caller.org, &which).await?;
+    let rules = rules(&wanted.rules, "/rules")?;
+    let samples = wanted
+        .samples
+        .iter()
+        .map(|sample| sample.get().to_owned())
+        .collect();
+    let previews = stream::preview(&app.service, caller.org, &found, &name, (&rules, samples)).await?;
+    let items = previews.into_iter().map(|preview| {
+        let (outcome, after, refused) = match preview.outcome {
+            PreviewOutcome::Kept(data) => ("kept", Some(Raw::new(data)), None),
+            PreviewOutcome::Dropped => ("dropped", None, None),
+            PreviewOutcome::Refused(code, reason, pointer) => {
+                ("refused", None, Some((code, reason, pointer)))
+            }
+        };
+        let (code, reason, pointer) = refused.map_or((None, None, None), |(code, reason, pointer)| {
+            (Some(code), Some(reason), Some(pointer))
+        });
+        PreviewView {
+            before: Raw::new(preview.before),
+            outcome,
+            after,
+            code,
+            reason,
+            pointer,
+            steps: preview.steps.into_iter().map(Raw::new).collect(),
+        }
+    });
+    Ok(json(&List {
+        items: items.collect(),
+        next: None,
+    }))
+}
+
+/// Rules from a body; an error says where in the body.
+fn rules(raw: &RawValue, within: &'static str) -> Result<StreamRules, Problem> {
+    StreamRules::parse(raw.get()).map_err(|error| sync::Error::Rules { error, within }.into())
+}
+
 pub(super) async fn list(
     State(app): State<App>,
     caller: Caller,
@@ -130,6 +218,10 @@ pub(super) async fn set(
         cadence: wanted.options.cadence,
         mode: wanted.options.mode,
         history_s: wanted.options.history_s,
+        rules: match &wanted.options.rules {
+            Some(raw) => Some(rules(raw, "/options/rules")?),
+            None => None,
+        },
     };
     stream::set(
         &app.service,
@@ -161,6 +253,10 @@ fn view(stream: Stream) -> StreamView {
             cadence: stream.options.cadence,
             mode: stream.options.mode,
             history_s: stream.options.history_s,
+            rules: stream
+                .options
+                .rules
+                .and_then(|rules| serde_json::value::to_raw_value(&rules).ok()),
         },
         revision: stream.revision,
     }

@@ -1,5 +1,6 @@
 //! The streams of a connection: when each is read, and what its records were.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -19,6 +20,8 @@ pub(super) enum Stream {
     Streams { connection: String },
     /// Set when a stream is read by itself, and how long its history is kept
     Schedule(Schedule),
+    /// Show or set the rules for a stream's records: filter, selection, mapping
+    Map(Rules),
     /// What a record was, the latest first
     History {
         connection: String,
@@ -71,6 +74,21 @@ pub(super) struct Schedule {
     /// Keep what records were for so long; 0s keeps nothing
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     keep_history: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Rules {
+    connection: String,
+    stream: String,
+    /// The rules as a JSON file; docs/operator/mapping.md shows each kind
+    #[arg(long, value_name = "FILE")]
+    from_file: Option<PathBuf>,
+    /// Only show what they would make of the first records
+    #[arg(long, requires = "from_file")]
+    preview: bool,
+    /// Take the rules away; records stay as they are until they are read again
+    #[arg(long, conflicts_with = "from_file")]
+    remove: bool,
 }
 
 fn seconds(given: &str) -> Result<u64, String> {
@@ -128,6 +146,7 @@ impl Stream {
                 Ok(Exit::Ok)
             }
             Self::Schedule(schedule) => schedule.run(client, output).await,
+            Self::Map(rules) => rules.run(client, output).await,
             Self::History {
                 connection,
                 stream,
@@ -230,6 +249,64 @@ impl Schedule {
             options.insert("history_s".to_owned(), Value::from(keep));
         }
     }
+}
+
+impl Rules {
+    async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
+        let found = resolve::connection(client, &self.connection).await?;
+        let path = format!("{}/streams/{}", of(&found), segment(&self.stream));
+        let given = match &self.from_file {
+            Some(file) => Some(read(file)?),
+            None => None,
+        };
+        if let (Some(rules), true) = (&given, self.preview) {
+            let body = json!({ "rules": rules });
+            let list = client.post(&format!("{path}/preview"), body).await?;
+            output.show(&list, |output| {
+                let row =
+                    |sample: &Value| ["outcome", "before", "after", "reason"].map(|name| text(sample, name));
+                output.table(
+                    ["outcome", "before", "after", "reason"],
+                    items(&list).iter().map(row),
+                );
+            });
+            return Ok(Exit::Ok);
+        }
+        let list = client.get(&format!("{}/streams", of(&found))).await?;
+        let stream = items(&list)
+            .iter()
+            .find(|stream| text(stream, "stream") == self.stream);
+        let known = stream.cloned().unwrap_or_else(|| json!({}));
+        let mut options = known
+            .get("options")
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default();
+        if given.is_none() && !self.remove {
+            let rules = options.get("rules").cloned().unwrap_or_else(|| json!({}));
+            output.show(&rules, |output| output.data(&format!("{rules:#}\n")));
+            return Ok(Exit::Ok);
+        }
+        options.remove("rules");
+        options.extend(given.map(|rules| ("rules".to_owned(), rules)));
+        let body =
+            json!({ "options": options, "revision": known.get("revision").cloned().unwrap_or(json!(0)) });
+        let set = client.send(Method::PUT, &path, Body::Json(body)).await?;
+        output.show(&set, |output| {
+            output.done(&format!(
+                "the rules of {} are set; they hold for what is read from now on",
+                self.stream
+            ));
+        });
+        Ok(Exit::Ok)
+    }
+}
+
+fn read(file: &Path) -> Result<Value, Failure> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::usage(format!("{shown} cannot be read: {error}")))?;
+    serde_json::from_str(&text).map_err(|error| Failure::usage(format!("{shown} is not JSON: {error}")))
 }
 
 /// In words, as people say it.

@@ -302,6 +302,14 @@ pub const ROUTES: &[Route] = &[
     .takes("StreamRequest")
     .gives(200, "Stream"),
     route(
+        "POST",
+        "/api/v1/connections/{connection}/streams/{stream}/preview",
+        Operation::PreviewRules,
+        "what rules would make of records; nothing is kept",
+    )
+    .takes("PreviewRequest")
+    .gives(200, "[Preview]"),
+    route(
         "GET",
         "/api/v1/connections/{connection}/quarantine",
         Operation::ListQuarantined,
