@@ -191,6 +191,8 @@ pub enum Dedupe {
     JsonPointer(String),
     /// The body's digest.
     BodyHash,
+    /// Nothing: each is its own. For vendors whose deliveries have no id and say the same thing again whenever it is so again.
+    Nothing,
 }
 
 /// A named operation.

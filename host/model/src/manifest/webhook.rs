@@ -78,10 +78,11 @@ fn event(node: &Node<'_>) -> Result<EventKind, ManifestError> {
 
 fn dedupe(node: &Node<'_>) -> Result<Dedupe, ManifestError> {
     if let Some(text) = node.value().as_str() {
-        if text == "body" {
-            return Ok(Dedupe::BodyHash);
-        }
-        return Err(node.error("is neither \"body\" nor a table with `header` or `pointer`"));
+        return match text {
+            "body" => Ok(Dedupe::BodyHash),
+            "none" => Ok(Dedupe::Nothing),
+            _ => Err(node.error("is neither \"body\" nor \"none\" nor a table with `header` or `pointer`")),
+        };
     }
     let table = node.table(&["header", "pointer"])?;
     match (table.get("header"), table.get("pointer")) {

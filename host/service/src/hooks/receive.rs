@@ -134,10 +134,11 @@ async fn take(service: &Service, hook: &str, incoming: Incoming) -> Result<Accep
     };
     let now = service.now();
     verify(webhook, &incoming, &address.secrets, now)?;
+    let id = service.new_id();
     let new = NewReceipt {
-        id: service.new_id(),
+        id,
         hook: address.hook,
-        dedupe_key: dedupe_key(webhook, &incoming),
+        dedupe_key: dedupe_key(webhook, &incoming, id),
         method: incoming.method,
         query: incoming.query,
         headers: incoming.headers,
@@ -196,7 +197,7 @@ async fn keep(service: &Service, address: &Address, new: NewReceipt) -> Result<A
 
 /// What makes two deliveries the same. Where the vendor's id is missing, the body stands for it; each way of making the
 /// key begins differently, so that no body can pose as an id.
-fn dedupe_key(webhook: &Webhook, incoming: &Incoming) -> String {
+fn dedupe_key(webhook: &Webhook, incoming: &Incoming, id: ReceiptId) -> String {
     let given = match &webhook.dedupe {
         Dedupe::Header(name) => incoming
             .headers
@@ -205,6 +206,7 @@ fn dedupe_key(webhook: &Webhook, incoming: &Incoming) -> String {
             .map(|(_, value)| value.clone()),
         Dedupe::JsonPointer(pointer) => from_body(&incoming.body, pointer),
         Dedupe::BodyHash => None,
+        Dedupe::Nothing => return format!("own:{id}"),
     };
     match given {
         Some(id) if id.len() <= MAX_KEY_BYTES => format!("id:{id}"),
