@@ -18,7 +18,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::auth::{Apply, Obtain, Part};
-use crate::capability::HostPattern;
+use crate::capability::{HostPattern, PathPattern};
 use crate::grant::Grant;
 use crate::run::Mode;
 use crate::signature::{Challenge, Recipe, SourceRange};
@@ -212,17 +212,35 @@ pub struct Action {
     pub idempotent: bool,
 }
 
-/// How fast a host may be asked.
+/// How fast a host may be asked. The first hint that a request fits is the one that counts for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RateHint {
     /// The host.
     pub host: HostPattern,
+    /// Only requests for these paths; all of the host's without. What is counted here is counted nowhere else.
+    pub path: Option<PathPattern>,
+    /// Whom the vendor counts for.
+    pub scope: RateScope,
     /// Requests per second, on average.
     pub per_second: f64,
     /// Requests at once after a pause.
     pub burst: u32,
     /// Requests under way at once.
     pub concurrency: u32,
+    /// Requests in a day of 24 hours that begins with the first.
+    pub per_day: Option<u64>,
+    /// The response header, in lower case, that names the budget which a request was counted in.
+    pub bucket_header: Option<String>,
+}
+
+/// Whom a vendor counts requests for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum RateScope {
+    /// Each account that was connected.
+    #[default]
+    Connection,
+    /// The app (client id) that accounts were connected through: its connections share the budget.
+    App,
 }
 
 /// Why a text is not a manifest, and where.

@@ -7,9 +7,11 @@ use serde_json::Value;
 
 use super::source::{Node, Source, Table};
 use super::{
-    Action, AuthScheme, CursorKind, Links, Manifest, ManifestError, RateHint, Stream, Webhook, WriteKind,
+    Action, AuthScheme, CursorKind, Links, Manifest, ManifestError, RateHint, RateScope, Stream, Webhook,
+    WriteKind,
 };
 use super::{auth, capabilities, schema, webhook, words};
+use crate::capability::PathPattern;
 use crate::grant::Grant;
 use crate::run::Mode;
 
@@ -20,6 +22,8 @@ const MAX_ACTIONS: usize = 200;
 const MAX_WEBHOOKS: usize = 50;
 const MAX_AUTH: usize = 20;
 const MAX_RATES: usize = 50;
+/// The largest daily quota: what is above it bounds nobody.
+const MAX_PER_DAY: u64 = 1_000_000_000;
 /// The most parts of a record's key.
 const MAX_KEY_PARTS: usize = 8;
 /// The longest look-back: a year.
@@ -301,7 +305,16 @@ fn action(node: &Node<'_>) -> Result<Action, ManifestError> {
 }
 
 fn rate(node: &Node<'_>, config: &Value, grant: &Grant) -> Result<RateHint, ManifestError> {
-    let table = node.table(&["host", "per_second", "burst", "concurrency"])?;
+    let table = node.table(&[
+        "host",
+        "path",
+        "scope",
+        "per_second",
+        "burst",
+        "concurrency",
+        "per_day",
+        "bucket_header",
+    ])?;
     let at = table.need("host")?;
     let host = capabilities::host(&at, config)?;
     if !grant.egress.iter().any(|rule| rule.host.covers(&host)) {
@@ -309,9 +322,24 @@ fn rate(node: &Node<'_>, config: &Value, grant: &Grant) -> Result<RateHint, Mani
     }
     Ok(RateHint {
         host,
+        path: table
+            .get("path")
+            .map(|node| PathPattern::parse(node.raw(4096)?).map_err(|error| node.error(error.to_string())))
+            .transpose()?,
+        scope: table.get("scope").map_or(Ok(RateScope::default()), |node| {
+            node.choice(&[("connection", RateScope::Connection), ("app", RateScope::App)])
+        })?,
         per_second: table.need("per_second")?.positive(10_000.0)?,
         burst: small(table.whole_or("burst", 1, 1..10_000)?),
         concurrency: small(table.whole_or("concurrency", 8, 1..64)?),
+        per_day: table
+            .get("per_day")
+            .map(|node| node.whole(1..MAX_PER_DAY))
+            .transpose()?,
+        bucket_header: table
+            .get("bucket_header")
+            .map(|node| webhook::header(&node))
+            .transpose()?,
     })
 }
 

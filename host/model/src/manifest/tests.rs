@@ -98,7 +98,14 @@ fn a_full_manifest_is_read() {
         }
     );
     assert!(manifest.action("create_issue").unwrap().input["properties"]["title"].is_object());
-    assert_eq!(manifest.rate[0].burst, 20);
+    let [rate, search] = manifest.rate.as_slice() else {
+        panic!("{:?}", manifest.rate)
+    };
+    assert_eq!((rate.burst, rate.scope), (20, RateScope::Connection));
+    assert_eq!((rate.path.as_ref(), rate.per_day), (None, None));
+    assert!(search.path.as_ref().unwrap().matches("/search/code"));
+    assert_eq!((search.scope, search.per_day), (RateScope::App, Some(5_000)));
+    assert_eq!(search.bucket_header.as_deref(), Some("x-acme-budget"));
 }
 
 #[test]

@@ -8,7 +8,8 @@ mod signed;
 use super::source::{Node, Table};
 use super::{Dedupe, EventKind, ManifestError, Webhook, words};
 use crate::signature::{Place, Recipe, Shared, SourceRange};
-use place::{header, visible};
+pub(super) use place::header;
+use place::visible;
 
 /// The most kinds of events of one webhook.
 const MAX_EVENTS: usize = 500;

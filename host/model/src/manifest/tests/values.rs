@@ -363,6 +363,25 @@ fn bad_values_are_refused_where_they_stand() {
             "rate[0].per_second",
             "above 0",
         ),
+        ("scope = \"app\"", "scope = \"org\"", "rate[1].scope", "`app`"),
+        (
+            "path = \"/search/**\"",
+            "path = \"search\"",
+            "rate[1].path",
+            "begin with",
+        ),
+        (
+            "per_day = 5_000",
+            "per_day = 0",
+            "rate[1].per_day",
+            "between 1 and",
+        ),
+        (
+            "\"x-acme-budget\"",
+            "\"X-Acme-Budget\"",
+            "rate[1].bucket_header",
+            "lower case",
+        ),
         (
             "per_second = 10.0",
             "per_second = nan",

@@ -31,7 +31,7 @@ pub(super) fn read(node: &Node<'_>) -> Result<Place, ManifestError> {
     of(&node.table(&KEYS)?, node)
 }
 
-pub(super) fn header(node: &Node<'_>) -> Result<String, ManifestError> {
+pub(in crate::manifest) fn header(node: &Node<'_>) -> Result<String, ManifestError> {
     let name = node.raw(128)?;
     if is_header_name(name) {
         Ok(name.to_owned())
