@@ -153,6 +153,7 @@ impl Ours {
             trace: Trace::default(),
             budget: Budget::new(&limits),
             rates: Vec::new(),
+            app: None,
         };
         let call = Call {
             connector,

@@ -14,6 +14,7 @@ use crate::entry::Entry;
 use crate::error::Error;
 use crate::permit::Permit;
 use crate::pool::{Key, Link, Pool};
+use crate::rate::Slot;
 use crate::splice::Splice;
 
 /// A body that is read piece by piece. Dropping it before its end closes the connection or, for HTTP/2, resets the
@@ -24,7 +25,8 @@ pub struct ResponseBody(Box<Reading>);
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) _permit: Option<Permit>,
-    pub(crate) _slots: [Option<OwnedSemaphorePermit>; 2],
+    pub(crate) _slot: Option<OwnedSemaphorePermit>,
+    pub(crate) _rate: Option<Slot>,
 }
 
 /// Where the bytes come from.

@@ -8,8 +8,11 @@ use std::sync::{Arc, RwLock};
 use sluice_model::capability::Target;
 use sluice_model::clock::Clock;
 use sluice_model::grant::{Denial, Rights};
+use sluice_model::id::{ConnectionId, OrgId};
 
+use crate::allowance::Allowance;
 use crate::breaker::Breakers;
+use crate::caller::{Owner, VendorApp};
 use crate::config::Config;
 use crate::dial::Dialer;
 use crate::error::ConfigError;
@@ -85,6 +88,23 @@ impl Broker {
     /// The missing grant.
     pub fn check(rights: &Rights, target: &Target<'_>) -> Result<(), Denial> {
         rights.permits(target)
+    }
+
+    /// What is known of the budgets that a connection's requests are counted in: the vendor's, as its answers told them, and
+    /// the manifest's. `app` is the one that the connection was made through, as in [`Caller::app`](crate::Caller::app); of an operator's app
+    /// only what this organization was told and used is there. At most 1,000, by host, bucket and window.
+    #[must_use]
+    pub fn budgets(
+        &self,
+        org: OrgId,
+        connection: ConnectionId,
+        app: Option<Arc<VendorApp>>,
+    ) -> Vec<Allowance> {
+        let app = app.map(|app| Owner::app(org, app));
+        let holders: Vec<Owner> = std::iter::once(Owner::connection(org, connection))
+            .chain(app)
+            .collect();
+        self.shared.rates.allowances(&holders)
     }
 
     /// Responses since the start in which a known secret was found and redacted.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sluice_model::grant::Rights;
 use sluice_model::id::{ConnectionId, OrgId};
 use sluice_model::limits::Limits;
-pub use sluice_model::manifest::RateHint;
+pub use sluice_model::manifest::{RateHint, RateScope};
 use tokio::sync::Semaphore;
 
 use crate::credential::Vault;
@@ -27,6 +27,27 @@ pub struct Caller {
     pub budget: Budget,
     /// What the manifest says about the vendor's pace.
     pub rates: Vec<RateHint>,
+    /// Through which app the credential came, if through one: hints of scope `app` are kept together for all of its
+    /// connections. Without, every budget is the connection's own.
+    pub app: Option<Arc<VendorApp>>,
+}
+
+/// An app at a vendor (a client id) that connections are made through.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct VendorApp {
+    pub connector: String,
+    /// What tells it from the connector's other apps, such as its client id. Not a secret.
+    pub id: String,
+    pub owner: AppOwner,
+}
+
+/// Whose an app is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AppOwner {
+    /// The organization's: its connections share one budget.
+    Organization,
+    /// The operator's: organizations get shares of its budget, and none sees what another was told.
+    Operator,
 }
 
 impl fmt::Debug for Caller {
@@ -39,7 +60,7 @@ impl fmt::Debug for Caller {
     }
 }
 
-/// Whose rates, breakers and connections are used: tenants never share any.
+/// Whose rates, breakers and connections are used. It begins with the organization: tenants never share any.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Owner {
     pub(crate) org: OrgId,
@@ -50,6 +71,7 @@ pub(crate) struct Owner {
 enum Who {
     Connection(ConnectionId),
     Connector(String),
+    App(Arc<VendorApp>),
 }
 
 impl Caller {
@@ -59,6 +81,38 @@ impl Caller {
             None => Who::Connector(self.connector.clone()),
         };
         Owner { org: self.org, who }
+    }
+
+    /// Whose budget the vendor counts against where it counts so.
+    pub(crate) fn holder(&self, scope: RateScope, owner: &Owner) -> Owner {
+        match (scope, &self.app) {
+            (RateScope::App, Some(app)) => Owner::app(self.org, Arc::clone(app)),
+            _ => owner.clone(),
+        }
+    }
+}
+
+impl Owner {
+    pub(crate) const fn connection(org: OrgId, connection: ConnectionId) -> Self {
+        Self {
+            org,
+            who: Who::Connection(connection),
+        }
+    }
+
+    pub(crate) const fn app(org: OrgId, app: Arc<VendorApp>) -> Self {
+        Self {
+            org,
+            who: Who::App(app),
+        }
+    }
+
+    /// The app, if it is one that other organizations use too.
+    pub(crate) fn shared(&self) -> Option<&Arc<VendorApp>> {
+        match &self.who {
+            Who::App(app) if app.owner == AppOwner::Operator => Some(app),
+            _ => None,
+        }
     }
 }
 
@@ -114,6 +168,7 @@ impl Budget {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use sluice_model::capability::HostPattern;
     use sluice_model::grant::{Ceiling, Grant};
 
     use super::*;
@@ -136,6 +191,34 @@ pub(crate) mod tests {
             trace: Trace::default(),
             budget: Budget::new(&Limits::default()),
             rates: rates.to_vec(),
+            app: None,
+        }
+    }
+
+    /// The same, through the app of whom it is.
+    pub(crate) fn through(of: u8, rates: &[RateHint], owner: AppOwner) -> Caller {
+        let app = VendorApp {
+            connector: "test".into(),
+            id: "client-1".into(),
+            owner,
+        };
+        Caller {
+            app: Some(Arc::new(app)),
+            ..caller(of, rates)
+        }
+    }
+
+    /// A generous hint for a host.
+    pub(crate) fn hint(host: &str) -> RateHint {
+        RateHint {
+            host: HostPattern::parse(host).unwrap(),
+            path: None,
+            scope: RateScope::Connection,
+            per_second: 1_000.0,
+            burst: 1_000,
+            concurrency: 8,
+            per_day: None,
+            bucket_header: None,
         }
     }
 

@@ -38,7 +38,8 @@ pub enum Error {
     /// The credentials could not be read.
     #[error("read the credential")]
     Vault(#[source] VaultError),
-    /// The rate of the connection, or the one that the vendor stated, is used up.
+    /// The rate or the daily quota of the connection or of its app, or the one that the vendor stated, is used up. An hour to
+    /// wait at most: what takes longer is to be asked again.
     #[error("rate limit reached, {} ms to wait", .after.as_millis())]
     RateLimited { after: Duration },
     /// The vendor's host failed repeatedly and is left alone.

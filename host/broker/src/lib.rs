@@ -8,7 +8,8 @@
 //! - Policy decides on one parsed URL, and that same value makes the TLS name, the Host field and the request line.
 //! - A name is resolved only after policy passed it, and the socket is opened to an address that was vetted just then.
 //! - A secret goes only to origins it is bound to, and never comes back readable.
-//! - Nothing is shared between tenants: not a connection, not a TLS session, not a breaker, not a rate.
+//! - Nothing is shared between tenants: not a connection, not a TLS session, not a breaker, not a rate. Where the operator's
+//!   app at a vendor serves several of them, each has its share of the app's budget.
 //! - Everything ends at one deadline and has a cap.
 //!
 //! A server that does not speak HTTP is reached by [`Broker::connect`], under the same policy for addresses.
@@ -33,6 +34,7 @@ mod send;
 pub mod header;
 pub mod place;
 
+pub mod allowance;
 mod breaker;
 mod permit;
 mod rate;
@@ -60,9 +62,10 @@ mod splice;
 
 mod broker;
 
+pub use allowance::Allowance;
 pub use body::ResponseBody;
 pub use broker::Broker;
-pub use caller::{Budget, Caller, RateHint};
+pub use caller::{AppOwner, Budget, Caller, RateHint, RateScope, VendorApp};
 pub use config::{Config, ConnectTo, Open, Pace};
 pub use credential::{
     Apply, Credential, CredentialChoice, EmptyVault, ExpirySign, Origin, Presign, Vault, Whole,

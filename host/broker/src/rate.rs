@@ -1,50 +1,117 @@
-//! Rates: how fast one connection may ask one host, as the operator bounds it, the manifest hints at it, and the vendor
-//! states it in its answers.
+//! The governor: how fast, how many at once and how many in all may be asked of one host, as the operator bounds it, the
+//! manifest declares it, and the vendor states it in its answers.
+//!
+//! Involved are whoever holds a budget (a connection; or, where the vendor counts so, the app that connections were made
+//! through), a hint of the manifest, and the vendor's answers. What must always hold:
+//! - Every key begins with the organization. Of the operator's apps, which organizations share, only who asks and how much
+//!   of a declared day is gone is known across them (`rate/share`); each gets its part, and no answer to one says anything
+//!   about another.
+//! - A request that cannot go is refused before anything is dialled, with the time after which it may be asked again: an
+//!   hour at most.
+//! - Everything is bounded, whatever vendors and connectors do.
+//!
+//! Deliberately absent: memory across restarts, and what a body says about budgets.
 
-use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+mod day;
+mod host;
+mod line;
+mod share;
+mod slot;
+mod stated;
+mod window;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use governor::clock::Clock as GovernorClock;
-use governor::middleware::NoOpMiddleware;
-use governor::nanos::Nanos;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
 use http::{HeaderMap, StatusCode};
 use sluice_model::clock::Timestamp;
-use sluice_model::schedule::{MAX_RETRY_AFTER, parse_retry_after};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::caller::{Caller, Owner};
+use crate::allowance::Allowance;
+use crate::caller::{Caller, Owner, RateHint, VendorApp};
 use crate::config::Pace;
 use crate::error::Error;
+use crate::place::Place;
 use crate::table::Table;
 
-/// Tokio's clock for governor, so that paused time holds for rates too.
-#[derive(Debug, Clone)]
-struct TokioClock(Instant);
+use day::Day;
+use host::{Flights, Host, Leave, Route};
+use line::{Hinted, Line, TokioClock};
+use share::Shares;
+pub(crate) use slot::Slot;
+pub(crate) use stated::retry_after;
 
-impl GovernorClock for TokioClock {
-    type Instant = Nanos;
-
-    fn now(&self) -> Nanos {
-        self.0.elapsed().into()
-    }
-}
-
-type Limiter = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Nanos>>;
-
-/// What a limiter belongs to: a connection, the hint's host (empty: all hosts) and its numbers, so that an upgraded
-/// manifest gets a fresh one.
-type PaceKey = (Owner, String, u64, u32);
+/// A vendor that wants to be left alone for less is waited for; what takes longer is the caller's, who can let go of what
+/// it holds meanwhile.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Rows of one look at the budgets.
+const MAX_ALLOWANCES: usize = 1_000;
 
 pub(crate) struct Rates {
     clock: TokioClock,
     default: Pace,
-    paces: Mutex<Table<PaceKey, Arc<Limiter>>>,
-    slots: Mutex<Table<(Owner, String, u32), Arc<Semaphore>>>,
-    gates: Mutex<Table<(Owner, String), Instant>>,
+    lines: Mutex<Table<(Owner, Hinted), Arc<Line>>>,
+    hosts: Mutex<Table<(Owner, String), Host>>,
+    shares: Mutex<Shares>,
+}
+
+/// What is asked for: whose budget it is, and which.
+pub(crate) struct Ask<'a> {
+    owner: &'a Owner,
+    /// Whose budget, and at which host.
+    key: (Owner, String),
+    path: &'a str,
+    hint: Option<&'a RateHint>,
+    /// The text of the hint's path.
+    declared: Option<String>,
+}
+
+/// A request's turn. Its slot is kept until the answer has been read, the rest until the answer is there.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    slot: Slot,
+    flights: Flights,
+}
+
+impl<'a> Ask<'a> {
+    pub(crate) fn of(caller: &'a Caller, owner: &'a Owner, place: &'a Place) -> Self {
+        let (host, path) = (place.host(), place.path());
+        let fits = |hint: &&RateHint| {
+            hint.host.matches(host) && hint.path.as_ref().is_none_or(|pattern| pattern.matches(path))
+        };
+        let hint = caller.rates.iter().find(fits);
+        let holder = caller.holder(hint.map(|hint| hint.scope).unwrap_or_default(), owner);
+        Self {
+            owner,
+            key: (holder, host.to_owned()),
+            path,
+            hint,
+            declared: hint.and_then(|hint| hint.path.as_ref()).map(ToString::to_string),
+        }
+    }
+
+    fn route(&self) -> Route<'_> {
+        Route {
+            declared: self.declared.as_deref(),
+            path: self.path,
+        }
+    }
+
+    fn hinted(&self) -> Hinted {
+        self.hint.map_or_else(|| Hinted::none(&self.key.1), Hinted::by)
+    }
+
+    /// The operator's app, if the budget is its.
+    fn shared(&self) -> Option<&Arc<VendorApp>> {
+        self.key.0.shared()
+    }
+}
+
+impl Turn {
+    /// The vendor did not answer in time.
+    pub(crate) fn timed_out(&self) {
+        self.slot.was_too_much();
+    }
 }
 
 impl Rates {
@@ -52,272 +119,244 @@ impl Rates {
         Self {
             clock: TokioClock(Instant::now()),
             default,
-            paces: Mutex::new(Table::new()),
-            slots: Mutex::new(Table::new()),
-            gates: Mutex::new(Table::new()),
+            lines: Mutex::new(Table::new()),
+            hosts: Mutex::new(Table::new()),
+            shares: Mutex::new(Shares::new()),
         }
     }
 
-    /// Waits until the request may go, as long as that is before `deadline`.
-    pub(crate) async fn pass(
-        &self,
-        caller: &Caller,
-        owner: &Owner,
-        host: &str,
-        deadline: Instant,
-    ) -> Result<Option<OwnedSemaphorePermit>, Error> {
-        if let Some(after) = self.gate(owner, host) {
-            return Err(Error::RateLimited { after });
+    /// Waits until the request may go, as long as that is before `deadline`. Cancel-safe: a cancelled wait holds nothing,
+    /// and at most has used a turn of the pace.
+    pub(crate) async fn pass(&self, ask: &Ask<'_>, deadline: Instant) -> Result<Turn, Error> {
+        let line = self.line(&ask.key.0, ask.hinted());
+        let among = ask.shared().map_or(1, |app| {
+            lock(&self.shares).count(app, ask.owner.org, Instant::now())
+        });
+        // What is left is kept for it from here on; nothing that is used up is waited in a queue for.
+        let flights = self.leave(ask, deadline).await?;
+        while let Some(after) = self.day_closed(ask, &line) {
+            wait(after, deadline).await?;
         }
-        let hint = caller.rates.iter().find(|hint| hint.host.matches(host));
-        let mut slot = None;
-        if let Some(hint) = hint.filter(|hint| hint.concurrency > 0) {
-            let slots = self.slots(owner, &hint.host.to_string(), hint.concurrency);
-            slot = slots.acquire_owned().await.ok();
-        }
-        if let Some(hint) = hint {
+        let most = ask.hint.map_or(line::UNHINTED, |hint| hint.concurrency);
+        let (slot, mut waited) = Arc::clone(&line.slots).acquire(most / among).await;
+        if let Some(hint) = ask.hint {
             let pace = Pace {
                 per_second: hint.per_second,
                 burst: hint.burst,
             };
-            self.wait(owner, &hint.host.to_string(), pace, deadline).await?;
+            waited |= self.keep_pace(&line, pace, among, deadline).await?;
         }
-        self.wait(owner, "", self.default, deadline).await?;
-        Ok(slot)
+        let own = self.line(ask.owner, Hinted::none(""));
+        waited |= self.keep_pace(&own, self.default, 1, deadline).await?;
+        while waited && let Some(after) = self.closed(ask) {
+            wait(after, deadline).await?;
+        }
+        self.take_day(ask, &line)?;
+        Ok(Turn { slot, flights })
     }
 
-    async fn wait(&self, owner: &Owner, host: &str, pace: Pace, deadline: Instant) -> Result<(), Error> {
-        let Some(limiter) = self.limiter(owner, host, pace) else {
-            return Ok(());
+    /// How long the vendor still wants to be left alone with this.
+    pub(crate) fn closed(&self, ask: &Ask<'_>) -> Option<Duration> {
+        let hosts = lock(&self.hosts);
+        let host = hosts.get(&ask.key)?;
+        host.closed(ask.route(), Instant::now(), ask.shared().is_some())
+    }
+
+    /// Reads what an answer says about budgets. What is left of the turn is to be held until its body has been read.
+    pub(crate) fn answered(
+        &self,
+        ask: &Ask<'_>,
+        turn: Turn,
+        (status, headers): (StatusCode, &HeaderMap),
+        now: Timestamp,
+    ) -> Slot {
+        let Turn { slot, flights } = turn;
+        let header = ask.hint.and_then(|hint| hint.bucket_header.as_deref());
+        let stated = stated::read(status, headers, header, now);
+        if stated.throttled {
+            slot.was_too_much();
+        } else if !status.is_server_error() {
+            slot.went_well();
+        }
+        if stated.tells() {
+            let (now, org) = (Instant::now(), ask.owner.org);
+            let mut hosts = lock(&self.hosts);
+            let is_idle = |host: &Host| host.is_idle(now);
+            let is_own = |(owner, _): &(Owner, String)| owner.org == org;
+            let host = hosts.obtain_beside(&ask.key, Host::default, is_idle, is_own);
+            host.tell(ask.route(), stated, now);
+        }
+        // Only now, so that whoever waited for it sees what was told.
+        drop(flights);
+        slot
+    }
+
+    /// What is known of the budgets of these holders.
+    pub(crate) fn allowances(&self, holders: &[Owner]) -> Vec<Allowance> {
+        let now = Instant::now();
+        let mut all = Vec::new();
+        let lines = lock(&self.lines);
+        for ((_, hint), line) in lines.iter().filter(|((owner, _), _)| holders.contains(owner)) {
+            // The pace of a connection as a whole is nobody's budget.
+            if hint.host.is_empty() {
+                continue;
+            }
+            let day = hint
+                .per_day
+                .map(|quota| (quota, lock(&line.day).left(quota, now)));
+            all.push(Allowance {
+                host: hint.host.clone(),
+                bucket: hint.path.clone(),
+                window: day.map_or("", |_| "day").to_owned(),
+                limit: day.map(|(quota, _)| quota),
+                remaining: day.map(|(_, (left, _))| left),
+                resets_in: day.and_then(|(_, (_, resets))| resets),
+                closed_for: None,
+                concurrency: Some(line.slots.limit()),
+            });
+        }
+        drop(lines);
+        let hosts = lock(&self.hosts);
+        for ((_, name), host) in hosts.iter().filter(|((owner, _), _)| holders.contains(owner)) {
+            all.extend(host.allowances(name, now));
+        }
+        drop(hosts);
+        all.truncate(MAX_ALLOWANCES);
+        all.sort_by(|one, two| {
+            (&one.host, &one.bucket, &one.window).cmp(&(&two.host, &two.bucket, &two.window))
+        });
+        all
+    }
+
+    fn line(&self, holder: &Owner, hint: Hinted) -> Arc<Line> {
+        let concurrency = hint.concurrency;
+        let key = (holder.clone(), hint);
+        let mut lines = lock(&self.lines);
+        if let Some(line) = lines.get(&key) {
+            return Arc::clone(line);
+        }
+        let now = Instant::now();
+        let line = lines.obtain_beside(
+            &key,
+            || Arc::new(Line::new(concurrency)),
+            |line| Arc::strong_count(line) == 1 && line.is_idle(now),
+            |(owner, _)| owner.org == holder.org,
+        );
+        Arc::clone(line)
+    }
+
+    /// Whether it had to be waited for.
+    async fn keep_pace(&self, line: &Line, pace: Pace, among: u32, deadline: Instant) -> Result<bool, Error> {
+        let Some(limiter) = line.limiter(pace, among, &self.clock) else {
+            return Ok(false);
         };
+        let mut waited = false;
         while let Err(until) = limiter.check() {
             let after = until
-                .wait_time_from(self.clock.now())
+                .wait_time_from(governor::clock::Clock::now(&self.clock))
                 .max(Duration::from_millis(1));
             if Instant::now() + after >= deadline {
                 return Err(Error::RateLimited { after });
             }
-            tokio::time::sleep(after).await;
+            sleep(after).await;
+            waited = true;
         }
-        Ok(())
+        Ok(waited)
     }
 
-    fn limiter(&self, owner: &Owner, host: &str, pace: Pace) -> Option<Arc<Limiter>> {
-        let period = Duration::try_from_secs_f64(1.0 / pace.per_second)
-            .ok()?
-            .max(Duration::from_nanos(1));
-        let burst = NonZeroU32::new(pace.burst).unwrap_or(NonZeroU32::MIN);
-        let quota = Quota::with_period(period)?.allow_burst(burst);
-        let key = (
-            owner.clone(),
-            host.to_owned(),
-            pace.per_second.to_bits(),
-            pace.burst,
-        );
-        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
-        let make = || Arc::new(RateLimiter::direct_with_clock(quota, self.clock.clone()));
-        Some(Arc::clone(
-            paces.obtain(&key, make, |limiter| Arc::strong_count(limiter) == 1),
-        ))
-    }
-
-    fn slots(&self, owner: &Owner, host: &str, concurrency: u32) -> Arc<Semaphore> {
-        let key = (owner.clone(), host.to_owned(), concurrency);
-        let most = usize::try_from(concurrency)
-            .unwrap_or(usize::MAX)
-            .min(Semaphore::MAX_PERMITS);
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(slots.obtain(
-            &key,
-            || Arc::new(Semaphore::new(most)),
-            |slot| Arc::strong_count(slot) == 1,
-        ))
-    }
-
-    /// How long the vendor still wants to be left alone.
-    pub(crate) fn gate(&self, owner: &Owner, host: &str) -> Option<Duration> {
-        let key = (owner.clone(), host.to_owned());
-        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = gates.get(&key)?.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            gates.remove(&key);
-            return None;
+    /// Waits for what is under way where it may use up what is left.
+    async fn leave(&self, ask: &Ask<'_>, deadline: Instant) -> Result<Flights, Error> {
+        let mut woken_by = None;
+        loop {
+            let left = {
+                let mut hosts = lock(&self.hosts);
+                let Some(host) = hosts.get_mut(&ask.key) else {
+                    return Ok(Flights::default());
+                };
+                host.leave(ask.route(), Instant::now(), ask.shared().is_some())
+            };
+            match left {
+                Leave::Go(flights) => {
+                    pass_on(woken_by);
+                    return Ok(flights);
+                }
+                Leave::Closed(after) => {
+                    pass_on(woken_by.take());
+                    wait(after, deadline).await?;
+                }
+                Leave::After(flying, at_most) => {
+                    if Instant::now() >= deadline {
+                        return Err(Error::RateLimited { after: at_most });
+                    }
+                    let at_most = at_most.min(deadline - Instant::now());
+                    let landed = timeout(at_most, flying.landed()).await;
+                    woken_by = landed.is_ok().then_some(flying);
+                }
+            }
         }
-        Some(left)
     }
 
-    /// Reads what the vendor says about its rate, and closes the gate where nothing is left.
-    pub(crate) fn observe(
+    /// How long the declared day is used up.
+    fn day_closed(&self, ask: &Ask<'_>, line: &Line) -> Option<Duration> {
+        self.with_day(ask, line, |quota, own, all, now| match all {
+            Some(all) => own.share_closed(all, quota, now),
+            None => own.closed(quota, now),
+        })
+    }
+
+    fn take_day(&self, ask: &Ask<'_>, line: &Line) -> Result<(), Error> {
+        let closed = self.with_day(ask, line, |quota, own, all, now| {
+            let closed = match &all {
+                Some(all) => own.share_closed(all, quota, now),
+                None => own.closed(quota, now),
+            };
+            match (closed, all) {
+                (None, Some(all)) => own.take_share(all, now),
+                (None, None) => own.take(now),
+                (Some(_), _) => {}
+            }
+            closed
+        });
+        closed.map_or(Ok(()), |after| Err(Error::RateLimited { after }))
+    }
+
+    /// The declared day, with what all organizations used of it where they share it.
+    fn with_day(
         &self,
-        owner: &Owner,
-        host: &str,
-        status: StatusCode,
-        headers: &HeaderMap,
-        now: Timestamp,
-    ) {
-        let Some(wait) = stated(status, headers, now).filter(|wait| !wait.is_zero()) else {
-            return;
+        ask: &Ask<'_>,
+        line: &Line,
+        act: impl FnOnce(u64, &mut Day, Option<&mut Day>, Instant) -> Option<Duration>,
+    ) -> Option<Duration> {
+        let quota = ask.hint?.per_day?;
+        let now = Instant::now();
+        let mut own = lock(&line.day);
+        let Some(app) = ask.shared() else {
+            return act(quota, &mut own, None, now);
         };
-        let until = Instant::now() + wait.min(MAX_RETRY_AFTER);
-        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        *gates.obtain(
-            &(owner.clone(), host.to_owned()),
-            || until,
-            |until| *until <= Instant::now(),
-        ) = until;
+        let mut shares = lock(&self.shares);
+        act(quota, &mut own, Some(shares.day(app, &ask.hinted(), now)), now)
     }
 }
 
-/// The wait that an answer asks for: `Retry-After` of a 429, or the reset of a rate of which nothing remains.
-fn stated(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = |name: &str| {
-        headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .map(str::trim)
-    };
-    if status == StatusCode::TOO_MANY_REQUESTS
-        && let Some(wait) = text("retry-after").and_then(|value| parse_retry_after(value, now))
-    {
-        return Some(wait);
+/// Sits a short wait out; a long one, or one beyond the deadline, is the caller's.
+async fn wait(after: Duration, deadline: Instant) -> Result<(), Error> {
+    if after > PATIENCE || Instant::now() + after >= deadline {
+        return Err(Error::RateLimited { after });
     }
-    for (remaining, reset) in [
-        ("x-ratelimit-remaining", "x-ratelimit-reset"),
-        ("x-rate-limit-remaining", "x-rate-limit-reset"),
-        ("ratelimit-remaining", "ratelimit-reset"),
-    ] {
-        if text(remaining) == Some("0") {
-            return until_reset(text(reset)?, now);
-        }
-    }
-    // draft-ietf-httpapi-ratelimit-headers: `"default";r=0;t=30` and, before it, `limit=100, remaining=0, reset=30`.
-    let field = text("ratelimit")?;
-    let value = |names: [&str; 2]| {
-        let mut pairs = field
-            .split([';', ','])
-            .filter_map(|pair| pair.trim().split_once('='));
-        pairs
-            .find(|(name, _)| names.contains(name))
-            .map(|(_, value)| value)
-    };
-    if value(["r", "remaining"]) == Some("0") {
-        until_reset(value(["t", "reset"])?, now)
-    } else {
-        None
+    sleep(after.max(Duration::from_millis(1))).await;
+    Ok(())
+}
+
+/// Whoever was woken wakes the next: there may be room for several, or for none of them.
+fn pass_on(flying: Option<Arc<host::Flying>>) {
+    if let Some(flying) = flying {
+        flying.next();
     }
 }
 
-/// Vendors give seconds from now, seconds since the epoch, or milliseconds since the epoch.
-fn until_reset(value: &str, now: Timestamp) -> Option<Duration> {
-    let number = value.split('.').next()?.parse::<u64>().ok()?;
-    Some(match number {
-        0..1_000_000_000 => Duration::from_secs(number),
-        1_000_000_000..1_000_000_000_000 => Timestamp::from_millis(number.saturating_mul(1000)).since(now),
-        _ => Timestamp::from_millis(number).since(now),
-    })
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-
-    use super::*;
-    use crate::caller::tests::{caller, owner};
-
-    const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
-
-    fn check(status: u16, headers: &[(&'static str, &str)], seconds: Option<u64>) {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            map.insert(*name, HeaderValue::from_str(value).unwrap());
-        }
-        let rates = Rates::new(Pace {
-            per_second: 1.0,
-            burst: 1,
-        });
-        rates.observe(
-            &owner(1),
-            "x.com",
-            StatusCode::from_u16(status).unwrap(),
-            &map,
-            NOW,
-        );
-        let gate = rates
-            .gate(&owner(1), "x.com")
-            .map(|wait| wait.as_secs_f64().round() as u64);
-        assert_eq!(gate, seconds, "{headers:?}");
-        assert_eq!(rates.gate(&owner(2), "x.com"), None);
-        assert_eq!(rates.gate(&owner(1), "y.com"), None);
-    }
-
-    #[test]
-    fn what_vendors_state() {
-        check(
-            200,
-            &[("x-ratelimit-remaining", "1"), ("x-ratelimit-reset", "60")],
-            None,
-        );
-        check(
-            200,
-            &[
-                ("x-ratelimit-remaining", "0"),
-                ("x-ratelimit-reset", "1700000060"),
-            ],
-            Some(60),
-        );
-        check(
-            403,
-            &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "60")],
-            Some(60),
-        );
-        check(
-            200,
-            &[("ratelimit-remaining", "0"), ("ratelimit-reset", "5")],
-            Some(5),
-        );
-        check(200, &[("ratelimit", "limit=100, remaining=0, reset=7")], Some(7));
-        check(200, &[("ratelimit", "\"default\";r=0;t=8")], Some(8));
-        check(200, &[("ratelimit", "\"default\";r=3;t=8")], None);
-        check(429, &[("retry-after", "9")], Some(9));
-        check(200, &[("retry-after", "9")], None);
-        check(429, &[("retry-after", "999999999")], Some(3600));
-        check(
-            200,
-            &[
-                ("x-ratelimit-remaining", "0"),
-                ("x-ratelimit-reset", "99999999999999999"),
-            ],
-            Some(3600),
-        );
-        for garbage in ["-1", "", "soon", "18446744073709551616", "1699999999"] {
-            check(
-                200,
-                &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", garbage)],
-                None,
-            );
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn paces_wait_and_refuse() {
-        let rates = Rates::new(Pace {
-            per_second: 10.0,
-            burst: 2,
-        });
-        let (caller, start) = (caller(1, &[]), Instant::now());
-        let soon = start + Duration::from_secs(1);
-        for _ in 0..4 {
-            rates.pass(&caller, &caller.owner(), "x.com", soon).await.unwrap();
-        }
-        assert!(
-            (190..=230).contains(&start.elapsed().as_millis()),
-            "{:?}",
-            start.elapsed()
-        );
-        let error = rates
-            .pass(&caller, &caller.owner(), "x.com", Instant::now())
-            .await
-            .unwrap_err();
-        assert_eq!(error.code(), "egress.rate_limited");
-    }
-}
+mod tests;

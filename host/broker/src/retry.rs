@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use http::header::RETRY_AFTER;
 use http::{HeaderMap, Method, StatusCode};
 use ring::rand::{SecureRandom, SystemRandom};
-use sluice_model::clock::Timestamp;
-use sluice_model::schedule::{Schedule, parse_retry_after};
+use sluice_model::schedule::Schedule;
 
 use crate::error::{Error, ResolveError};
 
@@ -65,18 +65,18 @@ impl Failure {
     }
 }
 
-/// Whether the status says that it may be better later.
-pub(crate) const fn is_retryable_status(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 429 | 502 | 503 | 504)
+/// Whether the answer says that it may be better later. A 403 does where it says when: so GitHub's secondary limits.
+pub(crate) fn is_retryable_answer(status: StatusCode, headers: &HeaderMap) -> bool {
+    match status.as_u16() {
+        429 | 502 | 503 | 504 => true,
+        403 => headers.contains_key(RETRY_AFTER),
+        _ => false,
+    }
 }
 
 /// Whether the status says that the host is not well.
 pub(crate) const fn is_failure_status(status: StatusCode) -> bool {
     matches!(status.as_u16(), 502..=504)
-}
-
-pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    parse_retry_after(headers.get(http::header::RETRY_AFTER)?.to_str().ok()?, now)
 }
 
 /// From 0 to 1.

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use sluice_broker::{Budget, Caller, Credential, Trace};
+use sluice_broker::{Budget, Caller, Credential, RateHint, RateScope, Trace, VendorApp};
 use sluice_model::id::{ConnectionId, OrgId};
 use sluice_model::limits::Limits;
+use sluice_model::manifest::Manifest;
 use sluice_runtime::{Call, CallError, ConnectionView, Effects, Outcome, Snapshot};
 use sluice_store::storage::{StorageView, StorageWrite, StorageWrites};
 use sluice_store::trace::LogLine;
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalogue::{self, Known};
 use crate::connection::Connection;
 use crate::vault::ConnectionVault;
-use crate::{Service, connection};
+use crate::{Service, auth, connection};
 
 /// A connection with everything that calls for it need, read once and used for many calls.
 pub(crate) struct Callee {
@@ -24,6 +25,9 @@ pub(crate) struct Callee {
     rights: Arc<sluice_model::grant::Rights>,
     limits: Limits,
     config: String,
+    /// The manifest's hints, about the hosts that this connection's configuration names.
+    rates: Vec<RateHint>,
+    app: Option<Arc<VendorApp>>,
 }
 
 /// Why no call could be made.
@@ -77,6 +81,18 @@ impl Callee {
             .map_err(|error| Error::Expand(error.to_string()))?;
         let limits = rights.limits().clone();
         let config = connection.config.to_string();
+        let rates = hints(&known.manifest, &connection.config);
+        let app = match connection
+            .auth
+            .as_deref()
+            .and_then(|name| known.manifest.auth(name))
+        {
+            // Nothing asks whose budget it is where every budget is the connection's.
+            Some(scheme) if rates.iter().any(|hint| hint.scope == RateScope::App) => {
+                auth::app::of_vendor(service, org, &known.manifest.id, scheme).await
+            }
+            _ => None,
+        };
         Ok(Self {
             org,
             connection,
@@ -84,6 +100,8 @@ impl Callee {
             rights: Arc::new(rights),
             limits,
             config,
+            rates,
+            app: app.map(Arc::new),
         })
     }
 
@@ -137,7 +155,8 @@ impl Callee {
             vault: Arc::new(vault),
             trace: Trace::default(),
             budget: Budget::new(&self.limits),
-            rates: self.known.manifest.rate.clone(),
+            rates: self.rates.clone(),
+            app: self.app.clone(),
         };
         Ok(Call {
             connector,
@@ -171,6 +190,15 @@ impl Callee {
             quota: self.rights.storage_bytes(),
         }
     }
+}
+
+/// The hints, with the hosts that the configuration names. One whose host it does not name is about none.
+fn hints(manifest: &Manifest, config: &serde_json::Value) -> Vec<RateHint> {
+    let expanded = manifest.rate.iter().filter_map(|hint| {
+        let (host, _) = hint.host.expand(config).ok()?;
+        Some(RateHint { host, ..hint.clone() })
+    });
+    expanded.collect()
 }
 
 /// Counts a call and logs how it ended if it ended badly.

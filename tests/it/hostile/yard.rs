@@ -174,6 +174,7 @@ impl Yard {
             trace: Trace::default(),
             budget: Budget::new(&limits),
             rates: Vec::new(),
+            app: None,
         };
         Call {
             connector: connector.clone(),

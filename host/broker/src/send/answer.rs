@@ -70,7 +70,8 @@ impl Sending<'_> {
             source: Some(Source { incoming, link, back }),
             held: Some(Held {
                 _permit: permit,
-                _slots: [self.slot.take(), rate_slot],
+                _slot: self.slot.take(),
+                _rate: rate_slot,
             }),
             decoder,
             redactor,

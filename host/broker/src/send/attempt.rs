@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout_at;
 
 use super::{Hop, Sending};
@@ -12,6 +11,7 @@ use crate::credential::Credential;
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::pool::{Key, Link};
+use crate::rate::{Ask, Slot};
 use crate::retry::{self, Failure};
 
 /// The head of an answer and what its body will need.
@@ -21,7 +21,7 @@ pub(super) struct Answer {
     pub(super) key: Key,
     /// Given up while a credential is renewed.
     pub(super) permit: Option<crate::permit::Permit>,
-    pub(super) rate_slot: Option<OwnedSemaphorePermit>,
+    pub(super) rate_slot: Option<Slot>,
     /// What of the body has been looked at already, as it came.
     pub(super) peeked: Bytes,
 }
@@ -35,18 +35,21 @@ impl Sending<'_> {
         entry: &mut Entry,
     ) -> Result<Answer, Failure> {
         let shared = &self.broker.shared;
-        let rate_slot = shared
-            .rates
-            .pass(self.caller, &self.owner, &key.host, self.deadline)
-            .await?;
+        let breaker = (self.owner.clone(), key.host.clone(), key.port);
+        let open = |after| Error::CircuitOpen {
+            host: key.host.clone(),
+            after,
+        };
+        // What cannot go has not to wait, nor to use up a quota.
+        if let Some(after) = shared.breakers.left(&breaker) {
+            return Err(open(after).into());
+        }
+        let turn = {
+            let ask = Ask::of(self.caller, &self.owner, &hop.place);
+            shared.rates.pass(&ask, self.deadline).await?
+        };
         let permit = shared.permits.acquire(self.caller.org).await;
-        let ticket = shared
-            .breakers
-            .enter((self.owner.clone(), key.host.clone(), key.port))
-            .map_err(|after| Error::CircuitOpen {
-                host: key.host.clone(),
-                after,
-            })?;
+        let ticket = shared.breakers.enter(breaker).map_err(open)?;
         let composed = self.compose(hop, credential, entry)?;
         entry.attempt();
         let exchanged = timeout_at(self.deadline, shared.exchanger.exchange(key, composed, entry))
@@ -60,6 +63,9 @@ impl Sending<'_> {
         let (response, link) = match exchanged {
             Ok(exchanged) => exchanged,
             Err(failure) => {
+                if matches!(failure.error, Error::Timeout { .. }) {
+                    turn.timed_out();
+                }
                 if failure.is_the_hosts() {
                     ticket.failed();
                 }
@@ -73,19 +79,15 @@ impl Sending<'_> {
         } else {
             ticket.succeeded();
         }
-        shared.rates.observe(
-            &self.owner,
-            &key.host,
-            status,
-            response.headers(),
-            shared.clock.now(),
-        );
+        let ask = Ask::of(self.caller, &self.owner, &hop.place);
+        let told = (status, response.headers());
+        let slot = shared.rates.answered(&ask, turn, told, shared.clock.now());
         Ok(Answer {
             response,
             link,
             key: key.clone(),
             permit: Some(permit),
-            rate_slot,
+            rate_slot: Some(slot),
             peeked: Bytes::new(),
         })
     }

@@ -12,6 +12,7 @@ use crate::credential::{Apply, Credential, CredentialChoice, OWN};
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::pool::Key;
+use crate::rate::{self, Ask};
 use crate::redirect::{self, MAX_HOPS};
 use crate::retry::{self, Failure, SCHEDULE};
 use crate::{body, header, tls};
@@ -80,9 +81,15 @@ impl Sending<'_> {
         }
         let asked = match tried {
             Err(failure) if failure.is_retryable(self.repeats) => None,
-            Ok(answer) if self.repeats && retry::is_retryable_status(answer.response.status()) => {
-                let stated = retry::retry_after(answer.response.headers(), self.broker.shared.clock.now());
-                stated.max(self.broker.shared.rates.gate(&self.owner, hop.place.host()))
+            Ok(answer) if self.repeats => {
+                let (status, headers) = (answer.response.status(), answer.response.headers());
+                if !retry::is_retryable_answer(status, headers) {
+                    return None;
+                }
+                let shared = &self.broker.shared;
+                let stated = rate::retry_after(headers, shared.clock.now());
+                let ask = Ask::of(self.caller, &self.owner, &hop.place);
+                stated.max(shared.rates.closed(&ask))
             }
             _ => return None,
         };

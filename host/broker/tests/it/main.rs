@@ -10,6 +10,7 @@
 //! - `peer`: slow, endless, truncated, lying
 //! - `retry`: what is sent again
 //! - `connect`: servers that do not speak HTTP
+//! - `governor`: vendors' budgets, and who shares them
 //! - `tls`: certificates and HTTP/2
 
 #[cfg(test)]
@@ -18,6 +19,8 @@ mod address;
 mod connect;
 #[cfg(test)]
 mod credential;
+#[cfg(test)]
+mod governor;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]

@@ -217,6 +217,7 @@ pub(crate) fn caller(rules: Vec<EgressRule>, limits: Limits, vault: Keys) -> Cal
         trace: Trace::default(),
         budget: Budget::new(&limits),
         rates: Vec::new(),
+        app: None,
     }
 }
 

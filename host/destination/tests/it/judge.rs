@@ -251,6 +251,7 @@ fn caller(user: &Value) -> Caller {
         trace: Trace::default(),
         budget: Budget::new(&Limits::default()),
         rates: Vec::new(),
+        app: None,
     }
 }
 

@@ -181,6 +181,7 @@ impl Making {
                 trace: Trace::default(),
                 budget: Budget::new(&self.limits),
                 rates: Vec::new(),
+                app: None,
             },
             storage: self.storage,
             limits: self.limits,

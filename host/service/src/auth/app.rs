@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
+use sluice_broker::VendorApp;
 use sluice_model::auth::{Part, Piece, Values};
 use sluice_model::id::OrgId;
 use sluice_model::manifest::AuthScheme;
@@ -159,6 +160,38 @@ pub(crate) async fn load(
     })
 }
 
+/// The app as the vendor counts for it: none where the scheme needs none or nobody has set one. Its client id tells it from
+/// others, where that is not a secret.
+pub(crate) async fn of_vendor(
+    service: &Service,
+    org: OrgId,
+    connector: &str,
+    scheme: &AuthScheme,
+) -> Option<VendorApp> {
+    if scheme.app.is_empty() {
+        return None;
+    }
+    let (owner, bundle) = serving(service, org, connector, &scheme.name)
+        .await
+        .inspect_err(|error| tracing::warn!(connector, %error, "whose app it is can't be read"))
+        .ok()?;
+    let owner = match owner {
+        AppOwner::Organization => sluice_broker::AppOwner::Organization,
+        AppOwner::Operator => sluice_broker::AppOwner::Operator,
+        AppOwner::Nobody => return None,
+    };
+    let is_public = scheme
+        .app
+        .iter()
+        .any(|part| part.name == CLIENT_ID && !part.secret);
+    let id = bundle.text(CLIENT_ID).filter(|_| is_public);
+    Some(VendorApp {
+        connector: connector.to_owned(),
+        id: id.map_or_else(|| scheme.name.clone(), |id| id.to_string()),
+        owner,
+    })
+}
+
 /// The organization's app, else the operator's, else an empty one.
 async fn serving(
     service: &Service,
@@ -204,6 +237,8 @@ pub(crate) fn connector_of(owner: &str) -> Option<&str> {
 }
 
 const OWNER: &str = "app/";
+/// The part that vendors know an app by.
+const CLIENT_ID: &str = "client_id";
 
 /// What templates of a flow are filled with.
 pub(super) struct Known<'a> {

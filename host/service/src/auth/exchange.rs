@@ -116,6 +116,7 @@ impl Ask {
             trace: Trace::default(),
             budget,
             rates: Vec::new(),
+            app: None,
         };
         let response = service.broker().send(&caller, request).await?;
         let status = response.status;

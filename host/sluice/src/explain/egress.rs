@@ -64,7 +64,8 @@ pub(super) const ENTRIES: &[Entry] = &[
         "egress.rate_limited",
         429,
         "a rate limit is reached",
-        "The connection's own pace, or the one that the vendor stated in its answers, is used up for now.",
+        "The pace or the daily quota of the connection or of its app, or the one that the vendor stated in its answers, is used up \
+         for now.",
         "",
     )
     .passes(),
