@@ -1,6 +1,7 @@
 //! On whose behalf a request is made, and what that call may still use.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -67,11 +68,22 @@ pub(crate) struct Owner {
     who: Who,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Who {
     Connection(ConnectionId),
     Connector(String),
     App(Arc<VendorApp>),
+}
+
+/// By what tells nearly all apart: it is looked up for every request.
+impl Hash for Who {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Connection(connection) => connection.hash(state),
+            Self::Connector(connector) => connector.hash(state),
+            Self::App(app) => app.id.hash(state),
+        }
+    }
 }
 
 impl Caller {

@@ -128,13 +128,14 @@ impl Rates {
     /// Waits until the request may go, as long as that is before `deadline`. Cancel-safe: a cancelled wait holds nothing,
     /// and at most has used a turn of the pace.
     pub(crate) async fn pass(&self, ask: &Ask<'_>, deadline: Instant) -> Result<Turn, Error> {
-        let line = self.line(&ask.key.0, ask.hinted());
+        let line = (ask.key.0.clone(), ask.hinted());
+        let (line, hinted) = (self.line(&line), line.1);
         let among = ask.shared().map_or(1, |app| {
             lock(&self.shares).count(app, ask.owner.org, Instant::now())
         });
         // What is left is kept for it from here on; nothing that is used up is waited in a queue for.
         let flights = self.leave(ask, deadline).await?;
-        while let Some(after) = self.day_closed(ask, &line) {
+        while let Some(after) = self.day_closed(ask, &line, &hinted) {
             wait(after, deadline).await?;
         }
         let most = ask.hint.map_or(line::UNHINTED, |hint| hint.concurrency);
@@ -146,12 +147,12 @@ impl Rates {
             };
             waited |= self.keep_pace(&line, pace, among, deadline).await?;
         }
-        let own = self.line(ask.owner, Hinted::none(""));
+        let own = self.line(&(ask.owner.clone(), Hinted::none("")));
         waited |= self.keep_pace(&own, self.default, 1, deadline).await?;
         while waited && let Some(after) = self.closed(ask) {
             wait(after, deadline).await?;
         }
-        self.take_day(ask, &line)?;
+        self.take_day(ask, &line, &hinted)?;
         Ok(Turn { slot, flights })
     }
 
@@ -228,19 +229,17 @@ impl Rates {
         all
     }
 
-    fn line(&self, holder: &Owner, hint: Hinted) -> Arc<Line> {
-        let concurrency = hint.concurrency;
-        let key = (holder.clone(), hint);
+    fn line(&self, key: &(Owner, Hinted)) -> Arc<Line> {
         let mut lines = lock(&self.lines);
-        if let Some(line) = lines.get(&key) {
+        if let Some(line) = lines.get(key) {
             return Arc::clone(line);
         }
-        let now = Instant::now();
+        let (now, org) = (Instant::now(), key.0.org);
         let line = lines.obtain_beside(
-            &key,
-            || Arc::new(Line::new(concurrency)),
+            key,
+            || Arc::new(Line::new(key.1.concurrency)),
             |line| Arc::strong_count(line) == 1 && line.is_idle(now),
-            |(owner, _)| owner.org == holder.org,
+            |(owner, _)| owner.org == org,
         );
         Arc::clone(line)
     }
@@ -297,15 +296,15 @@ impl Rates {
     }
 
     /// How long the declared day is used up.
-    fn day_closed(&self, ask: &Ask<'_>, line: &Line) -> Option<Duration> {
-        self.with_day(ask, line, |quota, own, all, now| match all {
+    fn day_closed(&self, ask: &Ask<'_>, line: &Line, hinted: &Hinted) -> Option<Duration> {
+        self.with_day(ask, (line, hinted), |quota, own, all, now| match all {
             Some(all) => own.share_closed(all, quota, now),
             None => own.closed(quota, now),
         })
     }
 
-    fn take_day(&self, ask: &Ask<'_>, line: &Line) -> Result<(), Error> {
-        let closed = self.with_day(ask, line, |quota, own, all, now| {
+    fn take_day(&self, ask: &Ask<'_>, line: &Line, hinted: &Hinted) -> Result<(), Error> {
+        let closed = self.with_day(ask, (line, hinted), |quota, own, all, now| {
             let closed = match &all {
                 Some(all) => own.share_closed(all, quota, now),
                 None => own.closed(quota, now),
@@ -324,7 +323,7 @@ impl Rates {
     fn with_day(
         &self,
         ask: &Ask<'_>,
-        line: &Line,
+        (line, hinted): (&Line, &Hinted),
         act: impl FnOnce(u64, &mut Day, Option<&mut Day>, Instant) -> Option<Duration>,
     ) -> Option<Duration> {
         let quota = ask.hint?.per_day?;
@@ -334,7 +333,7 @@ impl Rates {
             return act(quota, &mut own, None, now);
         };
         let mut shares = lock(&self.shares);
-        act(quota, &mut own, Some(shares.day(app, &ask.hinted(), now)), now)
+        act(quota, &mut own, Some(shares.day(app, hinted, now)), now)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is kept for one holder and one hint: its pace, its slots, its day.
 
+use std::hash::{Hash, Hasher};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -36,7 +37,7 @@ impl GovernorClock for TokioClock {
 pub(super) type Limiter = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Nanos>>;
 
 /// A hint as a key: with its numbers, so that an upgraded manifest begins anew.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hinted {
     pub(super) host: String,
     /// Empty: every path.
@@ -52,6 +53,14 @@ pub(super) struct Line {
     /// The limiter, and among how many the pace is shared there.
     pace: Mutex<Option<(u32, Arc<Limiter>)>>,
     pub(super) day: Mutex<Day>,
+}
+
+/// By its place alone, which tells nearly all apart: it is looked up for every request.
+impl Hash for Hinted {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.host.hash(state);
+        self.path.hash(state);
+    }
 }
 
 impl Hinted {
