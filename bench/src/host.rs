@@ -142,22 +142,43 @@ impl Host {
                 .replaced("per_second = 15.0", "per_second = 10000.0")?
                 .replaced("burst = 30", "burst = 10000")?;
         }
-        let bytes = Bytes::from(package.bytes());
-        let proposal = install::inspect(service, bytes.clone()).await?;
-        install::install(service, service.org(), bytes, &proposal.digest, "bench").await?;
-        let new = connection::New {
-            name: "bench".to_owned(),
-            connector: "github".to_owned(),
-            config: serde_json::json!({"repositories": ["acme/web"]}),
-            auth: None,
-            secret: Some([("secret".to_owned(), Secret::new(token.as_bytes().to_vec()))].into()),
-        };
-        let created = connection::create(service, service.org(), new).await?;
-        let report = connection::test(service, service.org(), created.id).await?;
+        let config = serde_json::json!({"repositories": ["acme/web"]});
+        let id = self
+            .draft("github", &package, config, &[("secret", token)])
+            .await?;
+        let report = connection::test(service, service.org(), id).await?;
         if !report.ok {
             bail!("the connection does not work: {report:?}");
         }
-        Ok(created.id)
+        Ok(id)
+    }
+
+    /// Installs a connector and makes a connection with this secret. No vendor is asked.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the service refuses.
+    pub async fn draft(
+        &self,
+        connector: &str,
+        package: &Package,
+        config: serde_json::Value,
+        secret: &[(&str, &str)],
+    ) -> Result<ConnectionId> {
+        let service = &self.service;
+        let bytes = Bytes::from(package.bytes());
+        let proposal = install::inspect(service, bytes.clone()).await?;
+        install::install(service, service.org(), bytes, &proposal.digest, "bench").await?;
+        let part =
+            |(name, value): &(&str, &str)| ((*name).to_owned(), Secret::new(value.as_bytes().to_vec()));
+        let new = connection::New {
+            name: format!("bench {connector}"),
+            connector: connector.to_owned(),
+            config,
+            auth: None,
+            secret: Some(secret.iter().map(part).collect()),
+        };
+        Ok(connection::create(service, service.org(), new).await?.id)
     }
 }
 
@@ -166,16 +187,16 @@ fn beside_this(name: &str) -> Result<PathBuf> {
     Ok(exe.with_file_name(name))
 }
 
-/// Where our GitHub connector is, once `cargo xtask build` has made it.
+/// Where our connector of this id is, once `cargo xtask build` has made it.
 ///
 /// # Errors
 ///
 /// If this program is not in a target directory.
-pub fn connector() -> Result<PathBuf> {
+pub fn connector(id: &str) -> Result<PathBuf> {
     let exe = std::env::current_exe()?;
     let target = exe
         .parent()
         .and_then(Path::parent)
         .context("the target directory")?;
-    Ok(target.join("connectors/github.wasm"))
+    Ok(target.join(format!("connectors/{id}.wasm")))
 }

@@ -1,4 +1,4 @@
-//! Our GitHub connector, taken apart, so that a measurement can change what its manifest says.
+//! Our connectors, taken apart, so that a measurement can change what its manifest says.
 
 use anyhow::{Context, Result, ensure};
 use sluice_model::manifest::Manifest;
@@ -14,13 +14,22 @@ pub struct Package {
 }
 
 impl Package {
-    /// The connector that `cargo xtask build` has made.
+    /// Our GitHub connector.
+    ///
+    /// # Errors
+    ///
+    /// As [`Package::of`].
+    pub fn github() -> Result<Self> {
+        Self::of("github")
+    }
+
+    /// The connector of this id that `cargo xtask build` has made.
     ///
     /// # Errors
     ///
     /// If it is not built, or has no manifest at its end.
-    pub fn github() -> Result<Self> {
-        let file = crate::connector()?;
+    pub fn of(id: &str) -> Result<Self> {
+        let file = crate::connector(id)?;
         let component = std::fs::read(&file)
             .with_context(|| format!("read {}; build it with `cargo xtask build`", file.display()))?;
         let at = component

@@ -65,7 +65,7 @@ enum Question {
 
 /// The worse of the two ratios.
 async fn measure() -> Result<f64> {
-    let file = sluice_bench::connector()?;
+    let file = sluice_bench::connector("github")?;
     let bytes = std::fs::read(&file)
         .with_context(|| format!("read {}; build it with `cargo xtask build`", file.display()))?;
     let ours = Ours::new(&bytes).await?;

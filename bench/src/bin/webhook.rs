@@ -150,7 +150,7 @@ fn bare() -> Result<Bare> {
 fn server(scratch: &Path, far: &Far) -> Result<(Server, Hook)> {
     let mut server = Server::start(scratch, Some(far))?;
     server.listening()?;
-    let connector = sluice_bench::connector()?;
+    let connector = sluice_bench::connector("github")?;
     let connector = connector.to_str().context("a path in UTF-8")?;
     let digest = Package::github()?.digest();
     server.cli(&["connector", "install", connector, "--accept", &digest])?;

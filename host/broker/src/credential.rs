@@ -31,8 +31,9 @@ use crate::error::{Error, VaultError};
 use crate::place::Place;
 
 pub use outbound::Whole;
-pub(crate) use outbound::{Content, Outbound};
+pub(crate) use outbound::{Content, Outbound, Streamed};
 pub use presign::{MAX_PRESIGNED, Presign};
+pub(crate) use sigv4::{Chunks, wire_bytes};
 pub(crate) use time::http_date;
 
 /// The name under which a [`Vault`] is asked for the connection's own credential.

@@ -89,6 +89,11 @@ impl<'a> Placed<'a> {
         ))
     }
 
+    /// Whether there is anything that it would replace.
+    pub(crate) fn replaces(&self) -> bool {
+        !self.bound.is_empty()
+    }
+
     /// The replacer for a body that is sent as it comes, and the one that finds what may not be in it.
     pub(crate) fn streams(&self) -> (Splice, Splice, Error) {
         let plain = |(token, held): &(String, Arc<Held>)| Needle {

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::credential::{Chunks, wire_bytes};
 use crate::error::Error;
 use crate::request::{BodyStream, Part};
 use crate::splice::Splice;
@@ -48,15 +49,25 @@ enum Kind {
 
 struct Streamed {
     body: BodyStream,
+    rules: Rules,
     /// Bytes as the caller counts them.
     given: u64,
-    cap: u64,
-    bound: Splice,
-    /// Placeholders that may not go to this origin, and the name of the first of their secrets.
-    unbound: Splice,
-    mismatch: Error,
+    /// Bytes as they go on the wire.
+    sent: u64,
     last: bool,
     ended: bool,
+}
+
+/// What becomes of a body on its way.
+pub(crate) struct Rules {
+    /// Bytes that the caller may give.
+    pub(crate) cap: u64,
+    pub(crate) bound: Splice,
+    /// Placeholders that may not go to this origin, and the name of the first of their secrets.
+    pub(crate) unbound: Splice,
+    pub(crate) mismatch: Error,
+    /// Signs what goes out, where the credential does that.
+    pub(crate) chunks: Option<Chunks>,
 }
 
 impl Outgoing {
@@ -67,21 +78,12 @@ impl Outgoing {
         }
     }
 
-    pub(crate) fn stream(
-        body: BodyStream,
-        cap: u64,
-        bound: Splice,
-        unbound: Splice,
-        mismatch: Error,
-        progress: Progress,
-    ) -> Self {
+    pub(crate) fn stream(body: BodyStream, rules: Rules, progress: Progress) -> Self {
         let streamed = Streamed {
             body,
+            rules,
             given: 0,
-            cap,
-            bound,
-            unbound,
-            mismatch,
+            sent: 0,
             last: false,
             ended: false,
         };
@@ -100,9 +102,13 @@ impl Streamed {
             }
             if self.last {
                 self.ended = true;
-                let rest = self.bound.finish();
+                let rest = self.rules.bound.finish();
+                let rest = match &mut self.rules.chunks {
+                    Some(chunks) => [chunks.feed(&rest), chunks.finish()].concat().into(),
+                    None => rest,
+                };
                 if !rest.is_empty() {
-                    return Poll::Ready(Ok(Some(rest)));
+                    return Poll::Ready(Ok(Some(self.send(rest))));
                 }
                 continue;
             }
@@ -121,7 +127,7 @@ impl Streamed {
                 Some(Part::Chunk(chunk)) => chunk,
             };
             self.given = self.given.saturating_add(given.len() as u64);
-            if self.given > self.cap {
+            if self.given > self.rules.cap {
                 return Poll::Ready(Err(Error::Budget {
                     what: "request_bytes",
                 }));
@@ -131,14 +137,36 @@ impl Streamed {
                     reason: "its body is longer than it said".into(),
                 }));
             }
-            self.unbound.feed(given.clone());
-            if self.unbound.found() > 0 {
-                return Poll::Ready(Err(self.mismatch.clone()));
+            self.rules.unbound.feed(given.clone());
+            if self.rules.unbound.found() > 0 {
+                return Poll::Ready(Err(self.rules.mismatch.clone()));
             }
-            let out = self.bound.feed(given);
+            let mut out = self.rules.bound.feed(given);
+            if let Some(chunks) = &mut self.rules.chunks {
+                out = chunks.feed(&out);
+            }
             if !out.is_empty() {
-                return Poll::Ready(Ok(Some(out)));
+                return Poll::Ready(Ok(Some(self.send(out))));
             }
+        }
+    }
+
+    fn send(&mut self, out: Bytes) -> Bytes {
+        self.sent = self.sent.saturating_add(out.len() as u64);
+        out
+    }
+
+    /// Bytes that are still to go out, where that is known.
+    fn left(&self) -> Option<u64> {
+        let length = self.body.length?;
+        match &self.rules.chunks {
+            Some(_) => Some(wire_bytes(length).saturating_sub(self.sent)),
+            // Where placeholders are replaced the length on the wire is not the one that the caller gave.
+            None => self
+                .rules
+                .bound
+                .is_empty()
+                .then(|| length.saturating_sub(self.sent)),
         }
     }
 }
@@ -181,13 +209,9 @@ impl Body for Outgoing {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Whole(body) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
-            // Where placeholders are replaced the length on the wire is not the one that the caller gave.
-            Kind::Stream(streamed) => match streamed.body.length {
-                Some(length) if streamed.bound.is_empty() => {
-                    SizeHint::with_exact(length.saturating_sub(streamed.given))
-                }
-                _ => SizeHint::default(),
-            },
+            Kind::Stream(streamed) => streamed
+                .left()
+                .map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::capability::EgressRule;
 use crate::limits::Limits;
 
 pub use diff::{GrantDiff, diff};
-pub use page::{CredentialLine, HookLine, PermissionPage, RequestLine, permission_page};
+pub use page::{CredentialLine, HookLine, LinkLine, PermissionPage, RequestLine, permission_page};
 pub use rights::{Denial, Rights};
 
 /// A set of capabilities: what a manifest asks for, and what an install was given.

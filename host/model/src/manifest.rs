@@ -210,6 +210,8 @@ pub struct Action {
     pub output: Value,
     /// Whether doing it twice is doing it once.
     pub idempotent: bool,
+    /// Whether its answer may have presigned addresses in it: links that whoever has them can use, without a credential.
+    pub presigns: bool,
 }
 
 /// How fast a host may be asked. The first hint that a request fits is the one that counts for it.

@@ -39,6 +39,9 @@ pub struct Effects {
     pub exchanges_dropped: u64,
     /// What the connector's captures kept from it, in the order of the responses. Sealed and committed by the caller.
     pub captured: Vec<(CaptureInto, Secret)>,
+    /// The placeholders that stand for presigned addresses, and these. Only the answer of an action that declares it may
+    /// show them, and only to whoever ran it.
+    pub presigned: Vec<(String, Secret)>,
     pub used: Used,
 }
 

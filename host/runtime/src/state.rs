@@ -42,6 +42,8 @@ pub(crate) struct State {
     pub(crate) broker: Broker,
     pub(crate) caller: Arc<Caller>,
     pub(crate) captured: Vec<(CaptureInto, Secret)>,
+    /// Placeholders of presigned addresses and what they stand for; as many as a call may have placeholders.
+    pub(crate) presigned: Vec<(String, Secret)>,
     pub(crate) limits: Limits,
     wasi: WasiCtx,
     http: WasiHttpCtx,
@@ -90,6 +92,7 @@ impl State {
             broker,
             caller,
             captured: Vec::new(),
+            presigned: Vec::new(),
             limits,
             sockets_refused: 0,
         }
@@ -120,6 +123,7 @@ impl State {
                 Vec::new()
             },
             captured: if succeeded { self.captured } else { Vec::new() },
+            presigned: if succeeded { self.presigned } else { Vec::new() },
             logs: self.journal.take(),
             metrics: self.metrics,
             exchanges: trace.exchanges,

@@ -1,5 +1,7 @@
 //! Actions: a named operation of the vendor, with its input and output held to their schemas.
 
+mod presigned;
+
 use serde_json::Value;
 use sluice_model::fault::Fault;
 use sluice_model::id::{ConnectionId, OrgId};
@@ -10,6 +12,8 @@ use crate::call::{self, Callee};
 use crate::schema::Violation;
 use crate::{Service, connection};
 
+pub use presigned::Refusal;
+
 /// Why an action gave no result.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -19,6 +23,8 @@ pub enum Error {
     Input(Violation),
     #[error("the connector's answer breaks its schema: {0}")]
     Output(Violation),
+    #[error(transparent)]
+    Presigned(#[from] Refusal),
     #[error("{0}")]
     Fault(Fault),
     #[error(transparent)]
@@ -33,7 +39,12 @@ pub enum Error {
 
 impl Error {
     /// The codes of this enum itself; the wrapped errors have their own.
-    pub const CODES: &[&str] = &["action.unknown", "action.input", "action.output"];
+    pub const CODES: &[&str] = &[
+        "action.unknown",
+        "action.input",
+        "action.output",
+        "action.presigned",
+    ];
 
     /// The stable code.
     #[must_use]
@@ -42,6 +53,7 @@ impl Error {
             Self::Unknown { .. } => "action.unknown",
             Self::Input(_) => "action.input",
             Self::Output(_) => "action.output",
+            Self::Presigned(_) => "action.presigned",
             Self::Fault(fault) => fault.kind.code(),
             Self::Call(error) => error.code(),
             Self::Prepare(error) => error.code(),
@@ -55,6 +67,13 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Input(_) => Some("`sluice connector info` shows the action's input".to_owned()),
+            Self::Presigned(Refusal::Undeclared) => Some(
+                "the connector's author has to say `presigns = true` of the action in connector.toml"
+                    .to_owned(),
+            ),
+            Self::Presigned(Refusal::TooMany) => {
+                Some("report it to the connector's author, or ask for fewer at once".to_owned())
+            }
             Self::Call(error) => error.hint(),
             Self::Prepare(error) => error.hint(),
             Self::Connection(error) => error.hint(),
@@ -118,8 +137,14 @@ pub async fn run(
         pointer: String::new(),
         reason: format!("not JSON: {error}"),
     };
-    let output: Value = serde_json::from_str(&output).map_err(|error| Error::Output(not_json(error)))?;
+    let mut output: Value = serde_json::from_str(&output).map_err(|error| Error::Output(not_json(error)))?;
     schemas.output.check(&output).map_err(Error::Output)?;
+    let declared = callee
+        .known
+        .manifest
+        .action(name)
+        .is_some_and(|action| action.presigns);
+    presigned::place(&mut output, &outcome.effects.presigned, declared)?;
     if !writes.writes.is_empty() {
         service.store().commit_storage(org, id, writes).await?;
     }

@@ -138,15 +138,7 @@ impl Callee {
         renews: bool,
     ) -> Result<Call, Error> {
         let connector = self.known.code(service, self.org).await?.clone();
-        let vault = ConnectionVault {
-            service: service.clone(),
-            org: self.org,
-            connection: self.connection.id,
-            own: self.connection.auth.clone(),
-            manifest: Arc::clone(&self.known.manifest),
-            trial,
-            renews,
-        };
+        let vault = self.vault(service, trial, renews);
         let caller = Caller {
             org: self.org,
             connection: Some(self.connection.id),
@@ -172,6 +164,24 @@ impl Callee {
             limits: self.limits.clone(),
             cancel,
         })
+    }
+
+    /// The connection's credentials, with this one as its own where there is one on trial.
+    pub(crate) fn vault(
+        &self,
+        service: &Service,
+        trial: Option<Arc<Credential>>,
+        renews: bool,
+    ) -> ConnectionVault {
+        ConnectionVault {
+            service: service.clone(),
+            org: self.org,
+            connection: self.connection.id,
+            own: self.connection.auth.clone(),
+            manifest: Arc::clone(&self.known.manifest),
+            trial,
+            renews,
+        }
     }
 
     /// What the store commits of a call's staged writes.

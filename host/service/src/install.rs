@@ -143,6 +143,7 @@ pub async fn inspect(service: &Service, component: Bytes) -> Result<Proposal, Er
     let diff = installed.as_ref().map(|(_, old, before)| {
         let mut diff = diff(old, &grant);
         diff.compare_auth(&before.auth, &manifest.auth);
+        diff.compare_actions(&before.actions, &manifest.actions);
         diff
     });
     Ok(Proposal {

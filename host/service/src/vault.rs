@@ -18,8 +18,8 @@ use sluice_model::manifest::{AuthScheme, Manifest, OriginPattern};
 use sluice_model::secret::Secret;
 use sluice_store::credential::Life;
 
-use crate::Service;
 use crate::auth::{self, Bundle};
+use crate::{Service, call};
 
 /// Opened credentials of all connections. An entry is dropped, and its secret wiped, when the secret is set anew or
 /// its connection is removed.
@@ -98,6 +98,20 @@ impl Credentials {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
         open.clear();
     }
+}
+
+/// A connection's credentials, as the broker is given them for each of its calls.
+///
+/// # Errors
+///
+/// If there is no such connection, or its install can't be read.
+pub async fn of(
+    service: &Service,
+    org: OrgId,
+    connection: ConnectionId,
+) -> Result<Arc<dyn Vault>, call::Error> {
+    let callee = call::Callee::read(service, org, connection).await?;
+    Ok(Arc::new(callee.vault(service, None, true)))
 }
 
 /// One connection's credentials, as the broker asks for them.

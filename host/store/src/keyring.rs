@@ -4,6 +4,8 @@
 //! wrapped under it, and the database opens only if every check value does. So a key that is still needed cannot be left
 //! out, and once the last check value but the present key's is gone, the others are not needed for anything.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use sluice_model::id::OrgId;
 use sluice_model::seal::{MasterKey, OrgKey, SealError};
 
@@ -16,6 +18,8 @@ use crate::table::{Rows, Table, Writer};
 pub(crate) struct Keyring {
     present: MasterKey,
     previous: Vec<MasterKey>,
+    /// Counts the values that were opened.
+    opened: AtomicU64,
 }
 
 /// How the check values of a database open.
@@ -32,7 +36,20 @@ pub(crate) struct Checks {
 
 impl Keyring {
     pub(crate) const fn new(present: MasterKey, previous: Vec<MasterKey>) -> Self {
-        Self { present, previous }
+        Self {
+            present,
+            previous,
+            opened: AtomicU64::new(0),
+        }
+    }
+
+    /// Values that were opened since the start.
+    pub(crate) fn opened(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_opened(&self) {
+        self.opened.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many keys there are beside the present one.

@@ -105,6 +105,7 @@ pub(crate) fn open_value(
     };
     let sealed = Sealed::from_bytes(sealed);
     let key = sealed.key_version().map_err(Error::Seal)?;
+    ring.note_opened();
     load(rows, ring, org, key)?
         .open(&aad, &sealed)
         .map_err(Error::Seal)

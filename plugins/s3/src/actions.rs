@@ -1,5 +1,6 @@
-//! What can be done with single objects. Each may be done twice without harm: a PUT of the same bytes gives the same object,
-//! and deleting what is gone succeeds (S3 API, "PutObject", "DeleteObject").
+//! What can be done with single objects in one request each; links are in [`presign`], uploads in parts in [`upload`]. Each of
+//! these may be done twice without harm: a PUT of the same bytes gives the same object, and deleting what is gone succeeds (S3
+//! API, "PutObject", "DeleteObject").
 
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use sluice_sdk::record::{self, input};
 use sluice_sdk::{Connection, Error};
 
 use crate::bucket::{self, Bucket};
-use crate::refusal;
+use crate::{presign, refusal, upload};
 
 /// The largest object that an action carries, in bytes; `connector.toml` caps bodies a little above it.
 const MAX_BYTES: u64 = 8 << 20;
@@ -22,6 +23,11 @@ pub(crate) fn run(connection: &Connection, name: &str, text: &str) -> Result<Str
         "get_object" => record::text(&get(&bucket, &input(text)?)?),
         "put_object" => record::text(&put(&bucket, &input(text)?)?),
         "delete_object" => record::text(&delete(&bucket, input(text)?)?),
+        "presign" => record::text(&presign::presign(&bucket, &input(text)?)?),
+        "start_upload" => record::text(&upload::start(&bucket, input(text)?)?),
+        "put_part" => record::text(&upload::put(&bucket, &input(text)?)?),
+        "finish_upload" => record::text(&upload::finish(&bucket, input(text)?)?),
+        "abort_upload" => record::text(&upload::abort(&bucket, input(text)?)?),
         other => Err(Error::unsupported(format!("there is no action `{other}`"))),
     }
 }
@@ -29,7 +35,7 @@ pub(crate) fn run(connection: &Connection, name: &str, text: &str) -> Result<Str
 /// How an object's bytes are written in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Encoding {
+pub(crate) enum Encoding {
     Text,
     Base64,
 }
@@ -116,10 +122,28 @@ struct Stored {
 
 fn put(bucket: &Bucket, put: &Put) -> Result<Stored, Error> {
     let url = bucket.object(&put.key)?;
-    let bytes = match put.encoding {
-        None | Some(Encoding::Text) => put.content.clone().into_bytes(),
+    let bytes = bytes(&put.content, put.encoding)?;
+    let size = bytes.len() as u64;
+    let usual = match put.encoding {
+        Some(Encoding::Base64) => "application/octet-stream",
+        _ => "text/plain; charset=utf-8",
+    };
+    let kind = put.content_type.as_deref().unwrap_or(usual);
+    check_kind(kind)?;
+    let response = done(http::put(url).body(kind, bytes).send()?)?;
+    Ok(Stored {
+        key: put.key.clone(),
+        size,
+        etag: etag(&response),
+    })
+}
+
+/// What an action was given as an object's or a part's content.
+pub(crate) fn bytes(content: &str, encoding: Option<Encoding>) -> Result<Vec<u8>, Error> {
+    let bytes = match encoding {
+        None | Some(Encoding::Text) => content.as_bytes().to_vec(),
         Some(Encoding::Base64) => BASE64
-            .decode(put.content.as_bytes())
+            .decode(content.as_bytes())
             .map_err(|error| Error::invalid_data(format!("not base64: {error}")).at("/content"))?,
     };
     let size = bytes.len() as u64;
@@ -127,20 +151,14 @@ fn put(bucket: &Bucket, put: &Put) -> Result<Stored, Error> {
         let message = format!("has {size} bytes, and {MAX_BYTES} are the most");
         return Err(Error::invalid_data(message).at("/content"));
     }
-    let usual = match put.encoding {
-        Some(Encoding::Base64) => "application/octet-stream",
-        _ => "text/plain; charset=utf-8",
-    };
-    let kind = put.content_type.as_deref().unwrap_or(usual);
+    Ok(bytes)
+}
+
+pub(crate) fn check_kind(kind: &str) -> Result<(), Error> {
     if kind.is_empty() || !kind.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
         return Err(Error::invalid_data("not a media type").at("/content_type"));
     }
-    let response = done(http::put(url).body(kind, bytes).send()?)?;
-    Ok(Stored {
-        key: put.key.clone(),
-        size,
-        etag: etag(&response),
-    })
+    Ok(())
 }
 
 #[derive(Deserialize)]
@@ -159,7 +177,7 @@ fn delete(bucket: &Bucket, delete: Delete) -> Result<Deleted, Error> {
 }
 
 /// A success. That this key may not do this to this object is the caller's to know, not a reason to connect anew.
-fn done(response: Response) -> Result<Response, Error> {
+pub(crate) fn done(response: Response) -> Result<Response, Error> {
     if (200..300).contains(&response.status) {
         return Ok(response);
     }
@@ -173,7 +191,7 @@ fn done(response: Response) -> Result<Response, Error> {
 }
 
 /// The tag without its quotes, as the stream has it.
-fn etag(response: &Response) -> Option<String> {
+pub(crate) fn etag(response: &Response) -> Option<String> {
     response.etag().map(|etag| etag.trim_matches('"').to_owned())
 }
 
@@ -304,7 +322,7 @@ mod tests {
         let large = format!(r#"{{"key":"a","content":"{}"}}"#, "x".repeat((8 << 20) + 1));
         check("put_object", &large, "/content");
         assert!(testing::requests().is_empty());
-        assert!(matches!(act("presign", "{}"), Err(Error::Unsupported(_))));
+        assert!(matches!(act("rename", "{}"), Err(Error::Unsupported(_))));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The S3 connector: one bucket of Amazon S3, Cloudflare R2 or another service that speaks the same API. `connector.toml`
-//! says what it may do; here is what it does: the stream of the bucket's objects ([`objects`]) and three actions on single
-//! objects ([`actions`]).
+//! says what it may do; here is what it does: the stream of the bucket's objects ([`objects`]), actions on single
+//! objects ([`actions`]), links to them ([`presign`]) and uploads in parts ([`upload`]).
 //!
 //! The key, the signature and `x-amz-content-sha256` are the host's. Addresses are path-style (`endpoint/bucket/key`)
 //! everywhere: it is what every compatible service takes, and one host to approve.
@@ -11,7 +11,9 @@ mod actions;
 mod bucket;
 mod listing;
 mod objects;
+mod presign;
 mod refusal;
+mod upload;
 
 struct S3;
 

@@ -23,6 +23,11 @@ pub(crate) fn is(response: &Response, code: &str) -> bool {
     words(response).code == code
 }
 
+/// Whether there is a refusal in the body, whatever the status says.
+pub(crate) fn is_refusal(response: &Response) -> bool {
+    !words(response).code.is_empty()
+}
+
 /// What a response that is no success means.
 pub(crate) fn of(response: &Response) -> Error {
     let words = words(response);

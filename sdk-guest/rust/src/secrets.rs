@@ -1,13 +1,20 @@
 //! Secrets as handles. A connector can put one on the wire and derive from it; it can't read it.
 //!
-//! There are no secrets outside the sandbox: on targets that are not wasm, [`open`] finds none.
+//! There are no secrets outside the sandbox: on targets that are not wasm, [`open`] finds none, and a presigned address is
+//! no more than its placeholder, which says what was asked for.
 
 /// The keyed hashes the host offers, and how it writes them down.
 pub use crate::wit::sluice::connector::secrets::{Algorithm, Encoding};
 
-/// A handle on a secret of this connection, bound to the origins that the manifest gives it.
+/// A handle on a secret of this connection, bound to the origins that the manifest gives it; or on a presigned address (see
+/// [`Request::presign`](crate::http::Request::presign)), which goes nowhere but into an action's output.
 #[derive(Debug)]
-pub struct Secret(crate::wit::sluice::connector::secrets::Secret);
+pub struct Secret(pub(crate) Inner);
+
+#[cfg(target_family = "wasm")]
+pub(crate) type Inner = crate::wit::sluice::connector::secrets::Secret;
+#[cfg(not(target_family = "wasm"))]
+pub(crate) type Inner = played::Secret;
 
 /// The secret that the manifest names, if this connection has it. The answer for somebody else's is the same: none.
 #[must_use]
@@ -49,5 +56,37 @@ impl Secret {
     #[must_use]
     pub fn verify_hmac(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         self.0.verify_hmac(algorithm, message, signature)
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+mod played {
+    //! A secret outside the sandbox: the text that stands for it.
+
+    use super::{Algorithm, Encoding};
+
+    #[derive(Debug)]
+    pub(crate) struct Secret(String);
+
+    impl Secret {
+        pub(crate) const fn new(placeholder: String) -> Self {
+            Self(placeholder)
+        }
+
+        pub(super) fn placeholder(&self) -> String {
+            self.0.clone()
+        }
+
+        pub(super) fn hmac(&self, _: Algorithm, _: &[u8], _: Encoding) -> Self {
+            Self(format!("{}-hashed", self.0))
+        }
+
+        pub(super) fn sign_jwt(&self, _: &str, _: &str) -> Result<Self, String> {
+            Ok(Self(format!("{}-signed", self.0)))
+        }
+
+        pub(super) fn verify_hmac(&self, _: Algorithm, _: &[u8], _: &[u8]) -> bool {
+            false
+        }
     }
 }

@@ -18,6 +18,7 @@ use std::cell::{Cell, RefCell};
 
 use crate::http::{Error, Headers, Request, Response};
 use crate::log::Level;
+use crate::secrets::Secret;
 use crate::{Connection, ReadRequest, Receipt};
 
 type Vendor = Box<dyn FnMut(&Request) -> Result<Response, Error>>;
@@ -138,6 +139,12 @@ impl Incoming {
         self.read.set(self.read.get() + piece.len());
         Ok(Some(piece).filter(|piece| !piece.is_empty()))
     }
+}
+
+pub(crate) fn presign(request: &Request, expires_s: u32) -> Secret {
+    let (method, url) = (request.method(), request.url());
+    let text = format!("sluice-placeholder-{method} {url} for {expires_s} s");
+    Secret(crate::secrets::Inner::new(text))
 }
 
 pub(crate) fn logged(level: Level, message: &str, _fields: Option<&str>) {

@@ -6,6 +6,7 @@ use http::{HeaderMap, Method};
 use sluice_model::capability::Scheme;
 use sluice_model::clock::Timestamp;
 
+use super::sigv4::Chunks;
 use crate::error::Error;
 use crate::header::{self, refuse};
 use crate::place::Place;
@@ -24,8 +25,17 @@ pub(crate) struct Outbound<'a> {
 /// Its body.
 pub(crate) enum Content<'a> {
     Whole(&'a mut Bytes),
-    /// Sent as it comes: nothing about it is known beforehand.
-    Stream,
+    /// Sent as it comes.
+    Stream(&'a mut Streamed),
+}
+
+/// What is known beforehand of a body that is sent as it comes, and what becomes of it.
+#[derive(Default)]
+pub(crate) struct Streamed {
+    /// In bytes, where the caller has said it and nothing in the body is replaced.
+    pub(crate) length: Option<u64>,
+    /// Signs it on its way, where the credential does that.
+    pub(crate) chunks: Option<Chunks>,
 }
 
 /// A request that is held whole, see [`Credential::put_on`](super::Credential::put_on).
@@ -89,7 +99,7 @@ impl Outbound<'_> {
     pub(super) fn whole(&self) -> Option<&Bytes> {
         match &self.content {
             Content::Whole(bytes) => Some(bytes),
-            Content::Stream => None,
+            Content::Stream(_) => None,
         }
     }
 

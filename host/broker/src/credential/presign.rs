@@ -1,8 +1,8 @@
 //! Presigned addresses: an AWS request whose signature stands in the query, so that whoever has the address can make it
 //! until it ends.
 //!
-//! Such an address is a secret of its own: it comes as one, and nothing here writes it anywhere. No guest can ask for
-//! one; the host may give it out where a manifest's action says that its result is an address like that.
+//! Such an address is a secret of its own: it comes as one, and nothing here writes it anywhere. A guest asks for one and
+//! gets a handle; the host gives the address itself to whoever runs an action that its manifest says `presigns` of.
 
 use std::time::Duration;
 
@@ -64,6 +64,7 @@ impl Broker {
                 origin: place.origin(),
             });
         }
+        let at = place.to_string();
         sign(
             &credential,
             method.as_str(),
@@ -71,6 +72,13 @@ impl Broker {
             presign.expires,
             self.shared.clock.now(),
         )?;
+        tracing::debug!(
+            method = method.as_str(),
+            at,
+            credential = credential.name,
+            expires_s = presign.expires.as_secs(),
+            "broker.presign"
+        );
         Ok(Secret::new(place.as_str().as_bytes().to_vec()))
     }
 }

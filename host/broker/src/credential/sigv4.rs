@@ -2,26 +2,32 @@
 //! "Authenticating Requests (AWS Signature Version 4)".
 //!
 //! What is signed: the method, the path, the query, the body's digest, and of the headers those that say what is asked
-//! for (`host`, `content-*`, `date`, `range`, `if-*`, `x-amz-*`). A body that is sent as it comes is signed as
-//! `UNSIGNED-PAYLOAD`, which S3 takes over TLS; other services need the digest beforehand and are refused.
+//! for (`host`, `content-*`, `date`, `range`, `if-*`, `x-amz-*`). For S3 a body that is sent as it comes is signed chunk by
+//! chunk where its length is known (see [`chunks`]); else it goes as `UNSIGNED-PAYLOAD`, which S3 takes over TLS. Other
+//! services need the digest beforehand and are refused.
+
+mod chunks;
 
 use data_encoding::HEXLOWER;
-use http::header::AUTHORIZATION;
-use http::{HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use ring::{digest, hmac};
 use sluice_model::auth::{Piece, Template};
 use zeroize::Zeroizing;
 
 use super::form;
 use super::time::compact;
-use super::{Credential, Outbound};
+use super::{Content, Credential, Outbound, Streamed};
 use crate::error::Error;
 use crate::place::percent;
+
+pub(crate) use chunks::{Chunks, wire_bytes};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 const X_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const X_CONTENT: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+const X_LENGTH: HeaderName = HeaderName::from_static("x-amz-decoded-content-length");
 const X_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 
 /// Day, region, service: what a signature is good for.
@@ -43,16 +49,22 @@ pub(super) fn apply(
         region: region_text(credential, region)?,
         service,
     };
-    let payload = match out.whole() {
-        Some(body) => sha256(body),
-        None if service == "s3" && out.is_tls() => UNSIGNED.to_owned(),
-        None => {
+    plain_spaces(out);
+    let payload = match &out.content {
+        Content::Whole(body) => sha256(body),
+        Content::Stream(Streamed {
+            length: Some(length), ..
+        }) if service == "s3" => {
+            chunked(credential, out.headers, *length)?;
+            chunks::PAYLOAD.to_owned()
+        }
+        Content::Stream(_) if service == "s3" && out.is_tls() => UNSIGNED.to_owned(),
+        Content::Stream(_) => {
             return Err(credential.unfit(
                 "the body is sent as it comes; its digest is signed before it, so it has to be held whole",
             ));
         }
     };
-    plain_spaces(out);
     out.headers.insert(X_DATE, ascii(credential, &scope.moment)?);
     out.headers.insert(X_CONTENT, ascii(credential, &payload)?);
     out.headers.remove(X_TOKEN);
@@ -82,7 +94,8 @@ pub(super) fn apply(
         path(service, out.place.path()),
         lines.as_str()
     ));
-    let signature = scope.sign(credential, &request)?;
+    let key = scope.key(credential)?;
+    let signature = scope.signature(&key, &request);
     let key_id = credential.text("access_key_id")?;
     let value = format!(
         "{ALGORITHM} Credential={key_id}/{},SignedHeaders={names},Signature={signature}",
@@ -90,6 +103,27 @@ pub(super) fn apply(
     );
     out.headers
         .insert(AUTHORIZATION, credential.value(b"", value.as_bytes())?);
+    if let Content::Stream(streamed) = &mut out.content
+        && payload == chunks::PAYLOAD
+    {
+        let (moment, text) = (scope.moment.clone(), scope.text());
+        streamed.chunks = Some(Chunks::new(key, moment, text, signature));
+    }
+    Ok(())
+}
+
+/// What a request says whose body of `length` is signed chunk by chunk. Both lengths are signed with it.
+fn chunked(credential: &Credential, headers: &mut HeaderMap, length: u64) -> Result<(), Error> {
+    let mut codings = vec![chunks::CODING.to_owned()];
+    for value in headers.get_all(CONTENT_ENCODING) {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let others = text.split(',').map(str::trim);
+        let others = others.filter(|coding| !coding.is_empty() && *coding != chunks::CODING);
+        codings.extend(others.map(str::to_owned));
+    }
+    headers.insert(CONTENT_ENCODING, ascii(credential, &codings.join(","))?);
+    headers.insert(X_LENGTH, HeaderValue::from(length));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(wire_bytes(length)));
     Ok(())
 }
 
@@ -105,18 +139,27 @@ impl Scope<'_> {
 
     /// The signature of a canonical request.
     pub(super) fn sign(&self, credential: &Credential, request: &str) -> Result<String, Error> {
+        Ok(self.signature(&self.key(credential)?, request))
+    }
+
+    fn signature(&self, key: &hmac::Key, request: &str) -> String {
         let text = format!(
             "{ALGORITHM}\n{}\n{}\n{}",
             self.moment,
             self.text(),
             sha256(request.as_bytes())
         );
+        HEXLOWER.encode(hmac::sign(key, text.as_bytes()).as_ref())
+    }
+
+    /// The key of this day, region and service.
+    fn key(&self, credential: &Credential) -> Result<hmac::Key, Error> {
         let mut key = Zeroizing::new(b"AWS4".to_vec());
         key.extend_from_slice(credential.need("secret_access_key")?);
         for part in [self.day(), self.region, self.service, "aws4_request"] {
             key = Zeroizing::new(mac(&key, part.as_bytes()).as_ref().to_vec());
         }
-        Ok(HEXLOWER.encode(mac(&key, text.as_bytes()).as_ref()))
+        Ok(hmac::Key::new(hmac::HMAC_SHA256, &key))
     }
 }
 
@@ -185,7 +228,10 @@ pub(super) fn plain_spaces(out: &mut Outbound<'_>) {
 fn is_signed(name: &str) -> bool {
     name.starts_with("x-amz-")
         || name.starts_with("if-")
-        || matches!(name, "content-type" | "content-md5" | "date" | "range")
+        || matches!(
+            name,
+            "content-type" | "content-md5" | "content-encoding" | "content-length" | "date" | "range"
+        )
 }
 
 /// Without spaces around, and one where there were several.

@@ -6,13 +6,13 @@ use std::time::Duration;
 use sluice_model::clock::Timestamp;
 
 use super::{Hop, Payload, Sending};
-use crate::credential::{Apply, Content, Credential, Outbound};
+use crate::credential::{Apply, Content, Credential, Outbound, Streamed};
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::exchange::Composed;
 use crate::header::{self, refuse};
 use crate::substitute::Placed;
-use crate::wire::Outgoing;
+use crate::wire::{Outgoing, Rules};
 
 impl Sending<'_> {
     /// The request with every secret on it that may go to this place.
@@ -31,16 +31,24 @@ impl Sending<'_> {
             placed.query(&mut place)?;
         }
         header::complete(&mut headers);
-        let mut whole = match &hop.body {
-            Payload::Whole(body) => Some(placed.body(body)?),
-            Payload::Stream(_) => None,
-        };
+        let mut streamed = Streamed::default();
+        let mut whole = None;
+        match &hop.body {
+            Payload::Whole(body) => whole = Some(placed.body(body)?),
+            Payload::Stream(Some(stream)) => {
+                // Where placeholders are replaced the length is not the one that the caller gave.
+                streamed.length = stream.length.filter(|_| !placed.replaces());
+            }
+            Payload::Stream(None) => {}
+        }
         if let Some(credential) = credential {
             credential.apply(&mut Outbound {
                 method: &hop.method,
                 place: &mut place,
                 headers: &mut headers,
-                content: whole.as_mut().map_or(Content::Stream, Content::Whole),
+                content: whole
+                    .as_mut()
+                    .map_or(Content::Stream(&mut streamed), Content::Whole),
                 now: self.now(),
             })?;
         }
@@ -56,7 +64,14 @@ impl Sending<'_> {
                     .ok_or_else(|| refuse("its body has been sent already"))?;
                 let cap = self.caller.rights.limits().request_bytes;
                 let (bound, unbound, mismatch) = placed.streams();
-                Outgoing::stream(stream, cap, bound, unbound, mismatch, progress)
+                let rules = Rules {
+                    cap,
+                    bound,
+                    unbound,
+                    mismatch,
+                    chunks: streamed.chunks,
+                };
+                Outgoing::stream(stream, rules, progress)
             }
         };
         Ok(Composed {

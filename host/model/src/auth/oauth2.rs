@@ -175,20 +175,3 @@ impl Default for AnswerRecipe {
         }
     }
 }
-
-impl OAuth2 {
-    /// Whether an answer of the API says that the token has ended. `body` is its JSON, where it is small enough to look.
-    #[must_use]
-    pub fn is_expired(&self, status: u16, body: Option<&Value>) -> bool {
-        if self.expired.is_empty() {
-            return status == 401;
-        }
-        self.expired.iter().any(|sign| {
-            sign.status == status
-                && sign.body.as_ref().is_none_or(|(pointer, texts)| {
-                    let found = body.and_then(|body| body.pointer(pointer)?.as_str());
-                    found.is_some_and(|found| texts.iter().any(|text| text == found))
-                })
-        })
-    }
-}

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Grant, units};
 use crate::capability::EgressRule;
-use crate::manifest::AuthScheme;
+use crate::manifest::{Action, AuthScheme};
 
 /// The lines of the permission page that an upgrade changes. An upgrade may be approved without asking when
 /// [`GrantDiff::asks_for_more`] says no.
@@ -99,8 +99,21 @@ impl GrantDiff {
             };
             schemes.iter().flat_map(of).collect()
         };
-        let (before, after) = (lines(old), lines(new));
-        for line in &after {
+        self.compare(&lines(old), &lines(new));
+    }
+
+    /// Adds what changes in which actions give links away, that work without a credential.
+    pub fn compare_actions(&mut self, old: &[Action], new: &[Action]) {
+        let lines = |actions: &[Action]| -> Vec<String> {
+            let presigning = actions.iter().filter(|action| action.presigns);
+            let line = |action: &Action| format!("action `{}` gives links away", action.name);
+            presigning.map(line).collect()
+        };
+        self.compare(&lines(old), &lines(new));
+    }
+
+    fn compare(&mut self, before: &[String], after: &[String]) {
+        for line in after {
             let list = if before.contains(line) {
                 &mut self.same
             } else {
@@ -205,6 +218,19 @@ mod tests {
             diff.narrower,
             ["no longer the server asks https://oauth2.acme.example/token for `account`"]
         );
+    }
+
+    #[test]
+    fn an_action_that_begins_to_give_links_away_is_new() {
+        let text = include_str!("../../tests/auth.toml");
+        let actions = |text: &str| crate::manifest::Manifest::parse(text).unwrap().actions;
+        let before = actions(&text.replace("presigns = true", "presigns = false"));
+        let mut diff = GrantDiff::default();
+        diff.compare_actions(&before, &actions(text));
+        assert_eq!(diff.new, ["action `share` gives links away"]);
+        let mut diff = GrantDiff::default();
+        diff.compare_actions(&actions(text), &actions(text));
+        assert!(!diff.asks_for_more());
     }
 
     fn any_grant() -> impl Strategy<Value = Grant> {

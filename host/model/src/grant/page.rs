@@ -10,8 +10,11 @@ use serde::Serialize;
 use super::{Grant, units};
 use crate::auth::Apply;
 use crate::capability::EgressRule;
-use crate::manifest::{AuthScheme, Manifest};
+use crate::manifest::{Action, AuthScheme, Manifest};
 use crate::signature::Recipe;
+
+/// What a presigned address is; the time is the longest that AWS Signature Version 4 allows.
+const LINK: &str = "a link to one object, valid for up to 7 days";
 
 /// The page, as data; `Display` renders it as text. The publisher's words stand in quotes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,6 +33,9 @@ pub struct PermissionPage {
     pub credentials: Vec<CredentialLine>,
     /// What vendors may send to it.
     pub hooks: Vec<HookLine>,
+    /// Actions that give whoever runs them a link which works without a credential.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LinkLine>,
     /// What it may keep and use: `memory of one call: 64 MiB`.
     pub limits: Vec<String>,
     /// What it cannot do, whatever its code tries.
@@ -90,6 +96,17 @@ pub struct HookLine {
     pub sources: Vec<String>,
 }
 
+/// An action whose answer may be a presigned address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LinkLine {
+    /// Its name in the manifest.
+    pub action: String,
+    /// For people.
+    pub title: String,
+    /// `a link to one object, valid for up to 7 days`.
+    pub gives: String,
+}
+
 /// Makes the page for a connector with this grant: what the grant has is what it may do; optional requests of the
 /// manifest that the grant does not cover are shown as off.
 #[must_use]
@@ -113,6 +130,7 @@ pub fn permission_page(manifest: &Manifest, grant: &Grant) -> PermissionPage {
         optional: off.map(line).collect(),
         credentials: manifest.auth.iter().map(credential).collect(),
         hooks: manifest.webhooks.iter().map(hook).collect(),
+        links: links(manifest),
         limits: limits(grant),
         cannot: cannot(grant),
     }
@@ -153,6 +171,16 @@ fn hook(webhook: &crate::manifest::Webhook) -> HookLine {
             _ => None,
         },
     }
+}
+
+fn links(manifest: &Manifest) -> Vec<LinkLine> {
+    let presigning = manifest.actions.iter().filter(|action| action.presigns);
+    let line = |action: &Action| LinkLine {
+        action: action.name.clone(),
+        title: action.title.clone(),
+        gives: LINK.to_owned(),
+    };
+    presigning.map(line).collect()
 }
 
 fn limits(grant: &Grant) -> Vec<String> {
@@ -242,6 +270,18 @@ mod tests {
         let line = "  receive  webhook `open` (ping), sender verified by the host, but not what it sends\n           \
                     only from 192.0.2.0/24, 2001:db8::/32\n";
         assert!(page.contains(line), "{page}");
+    }
+
+    #[test]
+    fn the_page_says_who_gets_a_link() {
+        let manifest = Manifest::parse(include_str!("../../tests/auth.toml")).unwrap();
+        let page = permission_page(&manifest, &manifest.capabilities);
+        let line =
+            "\n  give     whoever runs \"Share a report\" a link to one object, valid for up to 7 days\n";
+        assert!(page.to_string().contains(line), "{page}");
+        let json = serde_json::to_value(&page).unwrap();
+        assert_eq!(json["links"][0]["action"], "share");
+        assert_eq!(json["links"].as_array().unwrap().len(), 1);
     }
 
     #[test]

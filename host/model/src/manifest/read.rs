@@ -11,6 +11,7 @@ use super::{
     WriteKind,
 };
 use super::{auth, capabilities, schema, webhook, words};
+use crate::auth::Apply;
 use crate::capability::PathPattern;
 use crate::grant::Grant;
 use crate::run::Mode;
@@ -65,6 +66,16 @@ pub(super) fn manifest(text: &str) -> Result<Manifest, ManifestError> {
         .get("config")
         .map_or_else(|| Ok(schema::empty()), |node| schema::object(&node))?;
     let grant = capabilities::read(&root, &config_schema)?;
+    let auth = all(
+        &root,
+        "auth",
+        MAX_AUTH,
+        |scheme: &AuthScheme| &scheme.name,
+        |node| auth::read(node, &config_schema, &grant),
+    )?;
+    let signs = auth
+        .iter()
+        .any(|scheme| matches!(scheme.apply, Apply::SigV4 { .. }));
     Ok(Manifest {
         id: matching(
             &root,
@@ -94,13 +105,7 @@ pub(super) fn manifest(text: &str) -> Result<Manifest, ManifestError> {
             "an SPDX expression such as `Apache-2.0`",
         )?,
         links: links(&root)?,
-        auth: all(
-            &root,
-            "auth",
-            MAX_AUTH,
-            |scheme: &AuthScheme| &scheme.name,
-            |node| auth::read(node, &config_schema, &grant),
-        )?,
+        auth,
         streams: all(
             &root,
             "streams",
@@ -120,7 +125,7 @@ pub(super) fn manifest(text: &str) -> Result<Manifest, ManifestError> {
             "actions",
             MAX_ACTIONS,
             |action: &Action| &action.name,
-            action,
+            |node| action(node, signs),
         )?,
         rate: root
             .each("rate", MAX_RATES)?
@@ -285,13 +290,25 @@ fn stream(node: &Node<'_>) -> Result<Stream, ManifestError> {
     })
 }
 
-fn action(node: &Node<'_>) -> Result<Action, ManifestError> {
-    let table = node.table(&["name", "title", "description", "input", "output", "idempotent"])?;
+fn action(node: &Node<'_>, signs: bool) -> Result<Action, ManifestError> {
+    let table = node.table(&[
+        "name",
+        "title",
+        "description",
+        "input",
+        "output",
+        "idempotent",
+        "presigns",
+    ])?;
     let schema = |key: &str| {
         table
             .get(key)
             .map_or_else(|| Ok(schema::empty()), |node| schema::object(&node))
     };
+    let presigns = table.flag_or("presigns", false)?;
+    if let Some(node) = table.get("presigns").filter(|_| presigns && !signs) {
+        return Err(node.error("needs an `aws-sigv4` auth scheme: no other signs addresses"));
+    }
     Ok(Action {
         name: table.need("name")?.name()?,
         title: table.need("title")?.line(200)?,
@@ -301,6 +318,7 @@ fn action(node: &Node<'_>) -> Result<Action, ManifestError> {
         input: schema("input")?,
         output: schema("output")?,
         idempotent: table.flag_or("idempotent", false)?,
+        presigns,
     })
 }
 

@@ -6,11 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use sluice_broker::{Body, Broker, Caller, Capture, CaptureInto, CredentialChoice, Response, ResponseBody};
+use sluice_broker::credential::OWN;
+use sluice_broker::{
+    Body, Broker, Caller, Capture, CaptureInto, CredentialChoice, Presign, Response, ResponseBody,
+};
 use sluice_model::secret::Secret;
 use wasmtime::component::Resource;
 
 use crate::bindings::sluice::connector::http as wit;
+use crate::host::secrets::Handle;
 use crate::state::State;
 
 /// What is read of a body at a time, in bytes.
@@ -92,6 +96,32 @@ impl wit::Host for State {
                 headers,
                 body,
             })?)),
+            Err(error) => Ok(Err(refuse(error))),
+        }
+    }
+
+    async fn presign(
+        &mut self,
+        request: wit::PresignRequest,
+    ) -> wasmtime::Result<Result<Resource<Handle>, wit::Error>> {
+        self.meter.call()?;
+        let credential = match request.credential {
+            None => OWN.to_owned(),
+            Some(name) if name.is_empty() => {
+                return Ok(Err(wit::Error::Protocol(
+                    "an address is presigned with a credential".into(),
+                )));
+            }
+            Some(name) => name,
+        };
+        let presign = Presign {
+            method: request.method,
+            url: request.url,
+            credential,
+            expires: Duration::from_secs(u64::from(request.expires_s)),
+        };
+        match self.broker.presign(&self.caller, presign).await {
+            Ok(address) => Ok(Ok(self.table.push(Handle::presigned(address))?)),
             Err(error) => Ok(Err(refuse(error))),
         }
     }

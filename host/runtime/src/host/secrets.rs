@@ -24,15 +24,38 @@ const JWT_BYTES: usize = 64 << 10;
     unreachable_pub,
     reason = "the generated bindings re-export it from their private module"
 )]
-pub struct Handle(Held);
+pub struct Handle {
+    held: Held,
+    /// Whether it is a presigned address, which the caller of the call may give out.
+    presigned: bool,
+}
 
 impl Handle {
+    fn new(held: Held) -> Self {
+        Self {
+            held,
+            presigned: false,
+        }
+    }
+
+    /// A presigned address, bound to no origin: no request carries it.
+    pub(crate) fn presigned(address: Secret) -> Self {
+        Self {
+            held: Held {
+                name: "presigned".to_owned(),
+                secret: address,
+                origins: Vec::new(),
+            },
+            presigned: true,
+        }
+    }
+
     /// The same name and origins around other bytes.
     fn derive(&self, bytes: Vec<u8>) -> Self {
-        Self(Held {
-            name: self.0.name.clone(),
+        Self::new(Held {
+            name: self.held.name.clone(),
             secret: Secret::new(bytes),
-            origins: self.0.origins.clone(),
+            origins: self.held.origins.clone(),
         })
     }
 }
@@ -57,20 +80,25 @@ impl wit::Host for State {
             secret: secret.clone(),
             origins: credential.origins.clone(),
         };
-        Ok(Some(self.table.push(Handle(held))?))
+        Ok(Some(self.table.push(Handle::new(held))?))
     }
 }
 
 impl wit::HostSecret for State {
     fn placeholder(&mut self, this: Resource<Handle>) -> wasmtime::Result<String> {
         self.meter.call()?;
-        let held = self.table.get(&this)?.0.clone();
+        let Handle { held, presigned } = self.table.get(&this)?;
+        let (address, held) = (presigned.then(|| held.secret.clone()), held.clone());
         let made = self.caller.budget.placeholders().insert(held);
         let limit = sluice_broker::placeholder::MAX_PLACEHOLDERS as u64;
-        Ok(made.map_err(|_| Stop::Budget {
+        let made = made.map_err(|_| Stop::Budget {
             what: "placeholders",
             limit,
-        })?)
+        })?;
+        if let Some(address) = address {
+            self.presigned.push((made.clone(), address));
+        }
+        Ok(made)
     }
 
     fn hmac(
@@ -131,7 +159,7 @@ fn key(algorithm: wit::Algorithm, handle: &Handle) -> hmac::Key {
         wit::Algorithm::HmacSha256 => hmac::HMAC_SHA256,
         wit::Algorithm::HmacSha512 => hmac::HMAC_SHA512,
     };
-    hmac::Key::new(algorithm, handle.0.secret.expose())
+    hmac::Key::new(algorithm, handle.held.secret.expose())
 }
 
 /// A compact JWS over claims, as `wit` says: HS256 or RS256.
@@ -148,7 +176,7 @@ fn jwt(handle: &Handle, header: &str, claims: &str) -> Result<Handle, String> {
         Some("RS256") => JwtAlgorithm::Rs256,
         _ => return Err("`alg` of the header must be HS256 or RS256".to_owned()),
     };
-    let token = jws::sign(algorithm, handle.0.secret.expose(), header, claims);
+    let token = jws::sign(algorithm, handle.held.secret.expose(), header, claims);
     let token = token.map_err(|error| error.to_string())?;
     Ok(handle.derive(token.expose().to_vec()))
 }
@@ -158,7 +186,7 @@ mod tests {
     use super::*;
 
     fn handle(secret: &[u8]) -> Handle {
-        Handle(Held {
+        Handle::new(Held {
             name: "key".into(),
             secret: Secret::new(secret.to_vec()),
             origins: Vec::new(),

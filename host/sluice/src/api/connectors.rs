@@ -116,6 +116,8 @@ pub(super) struct ActionView {
     description: String,
     input: Value,
     output: Value,
+    /// Whether its output may have links in it that work without a credential.
+    presigns: bool,
 }
 
 /// What a connector may do and what it cannot, in words.
@@ -175,6 +177,7 @@ impl ConnectorView {
             description: action.description.clone(),
             input: action.input.clone(),
             output: action.output.clone(),
+            presigns: action.presigns,
         });
         let auth = manifest.auth.iter().map(|scheme| AuthView {
             name: scheme.name.clone(),

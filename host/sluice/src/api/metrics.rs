@@ -15,6 +15,13 @@ pub(super) async fn page(State(app): State<App>) -> Response {
     for sample in app.service.metrics().samples() {
         page.add(sample.name, sample.help, "counter", sample.label, sample.value);
     }
+    page.add(
+        "sluice_secrets_opened_total",
+        "Secrets unsealed; credentials in use are opened once, not for each request.",
+        "counter",
+        None,
+        app.service.store().secrets_opened(),
+    );
     let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let answers = ("sluice_http_answers_total", "Answers by their class.");
     for (class, counter) in [

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{CaptureInto, Error, Response};
+use crate::secrets::Secret;
 use crate::wit::sluice::connector::http as wit;
 
 /// A request before it is sent.
@@ -183,6 +184,30 @@ impl Request {
         return wit::send(&self.0);
         #[cfg(not(target_family = "wasm"))]
         crate::testing::send(&self)
+    }
+
+    /// The address that makes this request possible for so many seconds (at most seven days), for whoever has it: method,
+    /// URL and credential count, which has to be an `aws-sigv4` one. Nothing is sent. The address is a secret: put its
+    /// placeholder into the output of an action that the manifest says `presigns` of, and the host puts the address there.
+    ///
+    /// ```
+    /// let link = sluice_sdk::http::get("https://bucket.example/report.pdf").presign(3_600)?;
+    /// assert_eq!(link.placeholder(), "sluice-placeholder-GET https://bucket.example/report.pdf for 3600 s");
+    /// # Ok::<(), sluice_sdk::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `config` where policy refuses such a request; `transient` where the host refuses to sign it.
+    pub fn presign(self, expires_s: u32) -> Result<Secret, crate::Error> {
+        #[cfg(target_family = "wasm")]
+        return Ok(Secret(wit::presign(&wit::PresignRequest {
+            method: self.0.method,
+            url: self.0.url,
+            expires_s,
+            credential: self.0.credential,
+        })?));
+        #[cfg(not(target_family = "wasm"))]
+        Ok(crate::testing::presign(&self, expires_s))
     }
 }
 

@@ -10,7 +10,7 @@ use sluice_model::clock::Timestamp;
 use sluice_model::secret::Secret;
 
 use super::*;
-use crate::credential::{Apply, Content, presign};
+use crate::credential::{Apply, Content, Streamed, presign};
 use crate::place::Place;
 
 /// 2013-05-24T00:00:00Z.
@@ -136,19 +136,119 @@ fn paths_are_encoded_once_for_s3_and_twice_for_all_others() {
 
 #[test]
 fn what_is_sent_as_it_comes() {
-    let send = |service: &str, url: &str| {
+    let send = |service: &str, url: &str, length: Option<u64>| {
         let mut headers = HeaderMap::new();
+        let mut streamed = Streamed {
+            length,
+            ..Streamed::default()
+        };
         let sent = credential(service).apply(&mut Outbound {
             method: &Method::PUT,
             place: &mut Place::parse(url).unwrap(),
             headers: &mut headers,
-            content: Content::Stream,
+            content: Content::Stream(&mut streamed),
             now: AT,
         });
         sent.map(|()| headers["x-amz-content-sha256"].to_str().unwrap().to_owned())
     };
-    assert_eq!(send("s3", "https://b.test/k").unwrap(), "UNSIGNED-PAYLOAD");
-    for (service, url) in [("s3", "http://b.test/k"), ("ses", "https://b.test/k")] {
-        assert_eq!(send(service, url).unwrap_err().code(), "egress.bad_request");
+    assert_eq!(send("s3", "https://b.test/k", None).unwrap(), "UNSIGNED-PAYLOAD");
+    for url in ["https://b.test/k", "http://b.test/k"] {
+        assert_eq!(
+            send("s3", url, Some(1)).unwrap(),
+            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+        );
     }
+    for (service, url, length) in [
+        ("s3", "http://b.test/k", None),
+        ("ses", "https://b.test/k", None),
+        ("ses", "https://b.test/k", Some(1)),
+    ] {
+        assert_eq!(
+            send(service, url, length).unwrap_err().code(),
+            "egress.bad_request"
+        );
+    }
+}
+
+/// A body of so many letters in such pieces, as it goes on the wire, with the request's headers.
+fn streamed(length: usize, piece: usize, fields: &[(&'static str, &'static str)]) -> (HeaderMap, Vec<u8>) {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        headers.insert(*name, HeaderValue::from_static(value));
+    }
+    let mut streamed = Streamed {
+        length: Some(length as u64),
+        ..Streamed::default()
+    };
+    let url = "https://s3.amazonaws.com/examplebucket/chunkObject.txt";
+    credential("s3")
+        .apply(&mut Outbound {
+            method: &Method::PUT,
+            place: &mut Place::parse(url).unwrap(),
+            headers: &mut headers,
+            content: Content::Stream(&mut streamed),
+            now: AT,
+        })
+        .unwrap();
+    let mut chunks = streamed.chunks.unwrap();
+    let mut wire = Vec::new();
+    for piece in vec![b'a'; length].chunks(piece) {
+        wire.extend_from_slice(&chunks.feed(piece));
+    }
+    wire.extend_from_slice(&chunks.finish());
+    (headers, wire)
+}
+
+/// AWS, "Transferring Payload in Multiple Chunks", "Example: PUT Object".
+#[test]
+fn the_documented_example_of_a_body_in_chunks() {
+    let (headers, wire) = streamed(66_560, 1_000, &[("x-amz-storage-class", "REDUCED_REDUNDANCY")]);
+    let signed = "content-encoding;content-length;host;x-amz-content-sha256;x-amz-date;x-amz-decoded-content-length;x-amz-storage-class";
+    assert_eq!(
+        headers["authorization"],
+        format!(
+            "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request,SignedHeaders={signed},Signature=4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9"
+        )
+        .as_str()
+    );
+    assert_eq!(headers["content-length"], "66824");
+    assert_eq!(headers["x-amz-decoded-content-length"], "66560");
+    let frame = |size: usize, signature: &str| {
+        format!("{size:x};chunk-signature={signature}\r\n{}\r\n", "a".repeat(size))
+    };
+    let expected = [
+        frame(
+            65_536,
+            "ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648",
+        ),
+        frame(
+            1_024,
+            "0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497",
+        ),
+        frame(
+            0,
+            "b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9",
+        ),
+    ];
+    assert!(wire == expected.concat().into_bytes());
+}
+
+#[test]
+fn the_length_on_the_wire_is_known_beforehand() {
+    for length in [0, 1, 15, 16, 4_096, 65_535, 65_536, 65_537, 131_072, 200_000] {
+        for piece in [1_000, 65_536, 300_000] {
+            let (headers, wire) = streamed(length, piece, &[]);
+            assert_eq!(
+                headers["content-length"],
+                wire.len().to_string().as_str(),
+                "{length}"
+            );
+        }
+    }
+}
+
+#[test]
+fn another_coding_stays() {
+    let (headers, _) = streamed(1, 1, &[("content-encoding", "gzip, aws-chunked")]);
+    assert_eq!(headers["content-encoding"], "aws-chunked,gzip");
 }

@@ -35,6 +35,9 @@ impl fmt::Display for PermissionPage {
         for line in &self.hooks {
             hook(f, line)?;
         }
+        for line in &self.links {
+            writeln!(f, "  give     whoever runs \"{}\" {}", line.title, line.gives)?;
+        }
         for line in &self.limits {
             writeln!(f, "  use up   {line}")?;
         }
@@ -163,6 +166,7 @@ mod tests {
                 optional: vec![],
                 credentials: vec![],
                 hooks,
+                links: vec![],
                 limits: vec![],
                 cannot: vec![],
             };

@@ -65,8 +65,13 @@ fn every_scheme_is_read() {
     );
     assert_eq!(oauth.answer.access_token, "/data/token");
     assert_eq!(oauth.answer.ended, ["invalid_grant", "token_revoked"]);
-    assert!(oauth.is_expired(200, Some(&json!({"error": "token_expired"}))));
-    assert!(!oauth.is_expired(200, Some(&json!({}))) && oauth.is_expired(401, None));
+    let signs: Vec<_> = oauth
+        .expired
+        .iter()
+        .map(|sign| (sign.status, &sign.body))
+        .collect();
+    let body = Some(("/error".to_owned(), vec!["token_expired".to_owned()]));
+    assert_eq!(signs, [(401, &None), (200, &body)]);
     let account = oauth2("account");
     assert_eq!(
         account.assertion.as_ref().map(|assertion| assertion.used),
