@@ -498,3 +498,45 @@ async fn what_is_sent_as_it_comes_is_not_sent_again() {
     assert_eq!(tokio::join!(rig.code(request), feed).0, "401");
     assert_eq!(vault.asked.load(Ordering::SeqCst), 0);
 }
+
+#[tokio::test]
+async fn a_streamed_body_is_signed_in_chunks_where_its_length_is_what_goes_out() {
+    let keys = [("access_key_id", "AKID"), ("secret_access_key", SECRET)];
+    let rig = rig(parts(sigv4(), &keys), vec![ok("")]).await;
+    let send = async || {
+        let (writer, body) = Body::stream(Some(4));
+        let mut request = Request::new("PUT", "http://api.test/k");
+        request.body = body;
+        let feed = async move {
+            for part in ["a", "bcd"] {
+                let _ = writer.write(Bytes::from(part)).await;
+            }
+            let _ = writer.finish().await;
+        };
+        tokio::join!(rig.code(request), feed).0
+    };
+    assert_eq!(send().await, "200");
+    let seen = rig.peer.requests().pop().unwrap();
+    assert_eq!(
+        field(&seen, "x-amz-content-sha256"),
+        "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+    );
+    assert_eq!(field(&seen, "x-amz-decoded-content-length"), "4");
+    assert_eq!(field(&seen, "content-encoding"), "aws-chunked");
+    assert!(!seen.contains("transfer-encoding"), "{seen}");
+    let (_, body) = seen.split_once("\r\n\r\n").unwrap();
+    assert_eq!(field(&seen, "content-length"), body.len().to_string());
+    let lines: Vec<&str> = body.split("\r\n").collect();
+    assert!(lines[0].starts_with("4;chunk-signature=") && lines[1] == "abcd");
+    assert!(lines[2].starts_with("0;chunk-signature=") && lines[3..] == ["", ""]);
+
+    // A placeholder that may be in it makes it longer: nothing is promised, and without TLS nothing is sent.
+    let held = sluice_broker::Held {
+        name: "held".into(),
+        secret: Secret::new(b"value".to_vec()),
+        origins: vec![origin(Scheme::Http, "api.test", 80)],
+    };
+    rig.caller.budget.placeholders().insert(held).unwrap();
+    assert_eq!(send().await, "egress.bad_request");
+    assert_eq!(rig.peer.requests().len(), 1);
+}
