@@ -13,11 +13,11 @@ use sluice_model::id::OrgId;
 use sluice_model::seal::{Aad, OrgKey, SealError, Sealed};
 use sluice_model::secret::Secret;
 
-use crate::Error;
 use crate::key::{Key, Parts, Span};
 use crate::keyring::Keyring;
 use crate::row::corrupt;
 use crate::table::{Rows, Table, Writer};
+use crate::{Error, Store};
 
 /// Which key a row of `OrgKeys` is.
 pub(crate) struct Wrapped {
@@ -31,6 +31,14 @@ pub(crate) struct Sealer {
     key: OrgKey,
     /// The key as it is kept, if it is a new version.
     made: Option<Vec<u8>>,
+}
+
+impl Store {
+    /// How many secrets were unsealed since the start: what is used often is opened once and kept by whoever uses it.
+    #[must_use]
+    pub fn secrets_opened(&self) -> u64 {
+        self.keyring().opened()
+    }
 }
 
 impl Sealer {

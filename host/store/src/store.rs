@@ -126,12 +126,6 @@ impl Store {
         self.shared.wake.clone()
     }
 
-    /// How many secrets were unsealed since the start: what is used often is opened once and kept by whoever uses it.
-    #[must_use]
-    pub fn secrets_opened(&self) -> u64 {
-        self.shared.keyring.opened()
-    }
-
     pub(crate) fn keyring(&self) -> &Arc<Keyring> {
         &self.shared.keyring
     }

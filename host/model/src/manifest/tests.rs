@@ -207,19 +207,6 @@ fn unknown_keys_are_refused_with_the_nearest_known_one() {
 }
 
 #[test]
-fn only_who_signs_addresses_presigns() {
-    refused(
-        "idempotent = false",
-        "presigns = true",
-        "actions[0].presigns",
-        "aws-sigv4",
-    );
-    let text = include_str!("../../tests/auth.toml");
-    let manifest = Manifest::parse(text).unwrap();
-    assert!(manifest.action("share").unwrap().presigns && !manifest.action("fetch").unwrap().presigns);
-}
-
-#[test]
 fn sizes_are_bounded() {
     let pattern = format!("[config.properties.host]\npattern = \"{}\"", "a".repeat(300));
     refused(

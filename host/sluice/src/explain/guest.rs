@@ -128,6 +128,14 @@ pub(super) const ENTRIES: &[Entry] = &[
         "look at the server's log",
     ),
     entry(
+        3016,
+        "action.presigned",
+        502,
+        "the action's answer has presigned addresses that it may not have",
+        "An address that works without a credential is given out only by an action whose manifest says `presigns = true`, which the permission page shows, and at most 64 in one answer.",
+        "tell the connector's author",
+    ),
+    entry(
         3101,
         "runtime.engine",
         500,

@@ -109,14 +109,6 @@ pub(super) const ENTRIES: &[Entry] = &[
         "look at the vendor before trying again; tell the connector's author",
     ),
     entry(
-        4304,
-        "action.presigned",
-        502,
-        "the action's answer has presigned addresses that it may not have",
-        "An address that works without a credential is given out only by an action whose manifest says `presigns = true`, which the permission page shows, and at most 64 in one answer.",
-        "tell the connector's author",
-    ),
-    entry(
         4102,
         "sync.not_active",
         409,

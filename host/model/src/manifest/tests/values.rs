@@ -1,6 +1,6 @@
 //! One changed value at a time.
 
-use super::refused;
+use super::{Manifest, refused};
 
 #[test]
 fn bad_values_are_refused_where_they_stand() {
@@ -409,4 +409,17 @@ fn bad_values_are_refused_where_they_stand() {
     ] {
         refused(from, to, path, words);
     }
+}
+
+#[test]
+fn only_who_signs_addresses_presigns() {
+    refused(
+        "idempotent = false",
+        "presigns = true",
+        "actions[0].presigns",
+        "aws-sigv4",
+    );
+    let text = include_str!("../../../tests/auth.toml");
+    let manifest = Manifest::parse(text).unwrap();
+    assert!(manifest.action("share").unwrap().presigns && !manifest.action("fetch").unwrap().presigns);
 }
