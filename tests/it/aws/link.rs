@@ -53,7 +53,7 @@ fn a_link_works_for_what_it_was_made_for() {
 
     // Changed in any way, it is worth nothing.
     let good = signature(&get);
-    let flipped = good.replace(|c| c == '0' || c == 'a', "f");
+    let flipped = good.replace(['0', 'a'], "f");
     for (method, tampered) in [
         ("GET", get.replace(&good, &flipped)),
         ("GET", get.replace("X-Amz-Expires=3600", "X-Amz-Expires=7200")),
@@ -124,7 +124,7 @@ fn a_large_object_is_stored_in_parts_by_link() {
     let begun = act("start_upload", &json!({"key": "dropped"}));
     let dropped = json!({"key": "dropped", "upload_id": begun["upload_id"]});
     act("abort_upload", &dropped);
-    let mut part = dropped.clone();
+    let mut part = dropped;
     part["part_number"] = json!(1);
     part["content"] = json!("x");
     let refused = world.act(&connection, "put_part", &part);
