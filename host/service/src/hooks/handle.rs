@@ -265,8 +265,8 @@ async fn sift(
             let found = Rules::read(service, callee, &stream).await?;
             rules.insert(stream.clone(), found);
         }
-        let rules = rules.get_mut(&stream).and_then(Option::as_mut);
-        let judge = |data: &str| match rules {
+        let mut rules = rules.get_mut(&stream).and_then(Option::as_mut);
+        let judge = |data: &str| match &mut rules {
             Some(rules) => match rules.judge(service, (org, connection), data) {
                 // There is no run that could stop.
                 Fate::Frozen(frozen) => Fate::refused(frozen),

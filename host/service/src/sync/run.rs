@@ -182,7 +182,10 @@ async fn work(
     };
     let turn = legs(&mut reading).await;
     let Reading {
-        lease, mut unsettled, ..
+        lease,
+        mut unsettled,
+        rules,
+        ..
     } = reading;
     // Whatever ended it, its last commit is over before the run's end is written.
     unsettled.give_up(service).await?;

@@ -280,7 +280,7 @@ fn bad_values_are_refused_where_they_stand() {
         ),
         (
             "dedupe = \"body\"",
-            "dedupe = \"none\"",
+            "dedupe = \"never\"",
             "webhooks[2].dedupe",
             "neither",
         ),
