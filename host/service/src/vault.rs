@@ -18,8 +18,9 @@ use sluice_model::manifest::{AuthScheme, Manifest, OriginPattern};
 use sluice_model::secret::Secret;
 use sluice_store::credential::Life;
 
-use crate::Service;
 use crate::auth::{self, Bundle};
+use crate::problem::Problem;
+use crate::{Service, connection};
 
 /// Opened credentials of all connections. An entry is dropped, and its secret wiped, when the secret is set anew or
 /// its connection is removed.
@@ -43,6 +44,8 @@ struct Opened {
 const MAX_OPEN: usize = 10_000;
 /// Before the end of a token that is obtained anew when it is needed.
 const SHORTLY: Duration = Duration::from_secs(30);
+/// A clock that is set back by less is being kept right.
+const SET_BACK: Duration = Duration::from_secs(300);
 /// A token that could not be refreshed and is still good is used so long before the next try.
 const USED_ON: Duration = Duration::from_secs(5);
 
@@ -50,7 +53,9 @@ impl Credentials {
     fn get(&self, key: &(ConnectionId, String), now: Timestamp) -> Option<Arc<Credential>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let found = open.get_mut(key)?;
-        if found.until.is_some_and(|until| until <= now) {
+        // A clock that was set back says nothing of a time that it noted before.
+        let is_of_the_future = found.last_used.since(now) > SET_BACK;
+        if is_of_the_future || found.until.is_some_and(|until| until <= now) {
             open.remove(key);
             return None;
         }
@@ -215,7 +220,8 @@ impl ConnectionVault {
                 None => by_itself,
                 Some(stored) if !has_access(stored) => by_itself,
                 Some(stored) => {
-                    looked_at(&stored.life).is_some_and(|end| end <= now)
+                    let is_time = looked_at(&stored.life).is_some_and(|end| end <= now);
+                    (is_time || stored.life.is_of_the_future(now))
                         && Bundle::read(&stored.secret)
                             .is_some_and(|bundle| auth::is_renewable(scheme, &bundle))
                 }
@@ -228,12 +234,12 @@ impl ConnectionVault {
         }
         let Some(stored) = stored.filter(has_access) else {
             return match failed {
-                Some(problem) => Err(VaultError::new(problem.message)),
+                Some(problem) => Err(no_token(problem)),
                 None => Ok(None),
             };
         };
         let until = match (&failed, stored.life.expires) {
-            (Some(problem), Some(end)) if end <= now => return Err(VaultError::new(problem.message.clone())),
+            (Some(problem), Some(end)) if end <= now => return Err(no_token(problem.clone())),
             (Some(_), _) => Some(now.after(USED_ON)),
             (None, _) => looked_at(&stored.life).map(|end| end.max(now.after(USED_ON))),
         };
@@ -295,7 +301,7 @@ impl Vault for ConnectionVault {
             let (name, stale) = (&scheme.name, refused.version);
             auth::renew(&self.service, self.org, self.connection, name, stale)
                 .await
-                .map_err(|problem| VaultError::new(problem.message))?;
+                .map_err(no_token)?;
             let found = self.find(name).await?;
             Ok(found.filter(|found| found.version > stale))
         })
@@ -311,6 +317,15 @@ impl fmt::Debug for ConnectionVault {
 }
 
 type Stored = sluice_store::credential::Credential;
+
+/// Why there is no fresh token, in the broker's terms.
+fn no_token(problem: Problem) -> VaultError {
+    if connection::is_over(Some(&problem.code)) {
+        VaultError::ended(problem.message)
+    } else {
+        VaultError::new(problem.message)
+    }
+}
 
 /// When a credential has to be looked at again: when it is due, or shortly before its end where nothing is due by itself.
 fn looked_at(life: &Life) -> Option<Timestamp> {
@@ -393,6 +408,24 @@ pub(crate) fn origins(scheme: &AuthScheme, config: &Value) -> Result<Vec<String>
     let mut all = Vec::with_capacity(scheme.origins.len());
     for origin in &scheme.origins {
         all.push(origin_text(&origin.expand(config)?));
+    }
+    Ok(all)
+}
+
+/// Where the next version of a credential may go that is bound to `bound`: a host of the configuration is among them only if
+/// it was when the credential was set, so that a change of the configuration leads no refreshed token elsewhere.
+pub(crate) fn rebound(
+    scheme: &AuthScheme,
+    config: &Value,
+    bound: &[String],
+) -> Result<Vec<String>, OriginError> {
+    let mut all = Vec::with_capacity(scheme.origins.len());
+    for origin in &scheme.origins {
+        let text = origin_text(&origin.expand(config)?);
+        let is_fixed = !matches!(origin.host, HostPattern::Config(_));
+        if is_fixed || bound.contains(&text) {
+            all.push(text);
+        }
     }
     Ok(all)
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sluice_broker::{Apply, Credential};
 use sluice_model::auth::OAuth1;
-use sluice_model::secret::Secret;
+use sluice_model::secret::{self, Secret};
 use sluice_store::credential::Life;
 use url::form_urlencoded;
 
@@ -48,7 +48,8 @@ pub(super) async fn complete(
         return Err(Error::Denied(answer::plain(denied)));
     }
     let (token, secret) = memory.temporary.clone().ok_or(Error::State)?;
-    if callback.one("oauth_token") != Some(token.as_str()) {
+    let named = callback.one("oauth_token").unwrap_or_default();
+    if !secret::same(named.as_bytes(), token.as_bytes()) {
         return Err(Error::State);
     }
     let verifier = callback
@@ -87,7 +88,7 @@ async fn ask(
 ) -> Result<Value, Error> {
     let mut ask = Ask::post(url);
     ask.credential = Some(signer(flow, recipe, token)?);
-    let reply = ask.send(&flow.service, &flow.asker()).await?;
+    let reply = ask.send(&flow.service, &flow.asker()?).await?;
     if !(200..300).contains(&reply.status) {
         return Err(Error::Refused(format!("status {}", reply.status)));
     }

@@ -65,6 +65,14 @@ fn every_scheme_is_read() {
     );
     assert_eq!(oauth.answer.access_token, "/data/token");
     assert_eq!(oauth.answer.ended, ["invalid_grant", "token_revoked"]);
+    assert_eq!(oauth.revoke_token, crate::auth::RevokedToken::Access);
+    assert_eq!(
+        oauth
+            .revoke_success
+            .as_ref()
+            .map(|success| success.pointer.clone()),
+        Some("/revoked".to_owned())
+    );
     assert!(oauth.is_expired(200, Some(&json!({"error": "token_expired"}))));
     assert!(!oauth.is_expired(200, Some(&json!({}))) && oauth.is_expired(401, None));
     let account = oauth2("account");
@@ -347,6 +355,24 @@ fn bad_schemes_are_refused_where_they_stand() {
             "revoke_uri =",
             "auth[5].oauth2.revoke_uri",
             "`revoke_url`",
+        ),
+        (
+            "revoke_url = \"https://login.acme.example/revoke\"\n",
+            "",
+            "auth[5].oauth2.revoke_token",
+            "belongs to",
+        ),
+        (
+            "revoke_token = \"access\"",
+            "revoke_token = \"both\"",
+            "auth[5].oauth2.revoke_token",
+            "one of",
+        ),
+        (
+            "revoke_success = { pointer = \"/revoked\", equals = true }",
+            "revoke_success = { pointer = \"/revoked\" }",
+            "auth[5].oauth2.revoke_success.equals",
+            "missing",
         ),
         (
             "scopes = [\"repo\", \"user:email\"]",
