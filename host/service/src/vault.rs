@@ -471,6 +471,47 @@ mod tests {
     }
 
     #[test]
+    fn a_refreshed_token_follows_no_configuration() {
+        let text = r#"
+            manifest = 1
+            id = "acme"
+            version = "0.1.0"
+            contract = "0.1"
+            name = "Acme"
+            description = "x"
+            category = "x"
+            licence = "Apache-2.0"
+            [[capabilities.egress]]
+            host = "api.acme.example"
+            methods = ["GET"]
+            paths = ["/**"]
+            [[capabilities.egress]]
+            host = "${config.host}"
+            methods = ["GET"]
+            paths = ["/**"]
+            [config.properties.host]
+            type = "string"
+            [[auth]]
+            name = "oauth"
+            title = "x"
+            scheme = "bearer"
+            origins = ["https://api.acme.example", "https://${config.host}"]
+        "#;
+        let manifest = Manifest::parse(text).unwrap();
+        let scheme = manifest.auth("oauth").unwrap();
+        let config = |host: &str| serde_json::json!({ "host": host });
+        let set = origins(scheme, &config("a.example")).unwrap();
+        assert_eq!(set, ["https://api.acme.example:443", "https://a.example:443"]);
+        assert_eq!(rebound(scheme, &config("a.example"), &set).unwrap(), set);
+        // What the manifest itself names comes and goes with it; a host of the configuration is added by nobody.
+        let moved = rebound(scheme, &config("evil.example"), &set).unwrap();
+        assert_eq!(moved, ["https://api.acme.example:443"]);
+        let older = rebound(scheme, &config("a.example"), &set[1..]).unwrap();
+        assert_eq!(older, set);
+        assert!(rebound(scheme, &config("*.example"), &set).is_err());
+    }
+
+    #[test]
     fn what_changed_meanwhile_is_not_put_back() {
         let open = Credentials::default();
         let (one, other) = (
