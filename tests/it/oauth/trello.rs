@@ -68,16 +68,18 @@ fn connected(world: &World, name: &str) -> String {
     connection
 }
 
-/// Whether the vendor says whose the account is. It has too little of Trello for the records that a test reads after that.
+/// Whether the vendor says whose the account is, and gives its boards.
 fn is_well(world: &World, connection: &str) -> bool {
     let path = format!("/api/v1/connections/{connection}/test");
-    world.api().post(&path, &json!({}))["account"]["id"] == "member-mona"
+    world.api().post(&path, &json!({}))["ok"] == true
 }
 
 #[test]
 fn what_is_signed_is_signed_with_the_app_of_now() {
     let mut world = start();
     let connection = connected(&world, "work");
+    let account = world.show(&connection)["account"].clone();
+    assert_eq!(account["name"], "Mona of Acme (@mona)", "{account}");
     assert!(is_well(&world, &connection));
     let refused = world.idp.count("refused");
 
@@ -92,11 +94,15 @@ fn what_is_signed_is_signed_with_the_app_of_now() {
     assert!(is_well(&world, &connection));
     assert_eq!(world.show(&connection)["state"], "active");
 
-    // Without an app nothing is signed, and nothing is sent that would be.
+    // Without an app nothing is signed, and no part of what would sign goes out.
     assert_eq!(world.api().delete(APP).status, 204);
-    let before = world.idp.count("resources");
     assert!(!is_well(&world, &connection));
-    assert_eq!(world.idp.count("resources"), before);
+    let seen = world.idp.get("requests");
+    let last = seen["requests"].as_array().and_then(|requests| requests.last());
+    assert!(
+        last.is_some_and(|last| last["authorization"].is_null()),
+        "{last:?}"
+    );
     set_app(&world, &world.idp.ready["client_secret"]);
     world.server.restart();
     assert!(is_well(&world, &connection));
