@@ -7,12 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What stands on one side of a comparison that has to take the same time wherever the two sides differ.
-const GUARDED: [&str; 10] = [
+const GUARDED: [&str; 9] = [
     "expose()",
     "digest(",
     "hash(",
     "sign(",
-    ".as_ref() ==",
     "nonce",
     "verifier",
     "oauth_token",
