@@ -10,6 +10,10 @@
 //! | [`faults`] | does whatever a token endpoint answers end in a typed error, with the old tokens kept? |
 //! | [`state`] | does an answer count only once, in time, and in the browser that began? |
 //! | [`kills`] | is an account never lost without a sign, wherever the power is cut? |
+//! | [`removal`] | does a connection end for good, with its grant given back and its records kept if they are wanted? |
+//! | [`hosts`] | does a secret go to no host that a configuration was changed to? |
+//! | [`google`] | does Google's own recipe connect an account, with Google's hosts where they are? |
+//! | [`trello`] | does OAuth 1.0a sign with the app as it is now? |
 //! | [`thief`] | can a connector with full control of its code learn a token? |
 //! | [`canary`] | can a token be read anywhere? |
 
@@ -18,10 +22,14 @@ mod ended;
 mod faults;
 mod flows;
 mod fresh;
+mod google;
+mod hosts;
 mod journey;
 mod kills;
+mod removal;
 mod state;
 mod thief;
+mod trello;
 
 use std::process::Command;
 
@@ -35,10 +43,11 @@ use crate::server::{Answer, Api, Place, Server, Setup, http, wait_for};
 const ISSUER: &str = "https://id.acme.example";
 
 /// Schemes with an app, and the client that is theirs at the provider.
-const APPS: [(&str, &str); 4] = [
+const APPS: [(&str, &str); 5] = [
     ("oauth", "sluice"),
     ("odd", "sluice-post"),
     ("machine", "sluice odd"),
+    ("either", "sluice odd"),
     ("custom", "sluice-post"),
 ];
 

@@ -223,6 +223,8 @@ pub enum ResolveError {
 pub struct VaultError {
     /// What failed.
     pub reason: String,
+    /// The vendor has ended the grant: nothing but its owner brings another credential.
+    pub is_over: bool,
     /// The cause, for the operator.
     #[source]
     pub source: Option<Arc<dyn std::error::Error + Send + Sync>>,
@@ -233,7 +235,16 @@ impl VaultError {
     pub fn new(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
+            is_over: false,
             source: None,
+        }
+    }
+
+    /// The grant is over, and these words say how.
+    pub fn ended(reason: impl Into<String>) -> Self {
+        Self {
+            is_over: true,
+            ..Self::new(reason)
         }
     }
 }

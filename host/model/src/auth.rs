@@ -29,7 +29,8 @@ pub use assertion::{Assertion, AssertionUse, JwtAlgorithm};
 pub use fill::{Fill, FillFrom, Take};
 pub use oauth1::{OAuth1, OAuth1Method};
 pub use oauth2::{
-    AnswerRecipe, BodyFormat, ClientAuth, Exchange, ExpirySign, Metadata, OAuth2, OAuthGrant, Success,
+    AnswerRecipe, BodyFormat, ClientAuth, Exchange, ExpirySign, Metadata, OAuth2, OAuthGrant, RevokedToken,
+    Success,
 };
 pub use sign::{Placement, SignRecipe};
 pub use template::{Piece, Template, TemplateError, Values};

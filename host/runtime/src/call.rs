@@ -121,7 +121,10 @@ impl Runtime {
             Ok(Ok(Ok(Ok(answer)))) => Ok(Ok(answer)),
             Ok(Ok(Ok(Err(bad)))) => Err(CallError::BadValue { what: bad.0 }),
             Ok(Ok(Err(fault))) => Ok(Err(fault)),
-            Ok(Err(error)) => Err(trap::classify(&error, &state)),
+            Ok(Err(error)) => match error.downcast_ref::<Stop>() {
+                Some(Stop::Fault(fault)) => Ok(Err(fault.clone())),
+                _ => Err(trap::classify(&error, &state)),
+            },
             Err(stop) => Err(trap::stopped(&stop, &state)),
         };
         let succeeded = matches!(result, Ok(Ok(_)));

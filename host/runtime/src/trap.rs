@@ -78,6 +78,9 @@ pub(crate) fn stopped(stop: &Stop, state: &State) -> CallError {
         Stop::Deadline => deadline(state),
         Stop::Cancelled => CallError::Cancelled,
         Stop::Budget { what, limit } => CallError::Budget { what, limit: *limit },
+        Stop::Fault(fault) => CallError::Host {
+            reason: fault.to_string(),
+        },
         Stop::Host(reason) => CallError::Host {
             reason: reason.clone(),
         },

@@ -43,3 +43,7 @@ pub use error::Error;
 pub use refresh::refresh;
 pub(crate) use refresh::{Flights, comes_by_itself, drive, is_renewable, renew};
 pub use revoke::revoke;
+pub(crate) use revoke::{GivenBack, give_back};
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Connections: one account at one vendor. Created as a draft with its configuration checked and its secret sealed,
 //! active once the connector has told whose account it is.
 
+mod remove;
 mod secret;
 mod state;
 mod test;
@@ -12,6 +13,7 @@ use sluice_model::id::{ConnectionId, InstallId, OrgId};
 use sluice_store::connection::{ConnectionChange, NewConnection};
 use sluice_store::credential::Life;
 
+pub use remove::{Data, Removed, Tombstone, holder, remove, removed};
 pub use secret::{Given, set_secret};
 pub(crate) use secret::{check_part, choose_scheme};
 pub(crate) use state::{News, degrade, is_over, move_to, settle, state_after};
@@ -304,27 +306,6 @@ pub async fn list(service: &Service, org: OrgId, page: &Page) -> Result<Listed<C
         items,
         next: found.next.map(|id| id.to_string()),
     })
-}
-
-/// Removes the connection and what belongs to it: records, cursors, credentials, storage, hooks, receipts.
-///
-/// # Errors
-///
-/// [`Error::Missing`].
-pub async fn remove(service: &Service, org: OrgId, id: ConnectionId) -> Result<(), Error> {
-    let connection = get(service, org, &id.to_string()).await?;
-    service.store().remove_connection(org, id, service.now()).await?;
-    service.credentials().forget(id);
-    service.known_hooks().forget(id);
-    event::platform(
-        service,
-        org,
-        "sluice.connection.removed",
-        id,
-        || json!({"connector": connection.connector, "name": connection.name}),
-    )
-    .await?;
-    Ok(())
 }
 
 /// What is known of a connection's credential without its secret.

@@ -81,18 +81,27 @@ pub(crate) async fn platform(
     subject: impl ToString,
     body: impl FnOnce() -> Value,
 ) -> Result<(), sluice_store::Error> {
-    let now = service.now();
-    let event = NewEvent {
+    let event = of_platform(service, kind, subject, body);
+    service
+        .store()
+        .append_events(org, vec![event], service.now())
+        .await
+        .map(drop)
+}
+
+/// An event of the platform itself, to be appended with what it tells of.
+pub(crate) fn of_platform(
+    service: &Service,
+    kind: &str,
+    subject: impl ToString,
+    body: impl FnOnce() -> Value,
+) -> NewEvent {
+    NewEvent {
         id: service.new_id(),
         kind: kind.to_owned(),
         subject: subject.to_string(),
         source_id: None,
-        occurred: Some(now),
+        occurred: Some(service.now()),
         data: body().to_string(),
-    };
-    service
-        .store()
-        .append_events(org, vec![event], now)
-        .await
-        .map(drop)
+    }
 }

@@ -19,7 +19,8 @@ use sluice_model::secret::Secret;
 use sluice_store::credential::Life;
 
 use crate::auth::{self, Bundle};
-use crate::{Service, call};
+use crate::problem::Problem;
+use crate::{Service, call, connection};
 
 /// Opened credentials of all connections. An entry is dropped, and its secret wiped, when the secret is set anew or
 /// its connection is removed.
@@ -43,6 +44,8 @@ struct Opened {
 const MAX_OPEN: usize = 10_000;
 /// Before the end of a token that is obtained anew when it is needed.
 const SHORTLY: Duration = Duration::from_secs(30);
+/// A clock that is set back by less is being kept right.
+const SET_BACK: Duration = Duration::from_secs(300);
 /// A token that could not be refreshed and is still good is used so long before the next try.
 const USED_ON: Duration = Duration::from_secs(5);
 
@@ -50,7 +53,9 @@ impl Credentials {
     fn get(&self, key: &(ConnectionId, String), now: Timestamp) -> Option<Arc<Credential>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let found = open.get_mut(key)?;
-        if found.until.is_some_and(|until| until <= now) {
+        // A clock that was set back says nothing of a time that it noted before.
+        let is_of_the_future = found.last_used.since(now) > SET_BACK;
+        if is_of_the_future || found.until.is_some_and(|until| until <= now) {
             open.remove(key);
             return None;
         }
@@ -229,7 +234,8 @@ impl ConnectionVault {
                 None => by_itself,
                 Some(stored) if !has_access(stored) => by_itself,
                 Some(stored) => {
-                    looked_at(&stored.life).is_some_and(|end| end <= now)
+                    let is_time = looked_at(&stored.life).is_some_and(|end| end <= now);
+                    (is_time || stored.life.is_of_the_future(now))
                         && Bundle::read(&stored.secret)
                             .is_some_and(|bundle| auth::is_renewable(scheme, &bundle))
                 }
@@ -242,12 +248,12 @@ impl ConnectionVault {
         }
         let Some(stored) = stored.filter(has_access) else {
             return match failed {
-                Some(problem) => Err(VaultError::new(problem.message)),
+                Some(problem) => Err(no_token(problem)),
                 None => Ok(None),
             };
         };
         let until = match (&failed, stored.life.expires) {
-            (Some(problem), Some(end)) if end <= now => return Err(VaultError::new(problem.message.clone())),
+            (Some(problem), Some(end)) if end <= now => return Err(no_token(problem.clone())),
             (Some(_), _) => Some(now.after(USED_ON)),
             (None, _) => looked_at(&stored.life).map(|end| end.max(now.after(USED_ON))),
         };
@@ -309,7 +315,7 @@ impl Vault for ConnectionVault {
             let (name, stale) = (&scheme.name, refused.version);
             auth::renew(&self.service, self.org, self.connection, name, stale)
                 .await
-                .map_err(|problem| VaultError::new(problem.message))?;
+                .map_err(no_token)?;
             let found = self.find(name).await?;
             Ok(found.filter(|found| found.version > stale))
         })
@@ -325,6 +331,15 @@ impl fmt::Debug for ConnectionVault {
 }
 
 type Stored = sluice_store::credential::Credential;
+
+/// Why there is no fresh token, in the broker's terms.
+fn no_token(problem: Problem) -> VaultError {
+    if connection::is_over(Some(&problem.code)) {
+        VaultError::ended(problem.message)
+    } else {
+        VaultError::new(problem.message)
+    }
+}
 
 /// When a credential has to be looked at again: when it is due, or shortly before its end where nothing is due by itself.
 fn looked_at(life: &Life) -> Option<Timestamp> {
@@ -411,6 +426,24 @@ pub(crate) fn origins(scheme: &AuthScheme, config: &Value) -> Result<Vec<String>
     Ok(all)
 }
 
+/// Where the next version of a credential may go that is bound to `bound`: a host of the configuration is among them only if
+/// it was when the credential was set, so that a change of the configuration leads no refreshed token elsewhere.
+pub(crate) fn rebound(
+    scheme: &AuthScheme,
+    config: &Value,
+    bound: &[String],
+) -> Result<Vec<String>, OriginError> {
+    let mut all = Vec::with_capacity(scheme.origins.len());
+    for origin in &scheme.origins {
+        let text = origin_text(&origin.expand(config)?);
+        let is_fixed = !matches!(origin.host, HostPattern::Config(_));
+        if is_fixed || bound.contains(&text) {
+            all.push(text);
+        }
+    }
+    Ok(all)
+}
+
 /// An origin as the store keeps it: bound when the secret was set, so that a later change of the configuration can't
 /// lead the secret elsewhere.
 fn origin_text(origin: &OriginPattern) -> String {
@@ -449,6 +482,47 @@ mod tests {
             until,
             last_used: NOW,
         }
+    }
+
+    #[test]
+    fn a_refreshed_token_follows_no_configuration() {
+        let text = r#"
+            manifest = 1
+            id = "acme"
+            version = "0.1.0"
+            contract = "0.1"
+            name = "Acme"
+            description = "x"
+            category = "x"
+            licence = "Apache-2.0"
+            [[capabilities.egress]]
+            host = "api.acme.example"
+            methods = ["GET"]
+            paths = ["/**"]
+            [[capabilities.egress]]
+            host = "${config.host}"
+            methods = ["GET"]
+            paths = ["/**"]
+            [config.properties.host]
+            type = "string"
+            [[auth]]
+            name = "oauth"
+            title = "x"
+            scheme = "bearer"
+            origins = ["https://api.acme.example", "https://${config.host}"]
+        "#;
+        let manifest = Manifest::parse(text).unwrap();
+        let scheme = manifest.auth("oauth").unwrap();
+        let config = |host: &str| serde_json::json!({ "host": host });
+        let set = origins(scheme, &config("a.example")).unwrap();
+        assert_eq!(set, ["https://api.acme.example:443", "https://a.example:443"]);
+        assert_eq!(rebound(scheme, &config("a.example"), &set).unwrap(), set);
+        // What the manifest itself names comes and goes with it; a host of the configuration is added by nobody.
+        let moved = rebound(scheme, &config("evil.example"), &set).unwrap();
+        assert_eq!(moved, ["https://api.acme.example:443"]);
+        let older = rebound(scheme, &config("a.example"), &set[1..]).unwrap();
+        assert_eq!(older, set);
+        assert!(rebound(scheme, &config("*.example"), &set).is_err());
     }
 
     #[test]

@@ -2,13 +2,15 @@
 
 use sluice_model::Timestamp;
 use sluice_model::connection::ConnectionState;
+use sluice_model::event::NewEvent;
 use sluice_model::id::{ConnectionId, InstallId, OrgId, kind};
 
 use crate::due::{self, Work};
+use crate::event::Encoded;
 use crate::install::{require_install, use_key};
-use crate::key::{Key, Span};
+use crate::key::{Key, Parts, Span};
 use crate::org::require;
-use crate::row::{MAX_VALUE_BYTES, cap, cap_name, from_json};
+use crate::row::{MAX_VALUE_BYTES, cap, cap_name, corrupt, from_json};
 use crate::sweep::STEP_ROWS;
 use crate::table::{Rows, Table, Writer};
 use crate::{Error, Listing, Page, Store, hook, receipt, run};
@@ -65,6 +67,8 @@ pub struct ConnectionChange {
     /// [`Error::State`].
     pub state: Option<(ConnectionState, Option<Reason>)>,
     pub settings: Option<String>,
+    /// Appended with the change or not at all: what is told of a state is true, and no state is untold.
+    pub event: Option<NewEvent>,
 }
 
 impl Store {
@@ -164,8 +168,10 @@ impl Store {
             change.config.as_deref(),
             change.settings.as_deref(),
         )?;
-        let bytes =
-            change.config.as_ref().map_or(0, String::len) + change.settings.as_ref().map_or(0, String::len);
+        let events = Encoded::prepare(change.event.into_iter().collect(), now)?;
+        let bytes = change.config.as_ref().map_or(0, String::len)
+            + change.settings.as_ref().map_or(0, String::len)
+            + events.bytes();
         self.write(bytes, move |rows| {
             let old = require_connection(rows, org, id)?;
             if old.revision != expected {
@@ -209,26 +215,46 @@ impl Store {
                 rows.put(Table::ConnectionNames, &by_name, &[id.as_bytes()])?;
             }
             rows.put_json(Table::Connections, &Key::org(org).id(id), &new)?;
+            events.append(rows, org)?;
             Ok(new)
         })
         .await
     }
 
-    /// Removes a connection: at once for every reader and worker (first commit, leaves a tombstone), then its records,
-    /// cursors, credentials, storage, hooks, receipts, runs and their traces in bounded steps. Interrupted,
-    /// [`Store::sweep`] goes on with it. [`Error::Missing`].
-    pub async fn remove_connection(&self, org: OrgId, id: ConnectionId, now: Timestamp) -> Result<(), Error> {
+    /// Removes a connection: at once for every reader and worker (first commit, leaves a tombstone), then its
+    /// credentials, storage, hooks, receipts, runs and their traces, and with [`Data::Delete`] its records and cursors, in
+    /// bounded steps. Interrupted, [`Store::sweep`] goes on with it. What was kept is deleted by a second removal, with
+    /// [`Data::Delete`]. [`Error::Missing`].
+    pub async fn remove_connection(
+        &self,
+        org: OrgId,
+        id: ConnectionId,
+        data: Data,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         self.write(64, move |rows| {
-            let connection = require_connection(rows, org, id)?;
             let place = Key::org(org).id(id);
+            if data == Data::Delete
+                && let Some(kept) = rows.get_json::<Stone>(Table::Tombstones, &place)?
+                && kept.data_kept
+            {
+                let emptied = Stone {
+                    data_kept: false,
+                    ..kept
+                };
+                rows.put_json(Table::Tombstones, &place, &emptied)?;
+                return rows.put(Table::Removals, &place, &[]);
+            }
+            let connection = require_connection(rows, org, id)?;
             run::cancel_all(rows, org, id, now)?;
             due::move_connection(rows, Work::Credentials, org, id, None)?;
             due::move_connection(rows, Work::Schedules, org, id, None)?;
             hook::remove_all(rows, org, id)?;
-            let tombstone = Tombstone {
+            let tombstone = Stone {
                 connector: connection.connector,
                 name: connection.name,
                 removed: now,
+                data_kept: data == Data::Keep,
             };
             rows.delete(
                 Table::ConnectionNames,
@@ -243,31 +269,97 @@ impl Store {
         while self.write(64, move |rows| remove_step(rows, org, id)).await? {}
         Ok(())
     }
+
+    /// What is left of a removed connection.
+    pub async fn get_tombstone(&self, org: OrgId, id: ConnectionId) -> Result<Option<Tombstone>, Error> {
+        let found = self.read_now(|rows| rows.get_json::<Stone>(Table::Tombstones, &Key::org(org).id(id)))?;
+        Ok(found.map(|stone| stone.of(id)))
+    }
+
+    /// What is left of the organization's removed connections, by id.
+    pub async fn list_tombstones(
+        &self,
+        org: OrgId,
+        page: Page<ConnectionId>,
+    ) -> Result<Listing<Tombstone, ConnectionId>, Error> {
+        self.read(move |rows| {
+            let (of_org, limit) = (Key::org(org), page.limit());
+            let mut span = Span::prefix(&of_org);
+            if let Some(after) = page.after {
+                span = span.after(of_org.clone().id(after));
+            }
+            let place = of_org.bytes().len();
+            let found = rows.collect(Table::Tombstones, &span, false, limit + 1, |key, content| {
+                let id = Parts::new(key.get(place..).unwrap_or_default()).id::<kind::Connection>();
+                let id = id.ok_or_else(|| corrupt(Table::Tombstones, "a key is malformed"))?;
+                Ok(Some(from_json::<Stone>(Table::Tombstones, content)?.of(id)))
+            })?;
+            Ok(Listing::cut(found, limit, |tombstone| tombstone.id))
+        })
+        .await
+    }
+}
+
+/// What becomes of the records of a connection that is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Data {
+    Delete,
+    /// Records, their change feed and what was set aside stay readable under the connection's id.
+    Keep,
 }
 
 /// What is left of a removed connection: its id is never used again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tombstone {
+    pub id: ConnectionId,
+    pub connector: String,
+    pub name: String,
+    pub removed: Timestamp,
+    /// Whether its records are still there.
+    pub data_kept: bool,
+}
+
+/// A [`Tombstone`] as it is kept.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
-struct Tombstone {
+struct Stone {
     connector: String,
     name: String,
     removed: Timestamp,
+    #[serde(default)]
+    data_kept: bool,
+}
+
+impl Stone {
+    fn of(self, id: ConnectionId) -> Tombstone {
+        Tombstone {
+            id,
+            connector: self.connector,
+            name: self.name,
+            removed: self.removed,
+            data_kept: self.data_kept,
+        }
+    }
 }
 
 /// Tables whose keys begin with organization and connection and that have nothing else pointing into them.
-const OF_CONNECTION: [Table; 13] = [
+const OF_CONNECTION: [Table; 7] = [
+    Table::Cursors,
+    Table::StreamSettings,
+    Table::Staged,
+    Table::Seen,
+    Table::Storage,
+    Table::StorageUse,
+    Table::ActiveRuns,
+];
+
+/// The same, with what a removal may keep.
+const DATA_OF_CONNECTION: [Table; 6] = [
     Table::Records,
     Table::Feed,
     Table::FeedNumbers,
     Table::Streams,
     Table::Quarantine,
-    Table::Cursors,
-    Table::StreamSettings,
-    Table::Staged,
-    Table::Seen,
     Table::History,
-    Table::Storage,
-    Table::StorageUse,
-    Table::ActiveRuns,
 ];
 
 /// The connection, or a refusal.
@@ -286,8 +378,14 @@ pub(crate) fn require_connection(
 pub(crate) fn remove_step(rows: &mut Writer<'_>, org: OrgId, id: ConnectionId) -> Result<bool, Error> {
     let mut budget = STEP_ROWS;
     let of_connection = Key::org(org).id(id);
-    for table in OF_CONNECTION {
-        rows.delete_prefix(table, &of_connection, &mut budget)?;
+    let stone: Option<Stone> = rows.get_json(Table::Tombstones, &of_connection)?;
+    // Without a tombstone nobody has said that anything is to be kept.
+    let data: &[Table] = match stone {
+        Some(stone) if stone.data_kept => &[],
+        _ => &DATA_OF_CONNECTION,
+    };
+    for table in OF_CONNECTION.iter().chain(data) {
+        rows.delete_prefix(*table, &of_connection, &mut budget)?;
     }
     rows.delete_prefix(Table::Secrets, &Key::org(org).text(&id.to_string()), &mut budget)?;
     run::remove_rows(rows, org, id, &mut budget)?;

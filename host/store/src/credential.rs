@@ -43,6 +43,25 @@ pub struct Life {
     pub scopes: Vec<String>,
 }
 
+/// A clock that is set back by less is being kept right; by more, what was noted before is of the future.
+const SET_BACK: Duration = Duration::from_secs(300);
+
+impl Life {
+    /// Whether it is to be refreshed: its time has come, or it was obtained while the clock was ahead, so that its times
+    /// say nothing.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.due
+            .is_some_and(|due| due <= now || self.is_of_the_future(now))
+    }
+
+    /// Whether it was obtained at a time that is yet to come.
+    #[must_use]
+    pub fn is_of_the_future(&self, now: Timestamp) -> bool {
+        self.obtained.is_some_and(|at| at.since(now) > SET_BACK)
+    }
+}
+
 /// A secret to be kept.
 #[derive(Debug)]
 pub struct NewCredential {
@@ -375,6 +394,27 @@ fn secret_head(key: &[u8], content: &[u8]) -> Result<SecretHead, Error> {
 fn earliest(rows: &mut impl Rows, org: OrgId, connection: ConnectionId) -> Result<Option<Timestamp>, Error> {
     let heads = heads(rows, org, connection)?;
     Ok(heads.into_iter().filter_map(|head| head.life.due).min())
+}
+
+/// Puts a connection into the index of what is to be refreshed as its credentials say, whoever leased it. Damage is told and
+/// left alone.
+pub(crate) fn set_due_anew(
+    rows: &mut Writer<'_>,
+    org: OrgId,
+    connection: ConnectionId,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let heads = match heads(rows, org, connection) {
+        Ok(heads) => heads,
+        Err(error @ Error::Corrupt { .. }) => {
+            tracing::error!(%connection, code = error.code(), %error, "a credential is damaged");
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    let due = |life: &Life| if life.is_due(now) { Some(now) } else { life.due };
+    let at = heads.iter().filter_map(|head| due(&head.life)).min();
+    due::move_connection(rows, Work::Credentials, org, connection, at)
 }
 
 pub(crate) fn secret_key(org: OrgId, owner: &str, field: &str) -> Key {

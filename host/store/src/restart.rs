@@ -9,7 +9,7 @@ use crate::receipt::Receipt;
 use crate::row::to_json;
 use crate::run::Run;
 use crate::table::{Rows, Table, Writer};
-use crate::{Error, Store};
+use crate::{Error, Store, credential};
 
 impl Store {
     /// Makes everything that a worker had due at once, and ends what readers must not see half done. Only for a start: the database is held exclusively, so whoever
@@ -23,7 +23,33 @@ impl Store {
         self.end_foldings(now).await?;
         self.release::<kind::Run>(Work::Runs, now, release_run).await?;
         self.release::<kind::Receipt>(Work::Receipts, now, release_receipt)
-            .await
+            .await?;
+        self.release_credentials(now).await
+    }
+
+    /// What is to be refreshed is due again when the credentials say, not when a lease would have ended.
+    async fn release_credentials(&self, now: Timestamp) -> Result<(), Error> {
+        let mut span = Some(Span::all());
+        while let Some(part) = span.take() {
+            let leased = self.read(move |rows| {
+                rows.collect(Table::CredentialTimes, &part, false, STEP, |key, _| {
+                    let mut parts = Parts::new(key);
+                    Ok(parts.id().zip(parts.id::<kind::Connection>()))
+                })
+            });
+            let leased = leased.await?;
+            if let Some((org, id)) = leased.last().filter(|_| leased.len() == STEP) {
+                span = Some(Span::all().after(Key::org(*org).id(*id)));
+            }
+            self.write(64 * leased.len(), move |rows| {
+                for (org, id) in leased {
+                    credential::set_due_anew(rows, org, id, now)?;
+                }
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     async fn release<K: Kind + 'static>(

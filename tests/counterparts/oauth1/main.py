@@ -7,6 +7,7 @@ Prints one line when it is ready: {"ready":true,"port":...,"http_port":...,"cont
 """
 
 import argparse
+import hashlib
 import html
 import json
 import secrets
@@ -25,6 +26,7 @@ from oauthlib import oauth1
 REMEMBERED = 1000  # requests
 SEEN = 50_000  # nonces
 HOSTS = ("trello.com", "api.trello.com")
+BOARD = "5f1e00000000000000000b01"  # Trello's ids have 24 hexadecimal digits
 
 
 class Validator(oauth1.RequestValidator):
@@ -187,14 +189,14 @@ class Provider:
             return {"Content-Type": "text/plain"}, "invalid token", 401
         user = self.validator.access[request.resource_owner_key]["user"]
         if path == "/1/members/me":
-            return found_json({"id": f"member-{user}", "username": user, "fullName": f"{user.title()} of Acme"})
+            return found_json({"id": hashlib.sha256(user.encode()).hexdigest()[:24], "username": user, "fullName": f"{user.title()} of Acme"})
         if path == "/1/members/me/boards":
-            return found_json([{"id": "board-1", "name": "Work", "closed": False}])
-        if path == "/1/boards/board-1/cards":
+            return found_json([{"id": BOARD, "name": "Work", "closed": False}])
+        if path == f"/1/boards/{BOARD}/cards":
             query = {name: values[0] for name, values in parse_qs(uri.partition("?")[2]).items()}
             last = int(query["before"].removeprefix("card-")) if "before" in query else self.cards
             first = max(0, last - int(query.get("limit", 50)))
-            return found_json([{"id": f"card-{n}", "name": f"Card {n}", "idBoard": "board-1"} for n in range(last - 1, first - 1, -1)])
+            return found_json([{"id": f"card-{n}", "name": f"Card {n}", "idBoard": BOARD} for n in range(last - 1, first - 1, -1)])
         return {"Content-Type": "text/plain"}, "not found", 404
 
 

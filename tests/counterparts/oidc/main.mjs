@@ -1,7 +1,8 @@
 // A certified OpenID provider on loopback, with a protected resource, counts and faults.
 //
 //   node oidc/main.mjs [--issuer https://id.acme.example] [--redirect URI]… [--host NAME]… [--access-token-s 3600]
-//                      [--refresh-token-s 1209600] [--items 120] [--route token=/login/oauth/access_token]… [--port N] [--keep]
+//                      [--refresh-token-s 1209600] [--items 120] [--route token=/login/oauth/access_token]… [--scope NAME]…
+//                      [--answer /path=FILE]… [--port N] [--keep]
 //
 // Prints one line when it is ready; ends on SIGTERM or, unless --keep, when stdin does. See README.md for the control calls.
 import http from "node:http";
@@ -24,6 +25,8 @@ const { values: options } = parseArgs({
     redirect: { type: "string", multiple: true, default: ["https://sluice.example/callback"] },
     host: { type: "string", multiple: true, default: [] },
     route: { type: "string", multiple: true, default: [] },
+    scope: { type: "string", multiple: true, default: [] },
+    answer: { type: "string", multiple: true, default: [] },
     port: { type: "string", default: "0" },
     items: { type: "string", default: "120" },
     "access-token-s": { type: "string", default: "3600" },
@@ -37,13 +40,19 @@ const world = new World({
   accessTokenS: Number(options["access-token-s"]),
   refreshTokenS: Number(options["refresh-token-s"]),
   items: Number(options.items),
+  answers: pairs(options.answer),
 });
 const faults = new Faults(world);
-const routes = Object.fromEntries(options.route.map((route) => route.split(/=(.*)/s, 2)));
+const routes = pairs(options.route);
+const scopes = [...SCOPES, ...options.scope];
 const endpointAt = endpoints(routes);
 let provider; // made when the port is known, which is in the issuer unless that is given
 let callback;
 let tokenUrl;
+
+function pairs(words) {
+  return Object.fromEntries(words.map((word) => word.split(/=(.*)/s, 2)));
+}
 
 const named = options.issuer ? [new URL(options.issuer).hostname] : [];
 const { caPem, certPem, keyPem } = await authority(["127.0.0.1", "localhost", ...named, ...options.host]);
@@ -160,7 +169,7 @@ const port = await listen(server, Number(options.port));
 const issuer = options.issuer ?? `https://localhost:${port}`;
 const clients = firstClients(options.redirect);
 for (const client of clients) await world.store.adapter("Client").upsert(client.client_id, client);
-provider = makeProvider(issuer, world, routes);
+provider = makeProvider(issuer, world, routes, scopes);
 callback = provider.callback();
 tokenUrl = provider.urlFor("token");
 const controlPort = await listen(http.createServer(control(provider, world, faults)));
@@ -171,6 +180,6 @@ ready({
   control: `http://127.0.0.1:${controlPort}`,
   control_port: controlPort,
   ca_pem: caPem,
-  scopes: SCOPES,
+  scopes,
   clients: Object.fromEntries(clients.map(({ client_id, client_secret, redirect_uris }) => [client_id, { client_id, client_secret: client_secret ?? null, redirect_uris }])),
 });

@@ -6,14 +6,14 @@ import * as pages from "./pages.mjs";
 
 export const SCOPES = ["openid", "offline_access", "profile", "email", "items:read", "items:write"];
 
-export function provider(issuer, world, routes) {
+export function provider(issuer, world, routes, scopes) {
   const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
   const accessLifetime = () => world.lifetimes.access_token_s;
   const made = new Provider(issuer, {
     adapter: world.store.adapter,
     jwks: { keys: [{ ...privateKey.export({ format: "jwk" }), use: "sig", alg: "RS256" }] },
     cookies: { keys: [randomBytes(32).toString("hex")] },
-    scopes: SCOPES,
+    scopes,
     claims: { openid: ["sub"], profile: ["name", "preferred_username"], email: ["email", "email_verified"] },
     conformIdTokenClaims: false, // the name is in the ID token too: not every client asks `userinfo`
     routes: { ...ROUTES, ...routes },

@@ -1,5 +1,6 @@
-// What the tokens are for: who one is, and a list in pages. Also two places that a thief would use: an echo, and a redirect to
+// What the tokens are for: who one is, a list in pages, and what files say (--answer). Also two places that a thief would use: an echo, and a redirect to
 // wherever it is told.
+import { readFileSync } from "node:fs";
 import { answer, bodyOf } from "../loopback/life.mjs";
 import { person } from "./provider.mjs";
 
@@ -29,7 +30,10 @@ export async function resource(provider, world, request, response, url) {
       response.end();
       return true;
     default:
-      return false;
+      if (!(url.pathname in world.answers)) return false;
+      if (await bearer(provider, request)) answer(response, 200, JSON.parse(readFileSync(world.answers[url.pathname])));
+      else answer(response, 401, { error: "invalid_token" });
+      return true;
   }
 }
 

@@ -33,13 +33,15 @@ export class World {
   counts = { ...NO_COUNTS };
   lifetimes;
   items;
+  answers; // path → file with what is answered to whoever has a token
   serviceAccounts = new Map(); // iss → public key in PEM
   #requests = [];
   #issued = [];
 
-  constructor({ accessTokenS, refreshTokenS, items }) {
+  constructor({ accessTokenS, refreshTokenS, items, answers }) {
     this.lifetimes = { access_token_s: accessTokenS, refresh_token_s: refreshTokenS };
     this.items = items;
+    this.answers = answers;
   }
 
   count(name) {

@@ -69,6 +69,11 @@ impl Needles {
         })
     }
 
+    /// Each form of each.
+    pub(super) fn all(&self) -> Vec<(String, Vec<u8>)> {
+        self.by_start.values().flatten().cloned().collect()
+    }
+
     pub(super) fn assert_absent(&self, place: &str, bytes: &[u8]) {
         if let Some(name) = self.found(bytes) {
             panic!("{place} has {name}");

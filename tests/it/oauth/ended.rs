@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{World, code_on, title};
 use crate::github;
+use crate::server::wait_for;
 
 #[test]
 fn a_grant_that_is_over_is_told_once_and_left_alone() {
@@ -145,4 +146,26 @@ fn two_links_of_one_connection_do_not_disturb_each_other() {
     assert_eq!(shown["credential"]["version"], 2, "{shown}");
     assert_eq!(world.whoami(&connection), "mona");
     world.refreshes(&connection);
+}
+
+/// A connector that opens a handle of a token that is over: its owner has to act, and nobody else is at fault.
+#[test]
+fn a_handle_of_what_is_over_is_its_owners_business() {
+    let world = World::with(&["--access-token-s", "2"], Vec::new());
+    let connection = world.connected_by("coded", "custom", "mona");
+    world.idp.post("disconnect", &json!({}));
+    let opens = json!({"how": "handle", "names": ["custom.access_token"]});
+    let refused = wait_for("the token's end", || {
+        let acted = world.act(&connection, "steal", &opens);
+        (acted.status != 200).then_some(acted)
+    });
+    assert_eq!(refused.code(), "guest.auth", "{}", refused.text());
+    assert!(refused.status < 500, "{}", refused.text());
+    let shown = world.show(&connection);
+    assert_eq!(shown["state"], "needs-reauth", "{shown}");
+    assert_eq!(world.told(&connection, "needs-reauth"), 1);
+    let again = world.act(&connection, "steal", &opens);
+    assert_eq!(again.code(), "guest.auth", "{}", again.text());
+    let landed = world.journey(&connection, "mona", &json!({}));
+    assert_eq!(title(&landed), "Connected", "{}", landed.text());
 }

@@ -89,26 +89,68 @@ fn a_failure_that_passes_costs_nothing() {
     assert_eq!(world.whoami(&connection), "mona");
 }
 
-/// A time that nobody can believe: the tokens beside it are good, and the refresh token before them is used up.
+/// A time that nobody can believe (THREATS O06): the token that came with it is not used, the one before it is, and what brings
+/// the next one is kept, since the one before it is used up. Whoever looks sees it, and it is told once.
 #[test]
-fn a_strange_lifetime_loses_no_account() {
+fn a_strange_lifetime_is_refused_and_loses_no_account() {
+    let world = World::start();
+    for (scheme, kinds) in [
+        (
+            "oauth",
+            &["negative_expiry", "nonsense_expiry", "vast_expiry"][..],
+        ),
+        ("custom", &["negative_expiry"]),
+    ] {
+        let connection = world.connected_by(scheme, scheme, "mona");
+        let expires = world.show(&connection)["credential"]["expires"].clone();
+        for (number, kind) in kinds.iter().enumerate() {
+            let before = world.version(&connection);
+            for again in 0..2 {
+                let failed = refreshed_under(&world, &connection, &json!({"kind": kind}));
+                assert_eq!(failed.code(), "auth.lifetime", "{kind}: {}", failed.text());
+                assert_eq!(
+                    world.version(&connection),
+                    before + 1 + again,
+                    "{kind}: the next refresh token"
+                );
+                let shown = world.show(&connection);
+                assert_eq!(shown["state"], "degraded", "{kind}: {shown}");
+                assert_eq!(shown["error"]["code"], "auth.lifetime", "{kind}: {shown}");
+                assert_eq!(
+                    world.told(&connection, "degraded"),
+                    number + 1,
+                    "{kind}: it is told once"
+                );
+                assert_eq!(world.whoami(&connection), "mona", "{kind}: the old token serves");
+            }
+            if number == 0 {
+                let shown = world.show(&connection);
+                assert_eq!(shown["credential"]["expires"], expires, "{kind}: {shown}");
+            }
+            // The vendor is well again: what was kept brings a token, and none was used twice.
+            world.refreshes(&connection);
+            let shown = world.show(&connection);
+            assert_eq!(shown["state"], "active", "{kind}: {shown}");
+            assert!(shown["error"].is_null(), "{kind}: {shown}");
+            assert_eq!(world.idp.count("reuse_detections"), 0, "{kind}");
+            assert_eq!(world.whoami(&connection), "mona", "{kind}");
+        }
+        assert_eq!(world.told(&connection, "needs-reauth"), 0);
+    }
+}
+
+/// What vendors write instead of a number: a text of digits, or nothing.
+#[test]
+fn an_unusual_lifetime_is_read() {
     let world = World::start();
     let connection = world.connected("work", "mona");
-    for kind in [
-        "string_expiry",
-        "no_expiry",
-        "negative_expiry",
-        "nonsense_expiry",
-        "vast_expiry",
-    ] {
-        let before = world.version(&connection);
+    for (kind, known) in [("string_expiry", true), ("no_expiry", false)] {
         let answer = refreshed_under(&world, &connection, &json!({"kind": kind}));
         assert_eq!(answer.status, 200, "{kind}: {}", answer.text());
-        assert_eq!(world.version(&connection), before + 1, "{kind}");
         let shown = world.show(&connection);
         assert_eq!(
             shown["credential"]["expires"].is_string(),
-            kind == "string_expiry",
+            known,
             "{kind}: {shown}"
         );
         world.idp.post("expire", &json!({}));
@@ -118,7 +160,38 @@ fn a_strange_lifetime_loses_no_account() {
             "{kind}: its end is seen by its refusal"
         );
     }
-    assert_eq!(world.told(&connection, "needs-reauth"), 0);
+}
+
+/// A vendor that goes on answering so, after the last good token has ended, is not asked by everybody who wants something.
+#[test]
+fn a_strange_lifetime_raises_no_storm() {
+    let mut world = World::start();
+    let connection = world.connected("work", "mona");
+    world.idp.post("expire", &json!({}));
+    world.fault(&json!({"kind": "negative_expiry", "times": 1000}));
+    for _ in 0..40 {
+        let refused = world.act(&connection, "whoami", &json!({}));
+        assert_ne!(refused.status, 200, "{}", refused.text());
+    }
+    assert!(
+        world.idp.count("refresh_requests") < 10,
+        "{}",
+        world.idp.count("refresh_requests")
+    );
+    assert_eq!(world.told(&connection, "degraded"), 1);
+    // A start forgets who failed a moment ago, and neither the account nor what was told.
+    world.restart();
+    drop(world.act(&connection, "whoami", &json!({})));
+    assert_eq!(world.told(&connection, "degraded"), 1);
+    world.idp.post("reset", &json!({}));
+    let told = world.told(&connection, "needs-reauth");
+    world.refreshes(&connection);
+    assert_eq!(world.whoami(&connection), "mona");
+    assert_eq!(world.idp.count("reuse_detections"), 0);
+    assert_eq!(
+        world.show(&connection)["state"],
+        if told == 0 { "active" } else { "needs-reauth" }
+    );
 }
 
 /// A vendor that gives no new refresh token means the one before.
@@ -239,4 +312,24 @@ fn metadata_of_another_is_not_believed() {
         let refused = world.try_follow(&world.begin(&connection, &json!({})));
         assert_eq!(code_on(&refused), code, "{}", refused.text());
     }
+}
+
+/// Metadata names addresses, the manifest says where they may be: an app's secret does not follow to another host.
+#[test]
+fn metadata_leads_to_no_other_host() {
+    let world = World::start();
+    let connection = world.draft("work", "oauth");
+    let fields = json!({
+        "token_endpoint": "https://other.acme.example/token", "jwks_uri": "https://other.acme.example/jwks",
+        "revocation_endpoint": "https://other.acme.example/revoke",
+    });
+    world.fault(&json!({"endpoint": "discovery", "kind": "fields", "fields": fields}));
+    let landed = world.journey(&connection, "mona", &json!({}));
+    assert_eq!(code_on(&landed), "auth.bad_answer", "{}", landed.text());
+    assert_eq!(
+        world.idp.count("token_requests"),
+        0,
+        "the code and the app's secret stay"
+    );
+    assert!(world.show(&connection)["credential"].is_null());
 }

@@ -85,6 +85,34 @@ fn a_machine_needs_nobody() {
     assert_eq!(refused.code(), "auth.grant", "{}", refused.text());
 }
 
+/// Which flow a token came by is written down: its end is answered by that flow, whichever stands first in the manifest.
+#[test]
+fn the_flow_that_was_asked_for_goes_on() {
+    let world = World::start();
+    let connection = world.draft("robot", "either");
+    let begun = world.begin(&connection, &json!({"grant": "client-credentials"}));
+    assert_eq!(begun["kind"], "done", "{begun}");
+    for round in 1..3 {
+        world.idp.post("expire", &json!({}));
+        assert_eq!(world.whoami(&connection), "sluice odd", "round {round}");
+        assert_eq!(world.idp.count("client_credentials"), round + 1);
+    }
+    assert_eq!(world.idp.count("refresh_requests"), 0);
+    assert_eq!(world.told(&connection, "needs-reauth"), 0);
+
+    // The first flow is a person's: without a refresh token its end is an end, and no machine takes the person's place.
+    let person = world.draft("person", "either");
+    let landed = world.journey(&person, "mona", &json!({}));
+    assert_eq!(title(&landed), "Connected", "{}", landed.text());
+    assert_eq!(world.whoami(&person), "mona");
+    world.refreshes(&person);
+    assert_eq!(world.whoami(&person), "mona");
+    world.idp.post("disconnect", &json!({}));
+    assert_eq!(world.try_refresh(&person).code(), "auth.ended");
+    assert_ne!(world.act(&person, "whoami", &json!({})).status, 200);
+    assert_eq!(world.show(&person)["account"]["id"], "mona");
+}
+
 #[test]
 fn a_service_account_signs_for_its_token() {
     let world = World::start();
@@ -209,6 +237,16 @@ fn what_is_taken_back_here_is_taken_back_there() {
     let failed = world.api().try_post(&path, &json!({}));
     assert_eq!(failed.code(), "auth.refused", "{}", failed.text());
     assert_eq!(world.whoami(&connection), "mona");
+
+    // Nor is one that says no by 200 (Slack's `auth.revoke`).
+    world.fault(
+        &json!({"endpoint": "revocation", "kind": "answer", "headers": {"content-type": "application/json"},
+        "body": "{\"ok\":false,\"error\":\"invalid_auth\"}"}),
+    );
+    let failed = world.api().try_post(&path, &json!({}));
+    assert_eq!(failed.code(), "auth.refused", "{}", failed.text());
+    assert!(failed.text().contains("invalid_auth"), "{}", failed.text());
+    assert_eq!(world.version(&connection), 1, "the credential is kept");
 
     assert_eq!(world.api().post(&path, &json!({})), json!({"vendor_told": true}));
     let shown = world.show(&connection);

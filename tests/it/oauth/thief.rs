@@ -1,5 +1,6 @@
 //! A connector that wants a token (THREATS C): its code is `fixtures/connectors/acme/src/thief.rs`, what it got is looked at here.
 
+use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
 use super::canary::Needles;
@@ -130,6 +131,39 @@ fn nothing_is_carried_off_its_origin() {
             "{to}: the token went along: {got}"
         );
         Needles::of(&world, &[]).assert_absent(to, got.to_string().as_bytes());
+    }
+}
+
+/// All of its memory is a connector's own to read: nothing that was handed out to the host is in it, in whatever form.
+#[test]
+fn no_secret_is_in_its_memory() {
+    let world = World::start();
+    for (scheme, name) in [("oauth", "plain"), ("custom", "coded")] {
+        let connection = world.connected_by(name, scheme, "mona");
+        let turned = |bytes: &[u8]| {
+            let turned: Vec<u8> = bytes.iter().map(|byte| !byte).collect();
+            HEXLOWER.encode(&turned)
+        };
+        let mut wanted = Vec::new();
+        for (what, bytes) in Needles::of(&world, &[]).all() {
+            wanted.push((what, turned(&bytes[..bytes.len().min(24)])));
+        }
+        assert!(wanted.len() > 50, "{}", wanted.len());
+        // The same way finds what is there: the address that it asked, and a part of the answer.
+        let there = [turned(b"id.acme.example/echo"), turned(b"x-echo-authorization")];
+        let mut names: Vec<&str> = wanted.iter().map(|(_, turned)| turned.as_str()).collect();
+        names.extend(there.iter().map(String::as_str));
+        let loot = steals(&world, &connection, "memory", &names);
+        assert!(loot["used"].as_u64() >= Some(18), "{scheme}: {}", loot["used"]);
+        for there in &there {
+            assert!(
+                loot[there].as_u64() >= Some(1),
+                "{scheme}: what is there is found"
+            );
+        }
+        for (what, turned) in &wanted {
+            assert_eq!(loot[turned], 0, "{scheme}: the connector's memory has {what}");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! OAuth 1.0a signatures in the `authorization` header (RFC 5849 §3).
 //!
-//! A request for a token has none yet: without `token` there is no `oauth_token`, and its secret counts as empty (§3.4.2).
+//! A request for a token has none yet: without `token` there is no `oauth_token`, and its secret counts as empty (§3.4.2). What
+//! such requests carry besides (`callback`, `verifier`) goes where the rest goes: all of it stands in one place (§3.5.1).
 
 use data_encoding::{BASE64, HEXLOWER};
 use http::header::AUTHORIZATION;
@@ -54,6 +55,11 @@ fn header(
     };
     if let Some(token) = token {
         own.push(("oauth_token", token));
+    }
+    for (part, name) in [("callback", "oauth_callback"), ("verifier", "oauth_verifier")] {
+        if credential.part(part).is_some() {
+            own.push((name, credential.text(part)?));
+        }
     }
     let key = Zeroizing::new(format!(
         "{}&{}",
@@ -196,6 +202,26 @@ mod tests {
             "{header}"
         );
         assert!(header.starts_with("OAuth oauth_consumer_key=\"xvz1evFS4wEEPTGEFPHBog\", oauth_nonce="));
+    }
+
+    /// RFC 5849 §3.5: the protocol's parameters stand in one place, none of them in the query.
+    #[test]
+    fn what_a_flow_carries_stands_with_the_rest() {
+        let header = signed(
+            &[
+                ("consumer_key", "dpf43f3p2l4k3l03"),
+                ("consumer_secret", "kd94hf93k423kf44"),
+                ("callback", "http://printer.example.com/ready?state=x"),
+            ],
+            OAuth1Method::HmacSha1,
+            "https://photos.example.net/initiate",
+            "",
+            "n",
+            137_131_200,
+        );
+        let callback = "oauth_callback=\"http%3A%2F%2Fprinter.example.com%2Fready%3Fstate%3Dx\"";
+        assert!(header.contains(callback), "{header}");
+        assert!(!header.contains("oauth_verifier"), "{header}");
     }
 
     /// RFC 5849 §3.4.4 and the temporary-credentials request of §1.2.

@@ -20,6 +20,10 @@ pub struct OAuth2 {
     pub device_url: Option<Address>,
     /// RFC 7009.
     pub revoke_url: Option<Address>,
+    /// What is sent there.
+    pub revoke_token: RevokedToken,
+    /// What its answer has when the token is revoked. Without it, an answer that says an error is none.
+    pub revoke_success: Option<Success>,
     /// Where the issuer's keys are (RFC 7517), for an issuer that keeps them on another host.
     pub keys_url: Option<Address>,
     /// Asked for; a connection may ask for fewer, or for more of `optional_scopes`.
@@ -69,6 +73,15 @@ pub enum OAuthGrant {
     DeviceCode,
     /// RFC 7523 §2.1, and vendors' own ways to give a token for a signed assertion.
     JwtBearer,
+}
+
+/// Which token stands for the grant where it is given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RevokedToken {
+    /// The refresh token, or the access token where there is none (RFC 7009 §2.1).
+    Refresh,
+    /// The access token, for vendors that take no other (Slack).
+    Access,
 }
 
 /// How the app proves itself (RFC 6749 §2.3).

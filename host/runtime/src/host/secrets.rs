@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 use ring::hmac;
-use sluice_broker::Held;
+use sluice_broker::{Held, VaultError};
 use sluice_model::auth::{JwtAlgorithm, SECRET};
+use sluice_model::fault::{Fault, FaultKind};
 use sluice_model::jws;
 use sluice_model::secret::Secret;
 use wasmtime::component::Resource;
@@ -69,7 +70,7 @@ impl wit::Host for State {
         }
         let vault = Arc::clone(&self.caller.vault);
         let found = vault.credential(&name).await;
-        let found = found.map_err(|_| Stop::Host("a credential could not be read".into()))?;
+        let found = found.map_err(unavailable)?;
         let Some(credential) = found else { return Ok(None) };
         // What has several parts is opened part by part, as `scheme.part`.
         let Some(secret) = credential.part(SECRET) else {
@@ -153,6 +154,19 @@ impl wit::HostSecret for State {
     }
 }
 
+/// The contract has no error here, so the call ends; who has to act is told as if the guest had said it.
+fn unavailable(error: VaultError) -> Stop {
+    if !error.is_over {
+        return Stop::Host("a credential could not be read".into());
+    }
+    Stop::Fault(Fault {
+        kind: FaultKind::Auth,
+        message: error.reason,
+        pointer: None,
+        retry_after: None,
+    })
+}
+
 fn key(algorithm: wit::Algorithm, handle: &Handle) -> hmac::Key {
     let algorithm = match algorithm {
         wit::Algorithm::HmacSha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
@@ -191,6 +205,21 @@ mod tests {
             secret: Secret::new(secret.to_vec()),
             origins: Vec::new(),
         })
+    }
+
+    #[test]
+    fn a_grant_that_is_over_is_the_owners_business() {
+        let Stop::Fault(fault) = unavailable(VaultError::ended("it has ended")) else {
+            panic!("not a fault")
+        };
+        assert_eq!(
+            (fault.kind, fault.message.as_str()),
+            (FaultKind::Auth, "it has ended")
+        );
+        assert!(matches!(
+            unavailable(VaultError::new("the database is away")),
+            Stop::Host(_)
+        ));
     }
 
     #[test]

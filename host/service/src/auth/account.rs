@@ -15,7 +15,7 @@ use super::answer::Tokens;
 use super::bundle::{ACCESS, PREVIOUS, REFRESH};
 use super::flow::Flow;
 use super::memory::Memory;
-use super::{Bundle, Error, oauth2};
+use super::{Bundle, Error, oauth2, revoke};
 use crate::call::{self, Callee};
 use crate::connection::{self, Account, News};
 use crate::problem::Problem;
@@ -80,10 +80,16 @@ pub(super) fn given(flow: &Flow) -> Bundle {
 
 /// The bundle with new tokens in it; the refresh token before this one is kept for a while.
 pub(super) fn renewed(old: &Bundle, tokens: Tokens, grant: &str) -> Bundle {
-    let mut bundle = old.clone();
+    let mut bundle = rotated(old, tokens.refresh);
     bundle.set(ACCESS, tokens.access);
     bundle.set(GRANT, Secret::new(grant.as_bytes().to_vec()));
-    if let Some(next) = tokens.refresh
+    bundle
+}
+
+/// The bundle with the next refresh token in it, and the present one for a while.
+pub(super) fn rotated(old: &Bundle, next: Option<Secret>) -> Bundle {
+    let mut bundle = old.clone();
+    if let Some(next) = next
         && bundle.get(REFRESH) != Some(&next)
     {
         if let Some(before) = bundle.remove(REFRESH) {
@@ -166,10 +172,14 @@ pub(super) async fn adopt(
         origins,
         life: life.clone(),
     };
-    service
+    let put = service
         .store()
         .put_credential(org, id, &flow.scheme.name, new, None)
-        .await?;
+        .await;
+    if let Err(sluice_store::Error::Missing { .. }) = &put {
+        revoke::orphan(flow, &bundle).await;
+    }
+    put?;
     service.credentials().forget(id);
     service.flights().begin_anew(id, &flow.scheme.name);
     let (account, problem) = match tried {

@@ -29,24 +29,36 @@ const MAX_TOKEN_BYTES: usize = 16 << 10;
 /// A token that lives longer is not believed; `expires_in` of 2^63 is a bug of the vendor.
 const MAX_LIFETIME_S: u64 = 100 * 366 * 86_400;
 
-/// Reads the tokens out of an answer to a refresh. A time that can't be believed is no time there: the refresh token before
-/// may be used up, so that without what came with it the account would be lost. The token's end is seen when it is refused.
-pub(super) fn renewed(recipe: &AnswerRecipe, reply: &Reply, now: Timestamp) -> Result<Tokens, Error> {
-    read(recipe, reply, |body| {
-        Ok(expires(recipe, body, now).unwrap_or_default())
+/// What an answer to a refresh gave.
+#[derive(Debug)]
+pub(super) enum Renewal {
+    Whole(Tokens),
+    /// A token whose time nobody can believe is not used. What came with it to bring the next one has to be kept: the refresh
+    /// token before may be used up, and the account would be lost.
+    Timeless(Option<Secret>),
+}
+
+/// Reads the tokens out of an answer to a refresh.
+pub(super) fn renewed(recipe: &AnswerRecipe, reply: &Reply, now: Timestamp) -> Result<Renewal, Error> {
+    let mut found = read(recipe, reply)?;
+    Ok(match expires(recipe, &found.rest, now) {
+        Ok(expires) => {
+            found.expires = expires;
+            Renewal::Whole(found)
+        }
+        Err(_) => Renewal::Timeless(found.refresh),
     })
 }
 
 /// Reads the tokens out of an answer, or says why there are none.
 pub(super) fn tokens(recipe: &AnswerRecipe, reply: &Reply, now: Timestamp) -> Result<Tokens, Error> {
-    read(recipe, reply, |body| expires(recipe, body, now))
+    let mut found = read(recipe, reply)?;
+    found.expires = expires(recipe, &found.rest, now)?;
+    Ok(found)
 }
 
-fn read(
-    recipe: &AnswerRecipe,
-    reply: &Reply,
-    expires: impl Fn(&Value) -> Result<Option<Timestamp>, Error>,
-) -> Result<Tokens, Error> {
+/// Everything but the time.
+fn read(recipe: &AnswerRecipe, reply: &Reply) -> Result<Tokens, Error> {
     let mut body = document(reply)?;
     if let Some(refusal) = refusal(recipe, reply.status, &body) {
         return Err(refusal);
@@ -61,7 +73,7 @@ fn read(
     Ok(Tokens {
         access,
         refresh,
-        expires: expires(&body)?,
+        expires: None,
         scopes: scopes(body.pointer(&recipe.scope)),
         id_token,
         account: account.filter(|account| account.len() <= 512),
@@ -165,7 +177,7 @@ fn token(body: &mut Value, pointer: &str) -> Result<Option<Secret>, Error> {
 }
 
 fn expires(recipe: &AnswerRecipe, body: &Value, now: Timestamp) -> Result<Option<Timestamp>, Error> {
-    const UNFIT: Error = Error::Answer("the time that the token lives is not a believable number of seconds");
+    const UNFIT: Error = Error::Lifetime;
     if let Some(found) = recipe
         .expires_at
         .as_ref()
@@ -279,13 +291,35 @@ mod tests {
     /// The refresh token that came with it is the only one that is good now.
     #[test]
     fn a_strange_time_costs_no_refresh_token() {
-        for time in ["-1", "\"soon\"", "1e300", "9223372036854775808", "{}"] {
+        for time in [
+            "-1",
+            "\"soon\"",
+            "\"-5\"",
+            "1e300",
+            "0.5",
+            "9223372036854775808",
+            "{}",
+            "true",
+        ] {
             let body = format!(r#"{{"access_token":"a","refresh_token":"r","expires_in":{time}}}"#);
             let reply = reply(200, "application/json", &body);
             let found = renewed(&AnswerRecipe::default(), &reply, NOW).unwrap();
-            assert_eq!(found.refresh.unwrap().expose(), b"r", "{time}");
-            assert_eq!(found.expires, None, "{time}");
-            assert!(tokens(&AnswerRecipe::default(), &reply, NOW).is_err(), "{time}");
+            let Renewal::Timeless(Some(refresh)) = found else {
+                panic!("{time}: {found:?}")
+            };
+            assert_eq!(refresh.expose(), b"r", "{time}");
+            let first = tokens(&AnswerRecipe::default(), &reply, NOW);
+            assert_eq!(first.unwrap_err().code(), "auth.lifetime", "{time}");
+        }
+        // What vendors do write: a text of digits, nothing, and 0 for a token that does not end.
+        for time in ["3600", "\"3600\"", "null", "0"] {
+            let body = format!(r#"{{"access_token":"a","refresh_token":"r","expires_in":{time}}}"#);
+            let found = renewed(
+                &AnswerRecipe::default(),
+                &reply(200, "application/json", &body),
+                NOW,
+            );
+            assert!(matches!(found, Ok(Renewal::Whole(_))), "{time}: {found:?}");
         }
     }
 
@@ -324,19 +358,19 @@ mod tests {
                 200,
                 "application/json",
                 r#"{"access_token":"a","expires_in":-1}"#,
-                "auth.bad_answer",
+                "auth.lifetime",
             ),
             (
                 200,
                 "application/json",
                 r#"{"access_token":"a","expires_in":"soon"}"#,
-                "auth.bad_answer",
+                "auth.lifetime",
             ),
             (
                 200,
                 "application/json",
                 r#"{"access_token":"a","expires_in":9223372036854775808}"#,
-                "auth.bad_answer",
+                "auth.lifetime",
             ),
             (
                 200,

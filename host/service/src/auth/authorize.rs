@@ -288,10 +288,9 @@ pub async fn follow(service: &Service, link: &str, public_url: &str) -> Result<F
             let endpoint = endpoints.authorize.as_deref();
             let endpoint = endpoint.ok_or(Error::Answer("there is no authorize address"))?;
             let proof = recipe.pkce.then(|| oauth2::proof_key(service.random()));
-            let nonce = recipe
-                .issuer
-                .as_ref()
-                .map(|_| data_encoding::HEXLOWER.encode(&service.random::<16>()));
+            // It is for an ID token, and there is one only for who asks for it (OpenID Connect Core 1.0 §3.1.2.1).
+            let is_openid = recipe.issuer.is_some() && memory.scopes.iter().any(|scope| scope == "openid");
+            let nonce = is_openid.then(|| data_encoding::HEXLOWER.encode(&service.random::<16>()));
             let redirect = Redirect {
                 state: &state.text(),
                 challenge: proof.as_ref().map(|(_, challenge)| challenge.as_str()),

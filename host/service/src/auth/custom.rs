@@ -12,6 +12,7 @@ use super::account::{self, Adopted};
 use super::callback::Callback;
 use super::flow::Flow;
 use super::memory::Memory;
+use super::refresh::Renewed;
 use super::{Bundle, Error, answer};
 use crate::call::{self, Callee};
 
@@ -46,7 +47,10 @@ pub(super) async fn complete(flow: &Flow, callback: &Callback, memory: &Memory) 
         .collect();
     let outcome = flow.service.runtime().complete(call, state, query).await;
     let ((), mut effects) = value(flow, &callee, "complete", outcome)?;
-    let (bundle, life) = captured(flow, account::given(flow), &mut effects)?;
+    let Renewed { bundle, life, flaw } = captured(flow, account::given(flow), &mut effects)?;
+    if let Some(flaw) = flaw {
+        return Err(flaw);
+    }
     account::adopt(
         flow,
         bundle,
@@ -58,12 +62,16 @@ pub(super) async fn complete(flow: &Flow, callback: &Callback, memory: &Memory) 
 }
 
 /// The parts as they are after a refresh.
-pub(super) async fn refresh(flow: &Flow) -> Result<(Bundle, Life), Error> {
+pub(super) async fn refresh(flow: &Flow) -> Result<Renewed, Error> {
     let callee = callee(flow).await?;
     let call = callee.call_in_flow(&flow.service).await?;
     let outcome = flow.service.runtime().refresh(call).await;
     let ((), mut effects) = value(flow, &callee, "refresh", outcome)?;
-    captured(flow, flow.kept.clone(), &mut effects)
+    let renewed = captured(flow, flow.kept.clone(), &mut effects)?;
+    Ok(match renewed.flaw {
+        Some(flaw) => Renewed::without_token(flow, renewed.bundle, flaw),
+        None => renewed,
+    })
 }
 
 pub(super) async fn revoke(flow: &Flow) -> Result<(), Error> {
@@ -98,27 +106,30 @@ fn value<T>(
 }
 
 /// What the captures of a call found.
-fn captured(flow: &Flow, mut bundle: Bundle, effects: &mut Effects) -> Result<(Bundle, Life), Error> {
+fn captured(flow: &Flow, mut bundle: Bundle, effects: &mut Effects) -> Result<Renewed, Error> {
     let now = flow.service.now();
     let mut life = Life {
         obtained: Some(now),
         scopes: flow.life.scopes.clone(),
         ..Life::default()
     };
-    let mut any = false;
+    let (mut any, mut flaw) = (false, None);
     for (into, secret) in std::mem::take(&mut effects.captured) {
         match into {
             CaptureInto::Secret(name) => {
                 any = true;
                 bundle.set(name, secret);
             }
-            CaptureInto::ExpiresIn => {
-                life.expires = Some(now.after(Duration::from_secs(number(&secret)?)));
-            }
-            CaptureInto::ExpiresAt => {
-                let at = number(&secret)?.saturating_mul(1000);
-                life.expires = Some(sluice_model::Timestamp::from_millis(at));
-            }
+            CaptureInto::ExpiresIn => match number(&secret) {
+                Ok(seconds) => life.expires = Some(now.after(Duration::from_secs(seconds))),
+                Err(error) => flaw = Some(error),
+            },
+            CaptureInto::ExpiresAt => match number(&secret) {
+                Ok(at) => {
+                    life.expires = Some(sluice_model::Timestamp::from_millis(at.saturating_mul(1000)));
+                }
+                Err(error) => flaw = Some(error),
+            },
             // A capture may hold whatever the vendor sent, a token too, and scopes and accounts are shown: those that the
             // check tells are, whose code has never seen a secret.
             CaptureInto::Scopes | CaptureInto::Account => {}
@@ -131,12 +142,11 @@ fn captured(flow: &Flow, mut bundle: Bundle, effects: &mut Effects) -> Result<(B
         let lives = end.since(now);
         now.after(lives.saturating_sub(Duration::from_secs(300).min(lives / 2)))
     });
-    Ok((bundle, life))
+    Ok(Renewed { bundle, life, flaw })
 }
 
 fn number(secret: &Secret) -> Result<u64, Error> {
-    const UNFIT: Error = Error::Answer("the time that the token lives is not a believable number of seconds");
-    let text = std::str::from_utf8(secret.expose()).map_err(|_| UNFIT)?;
-    let number = text.parse::<u64>().map_err(|_| UNFIT)?;
-    (number < 1 << 40).then_some(number).ok_or(UNFIT)
+    let text = std::str::from_utf8(secret.expose()).map_err(|_| Error::Lifetime)?;
+    let number = text.parse::<u64>().map_err(|_| Error::Lifetime)?;
+    (number < 1 << 40).then_some(number).ok_or(Error::Lifetime)
 }

@@ -35,7 +35,7 @@ pub(super) async fn begin(flow: &Flow, mut memory: Memory) -> Result<Begun, Erro
         pairs.extend(oauth2::client_id(flow));
     }
     ask.write(recipe.body, &pairs);
-    let reply = ask.send(&flow.service, &flow.asker()).await?;
+    let reply = ask.send(&flow.service, &flow.asker()?).await?;
     let body = answer::document(&reply)?;
     if let Some(refusal) = answer::refusal(&recipe.answer, reply.status, &body) {
         return Err(refusal);

@@ -88,6 +88,7 @@ async fn read(flow: &Flow, url: &str, fresh: Duration) -> Result<Arc<Value>, Err
     let documents = &flow.service.discovered().documents;
     let now = flow.service.now();
     if let Some((at, kept)) = documents.lock().unwrap_or_else(PoisonError::into_inner).get(url)
+        && *at <= now
         && now.since(*at) < fresh
     {
         return Ok(Arc::clone(kept));
@@ -96,7 +97,7 @@ async fn read(flow: &Flow, url: &str, fresh: Duration) -> Result<Arc<Value>, Err
         status,
         content_type,
         body,
-    } = Ask::get(url).send(&flow.service, &flow.asker()).await?;
+    } = Ask::get(url).send(&flow.service, &flow.asker()?).await?;
     if status != 200 {
         return Err(Error::Refused(format!("its metadata: status {status}")));
     }

@@ -48,6 +48,8 @@ pub enum Error {
     Refused(String),
     #[error("the vendor's answer is not one: {0}")]
     Answer(&'static str),
+    #[error("the time that the vendor says its token lives is not a believable number of seconds")]
+    Lifetime,
     #[error("the answer names the issuer {found}, not {expected}")]
     Issuer { expected: String, found: String },
     #[error("the provider does not offer S256, which protects the code on its way")]
@@ -114,6 +116,7 @@ impl Error {
         "auth.ended",
         "auth.refused",
         "auth.bad_answer",
+        "auth.lifetime",
         "auth.issuer",
         "auth.pkce",
         "auth.id_token",
@@ -142,6 +145,7 @@ impl Error {
             Self::Ended(_) => "auth.ended",
             Self::Refused(_) => "auth.refused",
             Self::Answer(_) => "auth.bad_answer",
+            Self::Lifetime => "auth.lifetime",
             Self::Issuer { .. } => "auth.issuer",
             Self::Pkce => "auth.pkce",
             Self::IdToken(_) => "auth.id_token",

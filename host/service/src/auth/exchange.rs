@@ -26,6 +26,8 @@ pub(super) struct Asker {
     pub(super) org: OrgId,
     pub(super) connection: ConnectionId,
     pub(super) connector: String,
+    /// What the scheme's recipe asks: nothing else is asked, whatever a provider's metadata names.
+    pub(super) reach: Vec<EgressRule>,
 }
 
 /// A request.
@@ -66,6 +68,11 @@ impl Ask {
 
     pub(super) async fn send(self, service: &Service, asker: &Asker) -> Result<Reply, Error> {
         let (rule, origin) = exactly(self.method, &self.url)?;
+        if !asker.reach.iter().any(|known| known.covers(&rule)) {
+            return Err(Error::Answer(
+                "an address that the provider names is on a host that the connector's manifest does not name",
+            ));
+        }
         let grant = Grant {
             egress: vec![rule],
             limits: Limits {

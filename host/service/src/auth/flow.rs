@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sluice_model::auth::{OAuth2, Obtain};
+use sluice_model::auth::{OAuth2, Obtain, TemplateError};
 use sluice_model::id::{ConnectionId, OrgId};
 use sluice_model::manifest::AuthScheme;
 use sluice_store::credential::Life;
@@ -27,6 +27,8 @@ pub(super) struct Flow {
     /// 0: nothing is kept.
     pub(super) version: u32,
     pub(super) life: Life,
+    /// Where what is kept may go.
+    bound: Vec<String>,
 }
 
 impl Flow {
@@ -51,12 +53,12 @@ impl Flow {
             app::load(service, org, &known.manifest.id, &scheme).await?
         };
         let stored = service.store().get_credential(org, id, &scheme.name).await?;
-        let (kept, version, life) = match stored {
+        let (kept, version, life, bound) = match stored {
             Some(stored) => {
                 let kept = Bundle::read(&stored.secret).unwrap_or_default();
-                (kept, stored.version, stored.life)
+                (kept, stored.version, stored.life, stored.origins)
             }
-            None => (Bundle::default(), 0, Life::default()),
+            None => (Bundle::default(), 0, Life::default(), Vec::new()),
         };
         Ok(Self {
             service: service.clone(),
@@ -68,6 +70,7 @@ impl Flow {
             kept,
             version,
             life,
+            bound,
         })
     }
 
@@ -78,12 +81,15 @@ impl Flow {
         }
     }
 
-    pub(super) fn asker(&self) -> Asker {
-        Asker {
+    pub(super) fn asker(&self) -> Result<Asker, Error> {
+        let reach = self.scheme.reach(&self.connection.config);
+        let reach = reach.map_err(|error| TemplateError::Unfit(error.to_string()))?;
+        Ok(Asker {
             org: self.org,
             connection: self.connection.id,
             connector: self.known.manifest.id.clone(),
-        }
+            reach,
+        })
     }
 
     /// What templates are filled with here.
@@ -110,6 +116,15 @@ impl Flow {
         } else {
             Err(Error::Parts(missing.join(", ")))
         }
+    }
+
+    /// Where the next version of what is kept may go.
+    pub(super) fn rebound(&self) -> Result<Vec<String>, Error> {
+        let config = &self.connection.config;
+        if self.version == 0 {
+            return self.origins(config);
+        }
+        Ok(vault::rebound(&self.scheme, config, &self.bound)?)
     }
 
     /// Where the credential may go, for this configuration.

@@ -2,7 +2,7 @@
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use sluice_model::id::{AuthorizationId, OrgId};
-use sluice_model::secret::Secret;
+use sluice_model::secret::{self, Secret};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::Service;
@@ -104,7 +104,6 @@ pub(super) fn digest(bytes: &[u8]) -> String {
     HEXLOWER.encode(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())
 }
 
-/// Compared as digests: how far two of them agree tells nothing about the text that would have been right.
 pub(super) fn is_digest_of(remembered: &str, bytes: &[u8]) -> bool {
-    !remembered.is_empty() && remembered == digest(bytes)
+    !remembered.is_empty() && secret::same(remembered.as_bytes(), digest(bytes).as_bytes())
 }

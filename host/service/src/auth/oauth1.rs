@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sluice_broker::{Apply, Credential};
 use sluice_model::auth::OAuth1;
-use sluice_model::secret::Secret;
+use sluice_model::secret::{self, Secret};
 use sluice_store::credential::Life;
 use url::form_urlencoded;
 
@@ -16,10 +16,9 @@ use super::{Error, answer};
 
 /// Asks for the temporary token (§2.1) and answers where the browser goes (§2.2).
 pub(super) async fn begin(flow: &Flow, recipe: &OAuth1, memory: &mut Memory) -> Result<String, Error> {
-    let mut url = address(&recipe.request_url.fill_config(&flow.connection.config)?)?;
-    url.query_pairs_mut()
-        .append_pair("oauth_callback", &memory.redirect_uri);
-    let found = ask(flow, recipe, url, None).await?;
+    let url = address(&recipe.request_url.fill_config(&flow.connection.config)?)?;
+    let more = vec![part("callback", &memory.redirect_uri)];
+    let found = ask(flow, recipe, url, more).await?;
     if found
         .get("oauth_callback_confirmed")
         .is_some_and(|confirmed| confirmed != "true")
@@ -48,15 +47,20 @@ pub(super) async fn complete(
         return Err(Error::Denied(answer::plain(denied)));
     }
     let (token, secret) = memory.temporary.clone().ok_or(Error::State)?;
-    if callback.one("oauth_token") != Some(token.as_str()) {
+    let named = callback.one("oauth_token").unwrap_or_default();
+    if !secret::same(named.as_bytes(), token.as_bytes()) {
         return Err(Error::State);
     }
     let verifier = callback
         .one("oauth_verifier")
         .ok_or_else(|| Error::Denied("the vendor gave no verifier".to_owned()))?;
-    let mut url = address(&recipe.access_url.fill_config(&flow.connection.config)?)?;
-    url.query_pairs_mut().append_pair("oauth_verifier", verifier);
-    let found = ask(flow, recipe, url, Some((&token, &secret))).await?;
+    let url = address(&recipe.access_url.fill_config(&flow.connection.config)?)?;
+    let more = vec![
+        part("token", &token),
+        part("token_secret", &secret),
+        part("verifier", verifier),
+    ];
+    let found = ask(flow, recipe, url, more).await?;
     let (token, secret) = pair(&found)?;
     let mut bundle = account::given(flow);
     bundle.set("token", Secret::new(token.into_bytes()));
@@ -83,11 +87,11 @@ async fn ask(
     flow: &Flow,
     recipe: &OAuth1,
     url: url::Url,
-    token: Option<(&str, &str)>,
+    more: Vec<(String, Secret)>,
 ) -> Result<Value, Error> {
     let mut ask = Ask::post(url);
-    ask.credential = Some(signer(flow, recipe, token)?);
-    let reply = ask.send(&flow.service, &flow.asker()).await?;
+    ask.credential = Some(signer(flow, recipe, more)?);
+    let reply = ask.send(&flow.service, &flow.asker()?).await?;
     if !(200..300).contains(&reply.status) {
         return Err(Error::Refused(format!("status {}", reply.status)));
     }
@@ -100,7 +104,12 @@ async fn ask(
     Ok(Value::Object(pairs.take(32).collect()))
 }
 
-fn signer(flow: &Flow, recipe: &OAuth1, token: Option<(&str, &str)>) -> Result<Credential, Error> {
+fn part(name: &str, text: &str) -> (String, Secret) {
+    (name.to_owned(), Secret::new(text.as_bytes().to_vec()))
+}
+
+/// What signs a request of the flow: the app, and what the step carries (RFC 5849 §2.1, §2.3).
+fn signer(flow: &Flow, recipe: &OAuth1, more: Vec<(String, Secret)>) -> Result<Credential, Error> {
     let app = |name: &str| {
         let missing = || Error::App {
             connector: flow.known.manifest.id.clone(),
@@ -113,10 +122,7 @@ fn signer(flow: &Flow, recipe: &OAuth1, token: Option<(&str, &str)>) -> Result<C
         ("consumer_key".to_owned(), app("client_id")?),
         ("consumer_secret".to_owned(), app("client_secret")?),
     ];
-    if let Some((token, secret)) = token {
-        all.push(("token".to_owned(), Secret::new(token.as_bytes().to_vec())));
-        all.push(("token_secret".to_owned(), Secret::new(secret.as_bytes().to_vec())));
-    }
+    all.extend(more);
     Ok(parts(
         all,
         Apply::OAuth1 {

@@ -7,7 +7,7 @@ use sluice_model::secret::Secret;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-use super::answer::{self, Tokens};
+use super::answer::{self, Renewal, Tokens};
 use super::bundle::REFRESH;
 use super::exchange::{Ask, Reply, basic, bearer, prefixed};
 use super::flow::Flow;
@@ -125,7 +125,7 @@ pub(super) async fn by_code(
 }
 
 /// `refresh_token` (RFC 6749 §6).
-pub(super) async fn by_refresh(flow: &Flow, endpoints: &Endpoints, token: &Secret) -> Result<Tokens, Error> {
+pub(super) async fn by_refresh(flow: &Flow, endpoints: &Endpoints, token: &Secret) -> Result<Renewal, Error> {
     let token = std::str::from_utf8(token.expose()).map_err(|_| Error::Parts(REFRESH.to_owned()))?;
     let mut pairs = grant("refresh_token");
     pairs.push(pair("refresh_token", token));
@@ -215,7 +215,7 @@ async fn token_reply(
         None => prove(flow, recipe, &mut pairs, &mut ask),
     }
     ask.write(recipe.body, &pairs);
-    ask.send(&flow.service, &flow.asker()).await
+    ask.send(&flow.service, &flow.asker()?).await
 }
 
 /// Sends what the app is known by (RFC 6749 §2.3.1).
@@ -264,7 +264,7 @@ async fn lengthen(flow: &Flow, tokens: Tokens) -> Result<Tokens, Error> {
             .parts()
             .map(|(name, secret)| (name.to_owned(), secret.clone())),
     );
-    let reply = ask.send(&flow.service, &flow.asker()).await?;
+    let reply = ask.send(&flow.service, &flow.asker()?).await?;
     let longer = answer::tokens(&recipe.answer, &reply, flow.service.now())?;
     Ok(Tokens {
         refresh: longer.refresh.or(tokens.refresh),
@@ -282,7 +282,7 @@ pub(super) async fn metadata(flow: &Flow, access: &Secret) -> Result<Option<Valu
     };
     let mut ask = Ask::get(metadata.url.fill_config(&flow.connection.config)?);
     ask.credential = Some(prefixed(&metadata.prefix, access.clone()));
-    let reply = ask.send(&flow.service, &flow.asker()).await?;
+    let reply = ask.send(&flow.service, &flow.asker()?).await?;
     if !(200..300).contains(&reply.status) {
         return Err(Error::Refused(format!("its metadata: status {}", reply.status)));
     }

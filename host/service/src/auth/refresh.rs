@@ -1,12 +1,16 @@
 //! Keeping tokens fresh. However many ask at once, one exchange runs; it is a task of its own, so that nobody who stops
 //! waiting can cut it off between the vendor's answer and its commit, which would lose the account.
+//!
+//! A token whose time cannot be believed is not used: the one before it serves while it lasts, the connection is degraded and
+//! says why once, and the vendor is asked again as after any failure that may pass. The refresh token that came with it is
+//! kept before that, because the one before it may be used up.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sluice_model::Timestamp;
-use sluice_model::auth::{OAuthGrant, Obtain};
+use sluice_model::auth::{OAuthGrant, Obtain, SECRET};
 use sluice_model::connection::ConnectionState;
 use sluice_model::id::{AuthorizationId, ConnectionId, OrgId};
 use sluice_model::manifest::AuthScheme;
@@ -14,11 +18,12 @@ use sluice_store::credential::{Life, NewCredential};
 use tokio::sync::watch;
 
 use super::account::{self, GRANT};
+use super::answer::Renewal;
 use super::authorize::grant_name;
-use super::bundle::{PREVIOUS, REFRESH};
+use super::bundle::{ACCESS, PREVIOUS, REFRESH};
 use super::flow::Flow;
 use super::oauth2::{self, Endpoints};
-use super::{Bundle, Error, custom};
+use super::{Bundle, Error, custom, revoke};
 use crate::Service;
 use crate::connection::{self, News};
 use crate::problem::Problem;
@@ -188,7 +193,16 @@ async fn once(service: &Service, org: OrgId, (id, scheme): &Key, stale: u32) -> 
         Obtain::Given | Obtain::OAuth1(_) => Err(Error::NoFlow(scheme.clone())),
     };
     match renewed {
-        Ok((bundle, life)) => keep(&flow, bundle, life).await,
+        Ok(Renewed {
+            bundle,
+            life,
+            flaw: None,
+        }) => keep(&flow, bundle, life).await,
+        Ok(Renewed {
+            bundle,
+            life,
+            flaw: Some(flaw),
+        }) => keep_what_brings_the_next(&flow, bundle, life, flaw).await,
         Err(error @ (Error::Ended(_) | Error::Denied(_))) => ended(&flow, error).await,
         Err(error) => Err(error),
     }
@@ -207,12 +221,78 @@ fn has_ended(flow: &Flow) -> bool {
         && connection::is_over(told)
 }
 
+/// What a refresh comes to.
+pub(super) struct Renewed {
+    pub(super) bundle: Bundle,
+    pub(super) life: Life,
+    /// Why the token that came is not used; the bundle then has the one before it.
+    pub(super) flaw: Option<Error>,
+}
+
+impl Renewed {
+    /// What there was to use stays, whatever came; the next try is not before some time.
+    pub(super) fn without_token(flow: &Flow, mut bundle: Bundle, flaw: Error) -> Self {
+        for name in [ACCESS, SECRET] {
+            match flow.kept.get(name) {
+                Some(before) => bundle.set(name, before.clone()),
+                None => drop(bundle.remove(name)),
+            }
+        }
+        let next = flow.service.now().after(TRIED_AGAIN);
+        let life = Life {
+            due: flow.life.due.map(|due| due.max(next)),
+            ..flow.life.clone()
+        };
+        Self {
+            bundle,
+            life,
+            flaw: Some(flaw),
+        }
+    }
+}
+
 /// Commits the new tokens before anything is sent with them.
 async fn keep(flow: &Flow, bundle: Bundle, life: Life) -> Result<(), Error> {
+    put(flow, &bundle, life).await?;
+    let (service, org, id) = (&flow.service, flow.org, flow.connection.id);
+    if flow.connection.state == ConnectionState::Degraded {
+        let active = Some((ConnectionState::Active, None));
+        connection::settle(service, org, id, News::default(), active).await?;
+    }
+    Ok(())
+}
+
+/// Commits what came with a token that is not used, says so, and fails as the refresh has.
+async fn keep_what_brings_the_next(
+    flow: &Flow,
+    bundle: Bundle,
+    life: Life,
+    flaw: Error,
+) -> Result<(), Error> {
+    if bundle != flow.kept {
+        put(flow, &bundle, life).await?;
+    }
+    let is_own = flow.connection.auth.as_deref() == Some(flow.scheme.name.as_str());
+    if is_own && flow.connection.state == ConnectionState::Active {
+        let problem = Problem::new(flaw.code(), &flaw);
+        let state = Some((ConnectionState::Degraded, Some(problem)));
+        connection::settle(
+            &flow.service,
+            flow.org,
+            flow.connection.id,
+            News::default(),
+            state,
+        )
+        .await?;
+    }
+    Err(flaw)
+}
+
+async fn put(flow: &Flow, bundle: &Bundle, life: Life) -> Result<(), Error> {
     let (service, org, id) = (&flow.service, flow.org, flow.connection.id);
     let new = NewCredential {
         secret: bundle.write(),
-        origins: flow.origins(&flow.connection.config)?,
+        origins: flow.rebound()?,
         life,
     };
     let put = service
@@ -222,13 +302,14 @@ async fn keep(flow: &Flow, bundle: Bundle, life: Life) -> Result<(), Error> {
     match put {
         // Somebody connected anew meanwhile: theirs stays.
         Ok(_) | Err(sluice_store::Error::Revision { .. }) => {}
-        Err(error) => return Err(error.into()),
+        Err(error) => {
+            if let sluice_store::Error::Missing { .. } = &error {
+                revoke::orphan(flow, bundle).await;
+            }
+            return Err(error.into());
+        }
     }
     service.credentials().forget(id);
-    if flow.connection.state == ConnectionState::Degraded {
-        let active = Some((ConnectionState::Active, None));
-        connection::settle(service, org, id, News::default(), active).await?;
-    }
     Ok(())
 }
 
@@ -240,7 +321,6 @@ async fn ended(flow: &Flow, error: Error) -> Result<(), Error> {
     if current.is_none_or(|head| head.version != flow.version) {
         return Ok(());
     }
-    service.store().defer_credentials(org, id, None).await?;
     service.credentials().forget(id);
     let problem = Problem::new(error.code(), &error);
     // Where a refused request was faster this is the better reason; it is told as an event once in any case.
@@ -248,10 +328,12 @@ async fn ended(flow: &Flow, error: Error) -> Result<(), Error> {
     if flow.connection.auth.as_deref() == Some(flow.scheme.name.as_str()) {
         connection::settle(service, org, id, News::default(), Some(state)).await?;
     }
+    // Only now: whoever is cut off before it was told asks again.
+    service.store().defer_credentials(org, id, None).await?;
     Err(error)
 }
 
-async fn tokens(flow: &Flow) -> Result<(Bundle, Life), Error> {
+async fn tokens(flow: &Flow) -> Result<Renewed, Error> {
     let recipe = flow.oauth2()?;
     let endpoints = Endpoints::of(flow).await?;
     let kept = flow.kept.text(GRANT);
@@ -270,7 +352,13 @@ async fn tokens(flow: &Flow) -> Result<(Bundle, Life), Error> {
             (Err(Error::Ended(_)), Some(previous)) => oauth2::by_refresh(flow, &endpoints, previous).await?,
             (first, _) => first?,
         };
-        (tokens, OAuthGrant::AuthorizationCode)
+        match tokens {
+            Renewal::Whole(tokens) => (tokens, OAuthGrant::AuthorizationCode),
+            Renewal::Timeless(next) => {
+                let bundle = account::rotated(&flow.kept, next);
+                return Ok(Renewed::without_token(flow, bundle, Error::Lifetime));
+            }
+        }
     } else if was(OAuthGrant::ClientCredentials) {
         (
             oauth2::by_client(flow, &endpoints).await?,
@@ -291,7 +379,11 @@ async fn tokens(flow: &Flow) -> Result<(Bundle, Life), Error> {
     if life.scopes.is_empty() {
         life.scopes.clone_from(&flow.life.scopes);
     }
-    Ok((account::renewed(&flow.kept, tokens, grant_name(grant)), life))
+    Ok(Renewed {
+        bundle: account::renewed(&flow.kept, tokens, grant_name(grant)),
+        life,
+        flaw: None,
+    })
 }
 
 /// The refresh token before the present one, while it is young enough to be worth a try.
@@ -346,19 +438,20 @@ pub(crate) async fn drive(
     id: ConnectionId,
 ) -> Result<(), sluice_store::Error> {
     let now = service.now();
-    let mut again = false;
+    let (mut again, mut over) = (false, false);
     for head in service.store().credential_heads(org, id).await? {
-        if head.life.due.is_none_or(|due| due > now) {
+        if !head.life.is_due(now) {
             continue;
         }
         if let Err(problem) = renew(service, org, id, &head.scheme, head.version).await {
-            again |= problem.code != "auth.ended" && problem.code != "auth.denied";
+            let is_over = connection::is_over(Some(&problem.code));
+            (again, over) = (again | !is_over, over | is_over);
             tell_if_late(service, org, id, &head.life, problem).await;
         }
     }
-    if again {
-        let until = now.after(TRIED_AGAIN);
-        service.store().defer_credentials(org, id, Some(until)).await?;
+    if again || over {
+        let until = again.then(|| now.after(TRIED_AGAIN));
+        service.store().defer_credentials(org, id, until).await?;
     }
     Ok(())
 }

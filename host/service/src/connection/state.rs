@@ -162,23 +162,21 @@ pub(crate) async fn settle(
                 told = (was != *state).then_some((*state, problem));
             }
         }
-        match service
+        change.event = told.map(|(state, problem)| {
+            event::of_platform(service, "sluice.connection.state", id, || {
+                json!({"from": was, "to": state, "code": problem.as_ref().map(|problem| &problem.code),
+                       "message": problem.as_ref().map(|problem| &problem.message)})
+            })
+        });
+        return match service
             .store()
             .update_connection(org, id, revision, change, service.now())
             .await
         {
             Err(sluice_store::Error::Revision { .. }) => continue,
-            Err(error) => return Err(error.into()),
-            Ok(_) => {}
-        }
-        if let Some((state, problem)) = told {
-            event::platform(service, org, "sluice.connection.state", id, || {
-                json!({"from": was, "to": state, "code": problem.as_ref().map(|problem| &problem.code),
-                       "message": problem.as_ref().map(|problem| &problem.message)})
-            })
-            .await?;
-        }
-        return Ok(());
+            Err(error) => Err(error.into()),
+            Ok(_) => Ok(()),
+        };
     }
     Err(Error::Store(sluice_store::Error::Revision {
         what: "connection",

@@ -94,7 +94,35 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
         let text: &[u8] = if body.bytes.is_empty() { b"{}" } else { &body.bytes };
         serde_json::from_slice(text)
             .map(Self)
-            .map_err(|error| Problem::new("request.body", error))
+            .map_err(|error| Problem::new("request.body", without_values(&error)))
+    }
+}
+
+/// What a body lacks, without what it has: serde repeats a value that it did not expect, and that may be a secret in the
+/// wrong place. Names of fields are repeated, values never.
+fn without_values(error: &serde_json::Error) -> String {
+    let whole = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let said = whole.strip_suffix(&place).unwrap_or(&whole);
+    if error.classify() != serde_json::error::Category::Data {
+        // The words of the parser itself, which has none of the body's.
+        return whole;
+    }
+    let of_fields = ["missing field `", "unknown field `", "duplicate field `"];
+    if of_fields.iter().any(|start| said.starts_with(start)) {
+        return whole;
+    }
+    // `invalid type: string "…", expected a map`: what was expected comes last, after whatever stands in the value.
+    let expected = said.rsplit_once(", expected ").map(|(_, expected)| expected);
+    let found = said
+        .strip_prefix("invalid type: ")
+        .or_else(|| said.strip_prefix("invalid value: "))
+        .and_then(|found| found.split([' ', ',']).next())
+        .filter(|found| found.bytes().all(|byte| byte.is_ascii_alphabetic()));
+    match (found, expected) {
+        (Some(found), Some(expected)) => format!("a value is a {found}, expected {expected}{place}"),
+        (None, Some(expected)) => format!("a value is not one that fits, expected {expected}{place}"),
+        _ => format!("a value does not fit{place}"),
     }
 }
 
@@ -148,3 +176,50 @@ pub(super) fn json(value: &impl Serialize) -> Response {
 
 /// No JSON request of the API is longer; components and webhooks have caps of their own.
 const JSON_BYTES: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::connections::{Creation, SecretChange};
+    use super::super::text::SecretText;
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only its shape is of interest")]
+    struct Shape {
+        mode: Mode,
+        number: u8,
+        parts: BTreeMap<String, String>,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Mode {
+        Full,
+    }
+
+    fn check<T: DeserializeOwned + std::fmt::Debug>(body: &str, expected: &str) {
+        let said = without_values(&serde_json::from_str::<T>(body).unwrap_err());
+        assert!(!said.contains("hunter2"), "{body}: {said}");
+        assert!(said.contains(expected), "{body}: {said}");
+    }
+
+    #[test]
+    fn a_value_is_never_repeated() {
+        check::<Creation>("\"hunter2\"", "is a string, expected struct Creation");
+        check::<Creation>("[\"hunter2\"]", "");
+        check::<SecretChange>("\"hunter2\"", "is a string, expected");
+        check::<SecretChange>(r#"{"secret":["hunter2"]}"#, "");
+        check::<SecretChange>(r#"{"secret":{"a":["hunter2"]}}"#, "");
+        check::<SecretText>(r#"["hunter2"]"#, "does not fit");
+        check::<Shape>(r#"{"mode":"hunter2"}"#, "expected `full`");
+        check::<Shape>(r#"{"number":"hunter2, expected u8"}"#, "expected u8");
+        check::<Shape>(r#"{"parts":"hunter2"}"#, "is a string, expected a map");
+        check::<Shape>(r#"{"number":300}"#, "is a integer, expected u8");
+        check::<Shape>(r#"{"other":"hunter2"}"#, "unknown field `other`");
+        check::<Shape>("hunter2", "expected value");
+        check::<Shape>(r#"{"mode": hunter2}"#, "expected value");
+    }
+}

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sluice_model::Timestamp;
 use sluice_model::connection::ConnectionState;
 use sluice_model::run::{Mode, Trigger, Window};
-use sluice_service::connection::{self, Connection, Credential, New, TestReport};
+use sluice_service::connection::{self, Connection, Credential, Data, New, TestReport};
 use sluice_service::sync::{self, Order};
 use utoipa::ToSchema;
 
@@ -190,14 +190,71 @@ pub(super) async fn get(
     Ok(json(&view(found, credential)))
 }
 
+/// How to remove.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Removal {
+    keep_data: bool,
+}
+
+/// How a removal went.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RemovedConnection)]
+pub(super) struct RemovedView {
+    id: String,
+    /// Whether its records can still be read, under its id.
+    data_kept: bool,
+    /// Whether the vendor has taken the grant back; not all offer it.
+    vendor_told: bool,
+    /// Why a grant that should have been given back was not: it is to be revoked at the vendor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Reason>,
+}
+
 pub(super) async fn remove(
     State(app): State<App>,
     caller: Caller,
-    At(id): At<String>,
+    At(which): At<String>,
+    Asked(asked): Asked<Removal>,
 ) -> Result<Response, Problem> {
-    let found = connection::get(&app.service, caller.org, &id).await?;
-    connection::remove(&app.service, caller.org, found.id).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    let data = if asked.keep_data { Data::Keep } else { Data::Delete };
+    let id = connection::holder(&app.service, caller.org, &which).await?;
+    let removed = connection::remove(&app.service, caller.org, id, data).await?;
+    Ok(json(&RemovedView {
+        id: id.to_string(),
+        data_kept: removed.data_kept,
+        vendor_told: removed.vendor_told,
+        error: removed.problem.map(Reason::from),
+    }))
+}
+
+/// What is left of a removed connection.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Tombstone)]
+pub(super) struct TombstoneView {
+    id: String,
+    name: String,
+    connector: String,
+    #[schema(format = "date-time")]
+    removed: String,
+    /// Whether its records can still be read, under its id.
+    data_kept: bool,
+}
+
+pub(super) async fn removed(
+    State(app): State<App>,
+    caller: Caller,
+    Asked(asked): Asked<Paging>,
+) -> Result<Response, Problem> {
+    let page = page("tombstones", asked.limit, asked.after.as_deref())?;
+    let found = connection::removed(&app.service, caller.org, &page).await?;
+    Ok(json(&listed("tombstones", found, |found| TombstoneView {
+        id: found.id.to_string(),
+        name: found.name,
+        connector: found.connector,
+        removed: found.removed.to_string(),
+        data_kept: found.data_kept,
+    })))
 }
 
 pub(super) async fn pause(

@@ -68,6 +68,8 @@ fn schemas() -> ComponentsBuilder {
         .schema_from::<connections::SecretChange>()
         .schema_from::<connections::CredentialView>()
         .schema_from::<connections::Filter>()
+        .schema_from::<connections::RemovedView>()
+        .schema_from::<connections::TombstoneView>()
         .schema_from::<authorizations::Beginning>()
         .schema_from::<authorizations::BegunView>()
         .schema_from::<authorizations::StatusView>()

@@ -113,14 +113,14 @@ pub(super) async fn list(
     At(which): At<String>,
     Asked(asked): Asked<Wanted>,
 ) -> Result<Response, Problem> {
-    let found = connection::get(&app.service, caller.org, &which).await?;
+    let holder = connection::holder(&app.service, caller.org, &which).await?;
     if asked.latest {
         let stream = asked
             .stream
             .ok_or_else(|| Problem::new("request.query", "`latest` needs a `stream`"))?;
-        let name = format!("records\0{}\0{stream}", found.id);
+        let name = format!("records\0{}\0{stream}", holder);
         let page = page(&name, asked.limit, asked.after.as_deref())?;
-        let records = record::list(&app.service, caller.org, found.id, &stream, &page).await?;
+        let records = record::list(&app.service, caller.org, holder, &stream, &page).await?;
         return Ok(json(&listed(&name, records, view)));
     }
     let after = number("after", asked.after.as_deref())?;
@@ -128,7 +128,7 @@ pub(super) async fn list(
     let rows = record::changes(
         &app.service,
         caller.org,
-        found.id,
+        holder,
         asked.stream.as_deref(),
         after,
         limit,
@@ -160,8 +160,8 @@ pub(super) async fn get(
     caller: Caller,
     At((which, stream, id)): At<(String, String, String)>,
 ) -> Result<Response, Problem> {
-    let found = connection::get(&app.service, caller.org, &which).await?;
-    let record = record::get(&app.service, caller.org, found.id, &stream, &id).await?;
+    let holder = connection::holder(&app.service, caller.org, &which).await?;
+    let record = record::get(&app.service, caller.org, holder, &stream, &id).await?;
     let record =
         record.ok_or_else(|| Problem::new("record.not_found", format!("`{stream}` has no record `{id}`")))?;
     Ok(json(&view(record)))
@@ -180,8 +180,8 @@ pub(super) async fn history(
     At((which, stream, id)): At<(String, String, String)>,
     Asked(asked): Asked<Versions>,
 ) -> Result<Response, Problem> {
-    let found = connection::get(&app.service, caller.org, &which).await?;
-    versions(&app, caller.org, found.id, (&stream, &id), limit(asked.limit)?).await
+    let holder = connection::holder(&app.service, caller.org, &which).await?;
+    versions(&app, caller.org, holder, (&stream, &id), limit(asked.limit)?).await
 }
 
 /// Which version is to be there again.
@@ -246,8 +246,8 @@ pub(super) async fn quarantine(
     At(which): At<String>,
     Asked(asked): Asked<OfStream>,
 ) -> Result<Response, Problem> {
-    let found = connection::get(&app.service, caller.org, &which).await?;
-    let name = format!("quarantine\0{}\0{}", found.id, asked.stream);
+    let holder = connection::holder(&app.service, caller.org, &which).await?;
+    let name = format!("quarantine\0{}\0{}", holder, asked.stream);
     let page = page(&name, asked.limit, asked.after.as_deref())?;
     let place = page
         .after
@@ -262,7 +262,7 @@ pub(super) async fn quarantine(
     let part = app
         .service
         .store()
-        .list_quarantined(caller.org, found.id, &asked.stream, wanted)
+        .list_quarantined(caller.org, holder, &asked.stream, wanted)
         .await?;
     let listing = Listed {
         items: part.items,

@@ -20,7 +20,11 @@ pub(super) enum Connection {
     /// Connect an account, and test it
     Create(Create),
     /// The connections
-    List,
+    List {
+        /// Those that were removed
+        #[arg(long)]
+        removed: bool,
+    },
     /// One connection and what it holds
     Show { connection: String },
     /// Ask the vendor whose account it is
@@ -42,13 +46,8 @@ pub(super) enum Connection {
         #[arg(long)]
         yes: bool,
     },
-    /// Remove it and everything it holds
-    Remove {
-        connection: String,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
+    /// Remove it and everything it holds; by the id of a removed one, the records that were kept
+    Remove(Remove),
     /// Print records or their changes, one JSON object a line
     Export(Export),
     #[command(flatten)]
@@ -128,6 +127,17 @@ pub(super) struct Turn {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Remove {
+    connection: String,
+    /// Its records stay readable, under its id
+    #[arg(long)]
+    keep_data: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Sync {
     connection: String,
     /// Only this stream; several are allowed
@@ -164,7 +174,16 @@ impl Connection {
     pub(super) async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
         match self {
             Self::Create(create) => create.run(client, output).await,
-            Self::List => {
+            Self::List { removed: true } => {
+                let list = client.get("/api/v1/tombstones?limit=1000").await?;
+                let row = |item: &Value| {
+                    ["id", "name", "connector", "removed", "data_kept"].map(|name| text(item, name))
+                };
+                let header = ["id", "name", "connector", "removed", "data kept"];
+                output.show(&list, |output| output.table(header, items(&list).iter().map(row)));
+                Ok(Exit::Ok)
+            }
+            Self::List { removed: false } => {
                 let list = client.get("/api/v1/connections?limit=1000").await?;
                 let row = |item: &Value| {
                     ["id", "name", "connector", "state", "account.name"].map(|name| text(item, name))
@@ -199,7 +218,7 @@ impl Connection {
                 Ok(Exit::Ok)
             }
             Self::Revoke { connection, yes } => revoke(client, output, &connection, yes).await,
-            Self::Remove { connection, yes } => remove(client, output, &connection, yes).await,
+            Self::Remove(remove) => remove.run(client, output).await,
             Self::Export(export) => export.run(client, output).await,
             Self::Stream(stream) => stream.run(client, output).await,
         }
@@ -327,6 +346,45 @@ fn asked(parts: &[(String, String, bool, bool)]) -> Vec<app::Asked> {
     parts.iter().map(one).collect()
 }
 
+impl Remove {
+    async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
+        let found = if self.keep_data {
+            resolve::connection(client, &self.connection).await?
+        } else {
+            resolve::holder(client, &self.connection).await?
+        };
+        let name = text(&found, "name");
+        if !self.yes {
+            if !output.may_ask {
+                return Err(Failure::usage(format!("removing {name} needs a yes")).hint("pass --yes"));
+            }
+            let what = if self.keep_data {
+                "runs, hooks and secret, and keep its records"
+            } else {
+                "its records, runs, hooks and secret"
+            };
+            if !input::agrees(&format!("Remove {name}, {what}?"))? {
+                return Err(Failure::new(Exit::Interrupted, "nothing was removed"));
+            }
+        }
+        let keep = if self.keep_data { "?keep_data=true" } else { "" };
+        let address = format!("{}{keep}", path(&found));
+        let done = client.send(Method::DELETE, &address, Body::None).await?;
+        output.show(&done, |output| {
+            output.done(&format!("{name} is removed"));
+            if self.keep_data {
+                let id = text(&done, "id");
+                output.note(&format!("its records are kept: `sluice connection export {id}`"));
+            }
+            let refused = text(&done, "error.message");
+            if !refused.is_empty() {
+                output.note(&format!("revoke its grant at the vendor by hand: {refused}"));
+            }
+        });
+        Ok(Exit::Ok)
+    }
+}
+
 impl Sync {
     async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
         let found = resolve::connection(client, &self.connection).await?;
@@ -358,7 +416,7 @@ impl Sync {
 
 impl Export {
     async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
-        let found = resolve::connection(client, &self.connection).await?;
+        let found = resolve::holder(client, &self.connection).await?;
         let base = format!("{}/records?limit=1000", path(&found));
         let stream = self
             .stream
@@ -544,21 +602,5 @@ async fn revoke(client: &Client, output: &Output, which: &str, yes: bool) -> Res
         };
         output.done(&format!("the credential of {name} is forgotten{more}"));
     });
-    Ok(Exit::Ok)
-}
-
-async fn remove(client: &Client, output: &Output, which: &str, yes: bool) -> Result<Exit, Failure> {
-    let found = resolve::connection(client, which).await?;
-    let name = text(&found, "name");
-    if !yes {
-        if !output.may_ask {
-            return Err(Failure::usage(format!("removing {name} needs a yes")).hint("pass --yes"));
-        }
-        if !input::agrees(&format!("Remove {name}, its records, runs, hooks and secret?"))? {
-            return Err(Failure::new(Exit::Interrupted, "nothing was removed"));
-        }
-    }
-    client.delete(&path(&found)).await?;
-    output.done(&format!("{name} is removed"));
     Ok(Exit::Ok)
 }

@@ -65,6 +65,29 @@ pub(super) async fn connection(client: &Client, given: &str) -> Result<Value, Fa
     }
 }
 
+/// A connection, or one that is removed and whose records were kept, by its id or the name that it had.
+pub(super) async fn holder(client: &Client, given: &str) -> Result<Value, Failure> {
+    let missing = match connection(client, given).await {
+        Err(failure) if failure.exit == Exit::NotFound => failure,
+        other => return other,
+    };
+    let removed = client.get("/api/v1/tombstones?limit=1000").await?;
+    let is_meant = |item: &&Value| {
+        item.get("data_kept") == Some(&Value::Bool(true))
+            && (text(item, "name") == given
+                || (given.starts_with("cnn_") && text(item, "id").starts_with(given)))
+    };
+    let mut meant = items(&removed).iter().filter(is_meant);
+    match (meant.next(), meant.next()) {
+        (Some(one), None) => Ok(one.clone()),
+        (Some(_), Some(_)) => {
+            let hint = "name it by its id: sluice connection list --removed";
+            Err(Failure::usage(format!("several removed connections are meant by `{given}`")).hint(hint))
+        }
+        (None, _) => Err(missing),
+    }
+}
+
 /// Names that differ little from what was typed.
 fn near(given: &str, names: &[String]) -> Vec<String> {
     let bound = 1 + given.chars().count() / 4;

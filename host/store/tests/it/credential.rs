@@ -4,6 +4,7 @@ use sluice_model::Timestamp;
 use sluice_model::id::AuthorizationId;
 use sluice_model::secret::Secret;
 use sluice_store::authorization::{Move, NewAuthorization, Step};
+use sluice_store::connection::Data;
 use sluice_store::credential::{Life, NewCredential};
 use sluice_store::due::Work;
 use sluice_store::{Error, Page};
@@ -77,7 +78,10 @@ async fn of_two_writers_of_a_version_one_wins() {
         .remove_credential(r.org, r.connection, "oauth", Some(1))
         .await;
     assert!(matches!(stale, Err(Error::Revision { .. })));
-    r.store.remove_connection(r.org, r.connection, NOW).await.unwrap();
+    r.store
+        .remove_connection(r.org, r.connection, Data::Delete, NOW)
+        .await
+        .unwrap();
     // What comes back late from the vendor brings nothing back.
     assert!(matches!(
         r.put("oauth", token("d", Some(NOW)), Some(2)).await,

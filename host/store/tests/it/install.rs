@@ -1,5 +1,7 @@
 //! Installs and their components.
 
+use sluice_store::connection::Data;
+
 use super::room::{NOW, code, room};
 
 #[tokio::test]
@@ -12,7 +14,10 @@ async fn installs_and_components_go_together() {
         r.store.component(r.org, digest).await.unwrap().unwrap(),
         b"component"
     );
-    r.store.remove_connection(r.org, r.connection, NOW).await.unwrap();
+    r.store
+        .remove_connection(r.org, r.connection, Data::Delete, NOW)
+        .await
+        .unwrap();
     r.store.remove_install(r.org, r.install).await.unwrap();
     assert_eq!(r.store.component(r.org, digest).await.unwrap(), None);
     assert_eq!(

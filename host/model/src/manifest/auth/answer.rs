@@ -50,11 +50,7 @@ pub(super) fn read(node: Option<Node<'_>>) -> Result<AnswerRecipe, ManifestError
         answer.default_lifetime_s = u32::try_from(node.whole(1..MAX_LIFETIME_S)?).ok();
     }
     if let Some(node) = table.get("success") {
-        let table = node.table(&["pointer", "equals"])?;
-        answer.success = Some(Success {
-            pointer: pointer(&table.need("pointer")?)?,
-            equals: scalar(&table.need("equals")?)?,
-        });
+        answer.success = Some(success(&node)?);
     }
     // What RFC 6749 §5.2 calls it always means it.
     for node in table.each("ended", MAX_ENDED)? {
@@ -64,6 +60,14 @@ pub(super) fn read(node: Option<Node<'_>>) -> Result<AnswerRecipe, ManifestError
         }
     }
     Ok(answer)
+}
+
+pub(super) fn success(node: &Node<'_>) -> Result<Success, ManifestError> {
+    let table = node.table(&["pointer", "equals"])?;
+    Ok(Success {
+        pointer: pointer(&table.need("pointer")?)?,
+        equals: scalar(&table.need("equals")?)?,
+    })
 }
 
 pub(super) fn expired(table: &Table<'_>) -> Result<Vec<ExpirySign>, ManifestError> {

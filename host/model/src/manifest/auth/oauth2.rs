@@ -6,6 +6,7 @@ use super::template::{Declared, Place, address, parameter, params};
 use super::{answer, applied, assertion, parts};
 use crate::auth::{
     Address, AssertionUse, BodyFormat, ClientAuth, Exchange, FillFrom, Metadata, OAuth2, OAuthGrant, Part,
+    RevokedToken,
 };
 
 const MAX_SCOPES: usize = 200;
@@ -39,13 +40,15 @@ const OF_TOKEN: [&str; 10] = [
     "client_assertion_type",
 ];
 
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 26] = [
     "grants",
     "issuer",
     "authorize_url",
     "token_url",
     "device_url",
     "revoke_url",
+    "revoke_token",
+    "revoke_success",
     "keys_url",
     "scopes",
     "optional_scopes",
@@ -163,6 +166,18 @@ pub(super) fn read(node: &Node<'_>, declared: &Declared<'_>) -> Result<OAuth2, M
         token_url: url("token_url")?,
         device_url: url("device_url")?,
         revoke_url: url("revoke_url")?,
+        revoke_token: table
+            .get("revoke_token")
+            .map_or(Ok(RevokedToken::Refresh), |node| {
+                node.choice(&[
+                    ("refresh", RevokedToken::Refresh),
+                    ("access", RevokedToken::Access),
+                ])
+            })?,
+        revoke_success: table
+            .get("revoke_success")
+            .map(|node| answer::success(&node))
+            .transpose()?,
         keys_url: url("keys_url")?,
         optional_scopes: self::scopes(&table, "optional_scopes", &scope_separator, &scopes)?,
         scopes,
@@ -222,7 +237,10 @@ fn check(table: &Table<'_>, flow: &Flow, oauth: &OAuth2) -> Result<(), ManifestE
         }
     }
     let issuer = oauth.issuer.is_some();
+    let revoked = oauth.revoke_url.is_some() || issuer;
     for (used, key, why) in [
+        (revoked, "revoke_token", "belongs to a `revoke_url`"),
+        (revoked, "revoke_success", "belongs to a `revoke_url`"),
         (code, "authorize_url", "belongs to the grant `authorization-code`"),
         (
             code,

@@ -72,6 +72,14 @@ fn every_scheme_is_read() {
         .collect();
     let body = Some(("/error".to_owned(), vec!["token_expired".to_owned()]));
     assert_eq!(signs, [(401, &None), (200, &body)]);
+    assert_eq!(oauth.revoke_token, crate::auth::RevokedToken::Access);
+    assert_eq!(
+        oauth
+            .revoke_success
+            .as_ref()
+            .map(|success| success.pointer.clone()),
+        Some("/revoked".to_owned())
+    );
     let account = oauth2("account");
     assert_eq!(
         account.assertion.as_ref().map(|assertion| assertion.used),
@@ -352,6 +360,24 @@ fn bad_schemes_are_refused_where_they_stand() {
             "revoke_uri =",
             "auth[5].oauth2.revoke_uri",
             "`revoke_url`",
+        ),
+        (
+            "revoke_url = \"https://login.acme.example/revoke\"\n",
+            "",
+            "auth[5].oauth2.revoke_token",
+            "belongs to",
+        ),
+        (
+            "revoke_token = \"access\"",
+            "revoke_token = \"both\"",
+            "auth[5].oauth2.revoke_token",
+            "one of",
+        ),
+        (
+            "revoke_success = { pointer = \"/revoked\", equals = true }",
+            "revoke_success = { pointer = \"/revoked\" }",
+            "auth[5].oauth2.revoke_success.equals",
+            "missing",
         ),
         (
             "scopes = [\"repo\", \"user:email\"]",

@@ -143,8 +143,18 @@ pub const ROUTES: &[Route] = &[
         "DELETE",
         "/api/v1/connections/{connection}",
         Operation::RemoveConnection,
-        "remove it and what it holds",
-    ),
+        "remove it and what it holds; by the id of a removed one, what was kept of it",
+    )
+    .query(&[("keep_data", "`true`: its records stay readable under its id")])
+    .gives(200, "RemovedConnection"),
+    route(
+        "GET",
+        "/api/v1/tombstones",
+        Operation::ListTombstones,
+        "the connections that were removed",
+    )
+    .query(PAGED)
+    .gives(200, "[Tombstone]"),
     route(
         "POST",
         "/api/v1/connections/{connection}/test",
