@@ -1,7 +1,7 @@
 //! Timing (THREATS C08): what a stranger can send is compared with what is secret, or with what only a secret can make, by
 //! `secret::same` and ring's own verification alone. Measuring it would depend on the machine; this reads the code.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests are free")]
+#![expect(clippy::expect_used, reason = "tests are free")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
