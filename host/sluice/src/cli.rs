@@ -10,6 +10,7 @@ mod doctor;
 mod event;
 mod exit;
 mod explain;
+mod export;
 mod failure;
 mod hook;
 mod input;

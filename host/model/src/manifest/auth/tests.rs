@@ -371,7 +371,7 @@ fn bad_schemes_are_refused_where_they_stand() {
             "revoke_token = \"access\"",
             "revoke_token = \"both\"",
             "auth[5].oauth2.revoke_token",
-            "one of",
+            "can only be",
         ),
         (
             "revoke_success = { pointer = \"/revoked\", equals = true }",
@@ -470,8 +470,8 @@ fn bad_schemes_are_refused_where_they_stand() {
             "pointer",
         ),
         (
-            "equals = true",
-            "equals = []",
+            "success = { pointer = \"/ok\", equals = true }",
+            "success = { pointer = \"/ok\", equals = [] }",
             "auth[5].oauth2.answer.success.equals",
             "neither",
         ),
