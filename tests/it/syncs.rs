@@ -64,6 +64,8 @@ fn a_complete_reading_takes_the_old_records_place() {
     assert_eq!(failed["state"], "failed", "{failed}");
     assert_eq!(titles(&api, &connection), before);
     stand_in.control().behave();
+    let report = api.post(&format!("/api/v1/connections/{connection}/test"), &json!({}));
+    assert_eq!(report["ok"], true, "{report}");
 
     let full = github::sync(&api, &connection, "issues", "full");
     assert_eq!(full["state"], "succeeded", "{full}");

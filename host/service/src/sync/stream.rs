@@ -51,6 +51,8 @@ pub enum Status {
     Failing,
     /// The connection needs a person.
     ActionNeeded,
+    /// The connection is removed; what its stream held was kept.
+    Kept,
 }
 
 /// A stream of a connection.
@@ -122,6 +124,29 @@ pub async fn list(service: &Service, org: OrgId, connection: &Connection) -> Res
         });
     }
     Ok(streams)
+}
+
+/// The streams of a removed connection whose records were kept.
+///
+/// # Errors
+///
+/// If the database does not answer.
+pub async fn kept(service: &Service, org: OrgId, id: ConnectionId) -> Result<Vec<Stream>, Error> {
+    let counts = service.store().counts(org, id).await?;
+    let streams = counts.into_iter().map(|count| Stream {
+        title: count.stream.clone(),
+        name: count.stream,
+        modes: Vec::new(),
+        records: count.records,
+        quarantined: count.quarantined,
+        options: Options::default(),
+        revision: 0,
+        status: Status::Kept,
+        next: None,
+        fresh: None,
+        last: None,
+    });
+    Ok(streams.collect())
 }
 
 fn status(

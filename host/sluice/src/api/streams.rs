@@ -27,7 +27,8 @@ pub(super) struct StreamView {
     modes: Vec<Mode>,
     records: u64,
     quarantined: u64,
-    /// `on-time`, `syncing`, `queued`, `late`, `failing` or `action-needed`.
+    /// `on-time`, `syncing`, `queued`, `late`, `failing`, `action-needed`, or `kept` where the
+    /// connection is removed.
     #[schema(value_type = String)]
     status: Status,
     /// When it is read next by itself.
@@ -199,8 +200,12 @@ pub(super) async fn list(
     caller: Caller,
     At(which): At<String>,
 ) -> Result<Response, Problem> {
-    let found = connection::get(&app.service, caller.org, &which).await?;
-    let streams = stream::list(&app.service, caller.org, &found).await?;
+    let holder = connection::holder(&app.service, caller.org, &which).await?;
+    let streams = match connection::get(&app.service, caller.org, &holder.to_string()).await {
+        Ok(found) => stream::list(&app.service, caller.org, &found).await?,
+        Err(connection::Error::Missing(_)) => stream::kept(&app.service, caller.org, holder).await?,
+        Err(error) => return Err(error.into()),
+    };
     Ok(json(&List {
         items: streams.into_iter().map(view).collect(),
         next: None,

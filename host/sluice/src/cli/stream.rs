@@ -59,12 +59,12 @@ pub(super) struct Schedule {
     /// At the times of a cron expression: minute, hour, day, month, weekday
     #[arg(long, value_name = "EXPRESSION", conflicts_with = "off")]
     cron: Option<String>,
-    /// The time zone of `--cron` and `--quiet`, such as Europe/Berlin; UTC without it
+    /// The time zone of `--cron` and `--quiet-hours`, such as Europe/Berlin; UTC without it
     #[arg(long)]
     zone: Option<String>,
     /// Nothing begins in these hours, as 22:00-06:00; several are allowed
-    #[arg(long, value_name = "FROM-TO", value_parser = hours)]
-    quiet: Vec<(String, String)>,
+    #[arg(long = "quiet-hours", value_name = "FROM-TO", value_parser = hours)]
+    quiet_hours: Vec<(String, String)>,
     /// Not by itself any more
     #[arg(long)]
     off: bool,
@@ -221,7 +221,7 @@ impl Schedule {
             cadence.remove("jitter_s");
         }
         let quiet: Vec<_> = self
-            .quiet
+            .quiet_hours
             .iter()
             .map(|(from, to)| json!({ "from": from, "to": to }))
             .collect();
