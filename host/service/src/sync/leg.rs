@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use sluice_model::manifest::Stream;
-use sluice_model::record::MAX_ID_BYTES;
+use sluice_model::record::{Change, MAX_ID_BYTES};
 use sluice_model::run::{Mode, RunState, Window};
 use sluice_runtime::{CallError, Effects, Page, ReadRequest};
 use sluice_store::checkpoint::PageCommit;
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Service;
 use crate::call::{self, Callee};
 use crate::problem::Problem;
+use crate::sync::page::Checked;
 use crate::sync::rules::{Fate, Rules};
 use crate::sync::run::{Turn, call_turn, cancelled, fault_turn, note, renew};
 use crate::sync::unsettled::Unsettled;
@@ -160,14 +161,15 @@ impl Reading<'_> {
                 );
                 return Ok(Some(Turn::End(RunState::Failed, Some(problem))));
             }
-            let page = match self.to_commit(&place, page, effects) {
-                Ok(page) => page,
-                Err((frozen, mut effects)) => {
+            let checked = match self.checked(page.changes) {
+                Ok(checked) => checked,
+                Err(frozen) => {
                     note(service, self.lease, &mut self.unsettled, &mut effects).await?;
                     let problem = Problem::new(frozen.code(), frozen);
                     return Ok(Some(Turn::End(RunState::Failed, Some(problem))));
                 }
             };
+            let page = self.commit_of(&place, checked, page.cursor, effects);
             self.unsettled.add(service, page).await?;
             if next.is_some() {
                 cursor = next;
@@ -352,26 +354,27 @@ impl Reading<'_> {
 }
 
 impl Reading<'_> {
-    /// What is to be committed of a page; or what a frozen contract does not know of it.
-    fn to_commit(
-        &mut self,
-        place: &Place,
-        page: Page,
-        mut effects: Effects,
-    ) -> Result<PageCommit, (sluice_mapping::Frozen, Effects)> {
+    /// A page's changes, checked and put through the stream's rules; or what a frozen contract does not know of them.
+    fn checked(&mut self, changes: Vec<Change>) -> Result<Checked, sluice_mapping::Frozen> {
         let (service, run, org) = (self.service, &self.lease.run, self.lease.org);
         let rules = &mut self.rules;
         let judge = |data: &str| match rules {
             Some(rules) => rules.judge(service, (org, run.connection), data),
             None => Fate::AsItIs,
         };
-        let schema = self.callee.known.stream(&run.stream);
-        let checked = match page::check(schema, page.changes, judge) {
-            Ok(checked) => checked,
-            Err(frozen) => return Err((frozen, effects)),
-        };
-        Ok(PageCommit {
-            org,
+        page::check(self.callee.known.stream(&run.stream), changes, judge)
+    }
+
+    fn commit_of(
+        &self,
+        place: &Place,
+        checked: Checked,
+        cursor: Option<String>,
+        mut effects: Effects,
+    ) -> PageCommit {
+        let (service, run) = (self.service, &self.lease.run);
+        PageCommit {
+            org: self.lease.org,
             run: run.id,
             fencing: self.lease.fencing,
             connection: run.connection,
@@ -380,13 +383,13 @@ impl Reading<'_> {
             changes: checked.changes,
             quarantined: checked.refused.into_iter().map(Quarantined::from).collect(),
             filtered: checked.filtered,
-            cursor: page.cursor,
+            cursor,
             place: place.clone(),
             storage: self.callee.writes(&mut effects),
             logs: call::logs(service, &mut effects),
             exchanges: effects.exchanges,
             now: service.now(),
-        })
+        }
     }
 }
 
