@@ -57,10 +57,6 @@ struct Place {
     restarts: Option<u32>,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde calls it with a reference"
-)]
 const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
