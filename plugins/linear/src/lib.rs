@@ -126,9 +126,18 @@ mod tests {
         };
         let body =
             |code: &str| serde_json::json!({"errors": [{"message": "m", "extensions": {"code": code}}]});
-        assert!(recipe.is_expired(400, Some(&body("AUTHENTICATION_ERROR"))));
-        assert!(recipe.is_expired(401, None));
-        assert!(!recipe.is_expired(400, Some(&body("RATELIMITED"))));
+        let expired = |status: u16, body: &serde_json::Value| {
+            recipe.expired.iter().any(|sign| {
+                let says = |(pointer, words): &(String, Vec<String>)| {
+                    let said = body.pointer(pointer).and_then(serde_json::Value::as_str);
+                    said.is_some_and(|said| words.iter().any(|word| word == said))
+                };
+                sign.status == status && sign.body.as_ref().is_none_or(says)
+            })
+        };
+        assert!(expired(400, &body("AUTHENTICATION_ERROR")));
+        assert!(expired(401, &serde_json::Value::Null));
+        assert!(!expired(400, &body("RATELIMITED")));
         assert_eq!(recipe.scope_separator, ",");
     }
 

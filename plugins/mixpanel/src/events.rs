@@ -57,8 +57,8 @@ struct Place {
     restarts: Option<u32>,
 }
 
-const fn is_zero(number: &u64) -> bool {
-    *number == 0
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }
 
 impl Place {

@@ -113,12 +113,17 @@ mod tests {
         let Obtain::OAuth2(recipe) = &manifest.auth("oauth").unwrap().obtain else {
             panic!("not OAuth 2.0")
         };
-        let expired = |status, code: &str| {
-            recipe.is_expired(
-                status,
-                Some(&serde_json::json!([{"message": "x", "errorCode": code}])),
-            )
+        let shown = |status: u16, body: &serde_json::Value| {
+            recipe.expired.iter().any(|sign| {
+                let says = |(pointer, words): &(String, Vec<String>)| {
+                    let said = body.pointer(pointer).and_then(serde_json::Value::as_str);
+                    said.is_some_and(|said| words.iter().any(|word| word == said))
+                };
+                sign.status == status && sign.body.as_ref().is_none_or(says)
+            })
         };
+        let expired =
+            |status, code: &str| shown(status, &serde_json::json!([{"message": "x", "errorCode": code}]));
         assert!(expired(401, "INVALID_SESSION_ID"));
         assert!(!expired(403, "INVALID_SESSION_ID") && !expired(401, "INVALID_AUTH_HEADER"));
         let answer: serde_json::Value = serde_json::from_str(include_str!("../fixtures/token.json")).unwrap();

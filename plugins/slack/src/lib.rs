@@ -142,7 +142,16 @@ mod tests {
         let Obtain::OAuth2(recipe) = &manifest.auth("oauth").unwrap().obtain else {
             panic!("not OAuth 2.0")
         };
-        let expired = |status, body: serde_json::Value| recipe.is_expired(status, Some(&body));
+        let shown = |status: u16, body: &serde_json::Value| {
+            recipe.expired.iter().any(|sign| {
+                let says = |(pointer, words): &(String, Vec<String>)| {
+                    let said = body.pointer(pointer).and_then(serde_json::Value::as_str);
+                    said.is_some_and(|said| words.iter().any(|word| word == said))
+                };
+                sign.status == status && sign.body.as_ref().is_none_or(says)
+            })
+        };
+        let expired = |status, body: serde_json::Value| shown(status, &body);
         assert!(expired(
             200,
             serde_json::json!({"ok": false, "error": "token_expired"})
