@@ -227,8 +227,9 @@ pub struct Order {
     pub trigger: Trigger,
 }
 
-/// Queues a run for each stream of the order. All names are checked before the first is queued. A stream with a run
-/// under way is an error if it was named, else left alone.
+/// Queues a run for each stream of the order, and gives them. All names are checked before the first is queued. A stream
+/// with a run under way is an error if it was named, else left alone; what a webhook wants follows that run instead, and is not
+/// among what is given.
 ///
 /// # Errors
 ///
@@ -264,6 +265,11 @@ pub async fn start(service: &Service, org: OrgId, id: ConnectionId, order: Order
             trigger: order.trigger,
             at: service.now(),
         };
+        // What a webhook wants may lie behind a run that is under way: another follows it then.
+        if order.trigger == Trigger::Hook {
+            service.store().want_run(org, new).await?;
+            continue;
+        }
         match service.store().create_run(org, new).await {
             Ok(run) => runs.push(view(service, run)),
             Err(sluice_store::Error::ActiveRun { run }) if named => return Err(Error::Active { run }),

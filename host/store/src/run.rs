@@ -61,6 +61,9 @@ pub struct Run {
     pub error: Option<RunError>,
     /// A person asked to end it.
     pub cancel: bool,
+    /// Something asked for the stream while this run was reading it: what it told may lie behind the run already.
+    #[serde(default)]
+    pub again: bool,
     /// The number of the last lease; 0 before the first.
     pub fencing: u64,
     /// Who has or had the lease.
@@ -132,6 +135,22 @@ impl Store {
     pub async fn create_run(&self, org: OrgId, new: NewRun) -> Result<Run, Error> {
         cap_name("a stream's name", &new.stream)?;
         self.write(256, move |rows| queue(rows, org, new)).await
+    }
+
+    /// Queues a run that something other than a person wants; where one is under way, another follows it when it has ended.
+    /// [`Error::Missing`] if the connection is gone.
+    pub async fn want_run(&self, org: OrgId, new: NewRun) -> Result<(), Error> {
+        cap_name("a stream's name", &new.stream)?;
+        self.write(256, move |rows| match queue(rows, org, new) {
+            Ok(_) => Ok(()),
+            Err(Error::ActiveRun { run }) => {
+                let mut run = load(rows, org, run)?;
+                run.again = true;
+                save(rows, org, &run)
+            }
+            Err(error) => Err(error),
+        })
+        .await
     }
 
     /// One run.
@@ -339,8 +358,16 @@ impl Store {
         .await
     }
 
-    /// Ends a run. [`Error::Fenced`], [`Error::State`] if `end.state` is not an end.
-    pub async fn end_run(&self, org: OrgId, run: RunId, fencing: u64, end: RunEnd) -> Result<Run, Error> {
+    /// Ends a run; where another was wanted meanwhile, it is queued in the same commit, as `next`. [`Error::Fenced`],
+    /// [`Error::State`] if `end.state` is not an end.
+    pub async fn end_run(
+        &self,
+        org: OrgId,
+        run: RunId,
+        fencing: u64,
+        end: RunEnd,
+        next: RunId,
+    ) -> Result<Run, Error> {
         check_error(end.error.as_ref())?;
         self.write(256, move |rows| {
             let run = leased(rows, org, run, fencing)?;
@@ -350,7 +377,21 @@ impl Store {
                     state: end.state.name(),
                 });
             }
-            close(rows, org, run, end)
+            let at = end.at;
+            let ended = close(rows, org, run, end)?;
+            if ended.again && ended.state != RunState::Cancelled {
+                let another = NewRun {
+                    id: next,
+                    connection: ended.connection,
+                    stream: ended.stream.clone(),
+                    mode: Mode::Incremental,
+                    window: None,
+                    trigger: Trigger::Hook,
+                    at,
+                };
+                queue(rows, org, another)?;
+            }
+            Ok(ended)
         })
         .await
     }
@@ -430,6 +471,7 @@ pub(crate) fn queue(rows: &mut Writer<'_>, org: OrgId, new: NewRun) -> Result<Ru
         failures: 0,
         error: None,
         cancel: false,
+        again: false,
         fencing: 0,
         worker: None,
         since: 0,

@@ -354,8 +354,7 @@ async fn fail(
         .map(drop)
 }
 
-/// Streams that the connector wants read because the receipt tells less than the API. A stream that is syncing reads
-/// the news anyway.
+/// Streams that the connector wants read because the receipt tells less than the API.
 async fn queue_resync(service: &Service, leased: &LeasedReceipt, streams: &[String]) {
     for stream in streams {
         let order = Order {
@@ -364,12 +363,8 @@ async fn queue_resync(service: &Service, leased: &LeasedReceipt, streams: &[Stri
             window: None,
             trigger: Trigger::Hook,
         };
-        let started = sync::start(service, leased.org, leased.receipt.connection, order).await;
-        match started {
-            Ok(_) | Err(sync::Error::Active { .. }) => {}
-            Err(error) => {
-                tracing::warn!(receipt = %leased.receipt.id, stream, code = error.code(), %error, "not synced again");
-            }
+        if let Err(error) = sync::start(service, leased.org, leased.receipt.connection, order).await {
+            tracing::warn!(receipt = %leased.receipt.id, stream, code = error.code(), %error, "not synced again");
         }
     }
 }

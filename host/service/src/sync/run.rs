@@ -103,7 +103,8 @@ async fn settle(service: &Service, lease: &Lease, turn: Turn) -> Result<(), slui
                 error: problem.map(to_error),
                 at: now,
             };
-            let ended = service.store().end_run(*org, run.id, *fencing, end).await?;
+            let next = service.new_id();
+            let ended = service.store().end_run(*org, run.id, *fencing, end, next).await?;
             if ended.staging && !ended.folded {
                 let store = service.store();
                 store

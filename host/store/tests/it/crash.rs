@@ -179,7 +179,7 @@ async fn a_full_disk_fails_the_store_once_and_for_all() {
         at: NOW,
     };
     store
-        .end_run(r.org, lease.run.id, lease.fencing, end)
+        .end_run(r.org, lease.run.id, lease.fencing, end, super::room::NEXT)
         .await
         .unwrap();
 }

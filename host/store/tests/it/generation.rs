@@ -35,7 +35,13 @@ impl Room {
             at: NOW,
         };
         self.store
-            .end_run(self.org, RunId::from_bytes([n; 16]), fencing, end)
+            .end_run(
+                self.org,
+                RunId::from_bytes([n; 16]),
+                fencing,
+                end,
+                super::room::NEXT,
+            )
             .await
             .unwrap();
     }

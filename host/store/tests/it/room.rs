@@ -102,6 +102,9 @@ pub(crate) async fn room() -> Room {
     room_on(&MemoryDisk::default()).await
 }
 
+/// The run that follows one that something else was wanted of meanwhile.
+pub(crate) const NEXT: RunId = RunId::from_bytes([0xee; 16]);
+
 pub(crate) fn upsert(id: &str, data: &str) -> Change {
     Change::Upsert(Item {
         id: id.into(),

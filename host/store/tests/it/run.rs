@@ -5,7 +5,7 @@ use sluice_model::run::{Mode, RunState, Trigger};
 use sluice_store::run::{Deferral, NewRun, RunEnd};
 use sluice_store::{Error, Page};
 
-use super::room::{LEASE, NOW, code, later, room, upsert};
+use super::room::{LEASE, NEXT, NOW, code, later, room, upsert};
 
 #[tokio::test]
 async fn a_stale_worker_writes_nothing() {
@@ -39,7 +39,7 @@ async fn a_stale_worker_writes_nothing() {
         at: NOW,
     };
     assert_eq!(
-        code(r.store.end_run(r.org, id, stale, end.clone()).await),
+        code(r.store.end_run(r.org, id, stale, end.clone(), NEXT).await),
         "store.fenced"
     );
     assert_eq!(
@@ -55,7 +55,7 @@ async fn a_stale_worker_writes_nothing() {
         .commit_page(r.page(1, fresh, vec![upsert("a", "1")], "c"))
         .await
         .unwrap();
-    r.store.end_run(r.org, id, fresh, end).await.unwrap();
+    r.store.end_run(r.org, id, fresh, end, NEXT).await.unwrap();
     assert_eq!(
         code(r.store.commit_page(r.page(1, fresh, vec![], "d")).await),
         "store.fenced"
@@ -124,7 +124,10 @@ async fn one_active_run_per_stream() {
         error: None,
         at: NOW,
     };
-    r.store.end_run(r.org, id, lease.fencing, end).await.unwrap();
+    r.store
+        .end_run(r.org, id, lease.fencing, end, NEXT)
+        .await
+        .unwrap();
     r.store.create_run(r.org, new(2)).await.unwrap();
     assert_eq!(
         r.store
@@ -141,4 +144,55 @@ async fn one_active_run_per_stream() {
         .unwrap();
     assert_eq!(runs.items[0].id, RunId::from_bytes([2; 16]));
     assert!(runs.next.is_some());
+}
+
+#[tokio::test]
+async fn what_is_wanted_while_a_run_reads_follows_it() {
+    let r = room().await;
+    let wanted = |n: u8| NewRun {
+        id: RunId::from_bytes([n; 16]),
+        connection: r.connection,
+        stream: "issues".into(),
+        mode: Mode::Incremental,
+        window: None,
+        trigger: Trigger::Hook,
+        at: NOW,
+    };
+    let ends = |state| RunEnd {
+        state,
+        error: None,
+        at: NOW,
+    };
+    let first = r.run(1).await;
+    r.store.want_run(r.org, wanted(2)).await.unwrap();
+    r.store.want_run(r.org, wanted(3)).await.unwrap();
+    assert!(r.store.get_run(r.org, wanted(2).id).await.unwrap().is_none());
+    let id = RunId::from_bytes([1; 16]);
+    r.store
+        .end_run(r.org, id, first, ends(RunState::Failed), NEXT)
+        .await
+        .unwrap();
+    let next = r.store.get_run(r.org, NEXT).await.unwrap().unwrap();
+    assert_eq!(
+        (next.state, next.mode, next.trigger),
+        (RunState::Queued, Mode::Incremental, Trigger::Hook)
+    );
+    // That one was wanted by nobody else, so nothing follows it; nor a run that a person has ended.
+    let lease = r
+        .store
+        .lease_due_runs("w", NOW, LEASE, 10)
+        .await
+        .unwrap()
+        .pop()
+        .unwrap();
+    r.store.want_run(r.org, wanted(4)).await.unwrap();
+    let other = RunId::from_bytes([0xef; 16]);
+    r.store
+        .end_run(r.org, NEXT, lease.fencing, ends(RunState::Cancelled), other)
+        .await
+        .unwrap();
+    assert!(r.store.get_run(r.org, other).await.unwrap().is_none());
+    // Where none is under way it is queued at once.
+    r.store.want_run(r.org, wanted(5)).await.unwrap();
+    assert!(r.store.get_run(r.org, wanted(5).id).await.unwrap().is_some());
 }
