@@ -302,12 +302,31 @@ fn a_frozen_contract_stops_at_what_is_new() {
     // The first run under it is what it learns from.
     let run = github::sync(&api, &connection, "issues", "full");
     assert_eq!(run["state"], "succeeded", "{run}");
+    let before = titles(&api, &connection);
+    // What is as it was goes on; a member that no record had stops the run, and nothing of it is kept.
+    assert!(stand_in.control().touch(REPOSITORY, 3, "Touched"));
     let run = github::sync(&api, &connection, "issues", "full");
     assert_eq!(
-        (&run["state"], &run["counts"]["unchanged"]),
-        (&json!("succeeded"), &json!(20)),
+        (&run["state"], &run["counts"]["updated"]),
+        (&json!("succeeded"), &json!(1)),
         "{run}"
     );
+    assert_ne!(titles(&api, &connection), before);
+    let before = titles(&api, &connection);
+    assert!(stand_in.control().grow(REPOSITORY, 5, "brand_new"));
+    let run = github::sync(&api, &connection, "issues", "incremental");
+    assert_eq!(
+        (&run["state"], &run["error"]["code"]),
+        (&json!("failed"), &json!("mapping.frozen")),
+        "{run}"
+    );
+    assert!(
+        run["error"]["message"]
+            .as_str()
+            .is_some_and(|words| words.contains("brand_new")),
+        "{run}"
+    );
+    assert_eq!(titles(&api, &connection), before);
 }
 
 #[test]

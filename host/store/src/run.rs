@@ -1,5 +1,7 @@
 //! Runs: one per stream at a time, leased to a worker under a fencing number.
 
+mod begin;
+
 use std::time::Duration;
 
 use sluice_model::Timestamp;
@@ -11,12 +13,11 @@ use sluice_model::run::{Mode, RunState, Trigger, Window};
 use crate::connection::require_connection;
 use crate::cursor::Progress;
 use crate::due::{self, Work};
-use crate::generation::Generation;
 use crate::key::{Key, Parts, Span};
 use crate::row::{cap, cap_name, from_json};
 use crate::table::{Rows, Table, Writer};
 use crate::trace::{LogLine, TraceOwner, TraceRows, Traced};
-use crate::{Error, Listing, Page, Store, stream};
+use crate::{Error, Listing, Page, Store};
 
 /// A run that is to be queued.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -244,43 +245,6 @@ impl Store {
             self.set_turn(Work::Runs, last.org);
         }
         Ok(leases)
-    }
-
-    /// The reading begins, or goes on. The first time, a run in mode "full" over a stream that has records begins a
-    /// generation. Answers the run as it is then. [`Error::Fenced`].
-    pub async fn begin_run(&self, org: OrgId, run: RunId, fencing: u64) -> Result<Run, Error> {
-        let (connection, stream) = {
-            let found = self
-                .get_run(org, run)
-                .await?
-                .ok_or(Error::Missing { what: "the run" })?;
-            (found.connection, found.stream)
-        };
-        let stale = self.read_now(|rows| {
-            let state = stream::state(rows, org, connection, &stream)?;
-            Ok(state.generation.is_none_or(|generation| generation.run != run))
-        })?;
-        if stale {
-            self.clear_generation(org, connection, &stream).await?;
-        }
-        self.write(256, move |rows| {
-            let mut run = leased(rows, org, run, fencing)?;
-            if run.state == RunState::Leased {
-                run.state = RunState::Running;
-            }
-            if !run.begun {
-                require_connection(rows, org, connection)?;
-                run.begun = true;
-                run.since = rows.get_number(Table::FeedNumbers, &Key::org(org).id(connection))?;
-                let mut state = stream::state(rows, org, connection, &stream)?;
-                run.staging = run.mode == Mode::Full && state.records > 0;
-                state.generation = run.staging.then(|| Generation::new(run.id, run.since));
-                stream::save(rows, org, connection, &stream, &state)?;
-            }
-            save(rows, org, &run)?;
-            Ok(run)
-        })
-        .await
     }
 
     /// Prolongs a lease; answers whether a person asked to cancel. [`Error::Fenced`].

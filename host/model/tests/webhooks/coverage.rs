@@ -2,6 +2,8 @@
 
 use super::super::*;
 
+/// The lines of REQUIREMENTS §8 that name a signature, a token, basic authentication or a challenge, and those that the
+/// page says have nothing to verify.
 #[test]
 fn every_line_of_the_requirements_is_said() {
     let said: Vec<String> = recipes().into_iter().flat_map(|(names, _)| names).collect();
@@ -133,6 +135,56 @@ fn no_recipe_takes_another_vendors_request() {
             let now = Timestamp::from_millis(row.now * 1000);
             let verdict = webhook.recipe.verify(&request, &[key], None, now);
             assert!(verdict.is_err(), "{one} at {two}");
+        }
+    }
+}
+
+/// Each vendor's own code accepts these.
+#[test]
+fn what_the_vendors_accept_is_accepted() {
+    let vectors: Vec<Value> = serde_json::from_str(include_str!("../vendors.json")).unwrap();
+    assert_eq!(vectors.len(), 9);
+    for vector in vectors {
+        let text = |name: &str| vector[name].as_str().unwrap_or_default().to_owned();
+        let (system, url) = match text("provider").as_str() {
+            "github" => ("GitHub", String::new()),
+            "stripe" => ("Stripe", String::new()),
+            "svix" => ("Resend", String::new()),
+            "standardwebhooks" => ("Standard Webhooks", String::new()),
+            "slack" => ("Slack", String::new()),
+            "twilio" => ("Twilio", text("url")),
+            "hubspot" => ("HubSpot", text("url")),
+            "sendgrid" => ("SendGrid", String::new()),
+            "discord" => ("Discord", String::new()),
+            other => panic!("{other}"),
+        };
+        let mut headers: Vec<_> = vector["headers"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
+            .collect();
+        headers.push((
+            "content-type".to_owned(),
+            "application/x-www-form-urlencoded".to_owned(),
+        ));
+        let row = Row {
+            method: "POST".to_owned(),
+            url,
+            headers,
+            body: text("body").into_bytes(),
+            secrets: vec![Secret::new(
+                text("secret").trim_start_matches("pubkey:").as_bytes().to_vec(),
+            )],
+            fetched: None,
+            now: vector["now_unix"].as_u64().unwrap(),
+        };
+        let verdict = row.verify(&webhook_of(system));
+        assert!(verdict.is_ok(), "{system}: {verdict:?}");
+        for place in 0..row.body.len() {
+            let mut other = row.clone();
+            other.body[place] ^= 1;
+            assert!(other.verify(&webhook_of(system)).is_err(), "{system} {place}");
         }
     }
 }

@@ -1,0 +1,43 @@
+//! Where the reading of a run begins.
+
+use sluice_model::id::{OrgId, RunId};
+use sluice_model::run::{Mode, RunState};
+
+use super::{Run, leased, save};
+use crate::connection::require_connection;
+use crate::generation::Generation;
+use crate::key::Key;
+use crate::table::{Rows, Table};
+use crate::{Error, Store, stream};
+
+impl Store {
+    /// The reading begins, or goes on. The first time, a run in mode "full" over a stream that has records begins a
+    /// generation. Answers the run as it is then. [`Error::Fenced`].
+    pub async fn begin_run(&self, org: OrgId, run: RunId, fencing: u64) -> Result<Run, Error> {
+        let found = self.get_run(org, run).await?;
+        let found = found.ok_or(Error::Missing { what: "the run" })?;
+        let (connection, stream) = (found.connection, found.stream);
+        if found.mode == Mode::Full && !found.begun {
+            // What a generation before it has left behind is no part of this one.
+            self.clear_generation(org, connection, &stream).await?;
+        }
+        self.write(256, move |rows| {
+            let mut run = leased(rows, org, run, fencing)?;
+            if run.state == RunState::Leased {
+                run.state = RunState::Running;
+            }
+            if !run.begun {
+                require_connection(rows, org, connection)?;
+                run.begun = true;
+                run.since = rows.get_number(Table::FeedNumbers, &Key::org(org).id(connection))?;
+                let mut state = stream::state(rows, org, connection, &stream)?;
+                run.staging = run.mode == Mode::Full && state.records > 0;
+                state.generation = run.staging.then(|| Generation::new(run.id, run.since));
+                stream::save(rows, org, connection, &stream, &state)?;
+            }
+            save(rows, org, &run)?;
+            Ok(run)
+        })
+        .await
+    }
+}
