@@ -46,6 +46,12 @@ pub mod kind {
     /// Authorization.
     #[derive(Debug)]
     pub enum Authorization {}
+    /// Destination.
+    #[derive(Debug)]
+    pub enum Destination {}
+    /// Load.
+    #[derive(Debug)]
+    pub enum Load {}
 
     impl Kind for Org {
         const PREFIX: &'static str = "org_";
@@ -74,6 +80,12 @@ pub mod kind {
     impl Kind for Authorization {
         const PREFIX: &'static str = "aut_";
     }
+    impl Kind for Destination {
+        const PREFIX: &'static str = "dst_";
+    }
+    impl Kind for Load {
+        const PREFIX: &'static str = "lod_";
+    }
 }
 
 /// An organization: the tenant.
@@ -94,6 +106,10 @@ pub type EventId = Id<kind::Event>;
 pub type KeyId = Id<kind::Key>;
 /// One attempt to come by a credential: from the first link to the vendor's answer.
 pub type AuthorizationId = Id<kind::Authorization>;
+/// Where records are delivered.
+pub type DestinationId = Id<kind::Destination>;
+/// A connection's records on their way into a destination.
+pub type LoadId = Id<kind::Load>;
 
 /// 16 bytes that know what they name.
 pub struct Id<K> {

@@ -14,7 +14,7 @@ use crate::row::cap;
 use crate::storage::{self, StorageWrites};
 use crate::table::{Rows, Table};
 use crate::trace::{LogLine, TraceOwner, TraceRows, Traced};
-use crate::{Error, Store, generation, run, stream, stream_settings};
+use crate::{Error, Store, generation, load, run, stream, stream_settings};
 
 /// A page that is to be committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,7 +138,7 @@ impl Store {
             };
             counts.filtered = filtered;
             if last_seq != before {
-                rows.put_number(Table::FeedNumbers, &numbers, last_seq)?;
+                load::feed_moved(rows, org, connection, last_seq, now)?;
             }
             let progress = run.progress.take().filter(|progress| progress.leg == place.leg);
             let own = if place.own {

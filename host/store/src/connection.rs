@@ -13,7 +13,7 @@ use crate::org::require;
 use crate::row::{MAX_VALUE_BYTES, cap, cap_name, corrupt, from_json};
 use crate::sweep::STEP_ROWS;
 use crate::table::{Rows, Table, Writer};
-use crate::{Error, Listing, Page, Store, hook, receipt, run};
+use crate::{Error, Listing, Page, Store, hook, load, receipt, run};
 
 /// A connection that is to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -250,6 +250,7 @@ impl Store {
             due::move_connection(rows, Work::Credentials, org, id, None)?;
             due::move_connection(rows, Work::Schedules, org, id, None)?;
             hook::remove_all(rows, org, id)?;
+            load::remove_all(rows, org, id)?;
             let tombstone = Stone {
                 connector: connection.connector,
                 name: connection.name,

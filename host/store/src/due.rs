@@ -20,6 +20,8 @@ pub enum Work {
     Credentials,
     /// Connections with a stream whose time has come.
     Schedules,
+    /// Records on their way into destinations.
+    Loads,
 }
 
 impl Work {
@@ -29,13 +31,14 @@ impl Work {
             Self::Receipts => Table::DueReceipts,
             Self::Credentials => Table::DueCredentials,
             Self::Schedules => Table::DueSchedules,
+            Self::Loads => Table::DueLoads,
         }
     }
 
     /// Where the time is under which a connection stands in the index, for work that is a connection's.
     const fn times(self) -> Option<Table> {
         match self {
-            Self::Runs | Self::Receipts => None,
+            Self::Runs | Self::Receipts | Self::Loads => None,
             Self::Credentials => Some(Table::CredentialTimes),
             Self::Schedules => Some(Table::ScheduleTimes),
         }

@@ -26,7 +26,7 @@ use crate::row::{corrupt, utf8};
 use crate::run::{self, Run};
 use crate::stream::{self, State};
 use crate::table::{Rows, Table, Writer};
-use crate::{Error, Store, stream_settings};
+use crate::{Error, Store, load, stream_settings};
 
 /// A generation under way.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -244,12 +244,14 @@ impl Fold {
             }
         };
         if last != before {
-            rows.put_number(Table::FeedNumbers, &numbers, last)?;
+            load::feed_moved(rows, self.org, self.connection, last, now)?;
         }
         if !more {
             cursor::take_over(rows, into, &self.stream, &mut state, self.run)?;
             state.generation = None;
             run.folded = true;
+            // What was written in the steps before is only now for readers.
+            load::changes_wait(rows, self.org, self.connection, now)?;
         }
         stream::save(rows, self.org, self.connection, &self.stream, &state)?;
         run::save(rows, self.org, run)?;

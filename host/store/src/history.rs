@@ -17,7 +17,7 @@ use crate::key::{Key, Parts, Span};
 use crate::record::{FeedHead, Head, Op, stream_key};
 use crate::row::{corrupt, utf8};
 use crate::table::{Rows, Table, Writer};
-use crate::{Error, Store, stream, stream_settings};
+use crate::{Error, Store, load, stream, stream_settings};
 
 /// How long history is kept where nobody has said otherwise.
 pub const KEEP: Duration = Duration::from_secs(7 * 86_400);
@@ -111,7 +111,7 @@ pub(crate) fn write_back(
     let numbers = Key::org(org).id(connection);
     let mut last = rows.get_number(Table::FeedNumbers, &numbers)?;
     batch.apply(rows, into, &mut state, &mut last)?;
-    rows.put_number(Table::FeedNumbers, &numbers, last)?;
+    load::feed_moved(rows, org, connection, last, now)?;
     stream::save(rows, org, connection, batch.stream(), &state)
 }
 

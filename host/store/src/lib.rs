@@ -38,9 +38,11 @@ pub mod install;
 
 pub mod checkpoint;
 pub mod cursor;
+pub mod destination;
 pub mod event;
 pub mod generation;
 pub mod history;
+pub mod load;
 pub mod receipt;
 pub mod record;
 pub mod run;

@@ -23,7 +23,7 @@ use crate::run::MAX_ERROR_BYTES;
 use crate::storage::{self, StorageWrites};
 use crate::table::{Rows, Table, Writer};
 use crate::trace::{LogLine, TraceOwner, TraceRows, Traced};
-use crate::{Error, Listing, Page, Store, stream, stream_settings};
+use crate::{Error, Listing, Page, Store, load, stream, stream_settings};
 
 /// A webhook that is to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -304,7 +304,7 @@ impl Store {
                 stream::save(rows, org, connection, batch.stream(), &state)?;
             }
             if last != before {
-                rows.put_number(Table::FeedNumbers, &numbers, last)?;
+                load::feed_moved(rows, org, connection, last, now)?;
             }
             storage::apply(rows, org, connection, &storage, plan)?;
             events.append(rows, org)?;

@@ -13,7 +13,7 @@ use crate::key::{Key, Parts, Span};
 use crate::row::{corrupt, from_json, utf8};
 use crate::stream;
 use crate::table::{Rows, Table};
-use crate::{Error, Listing, MAX_LIMIT, Page, Store};
+use crate::{Error, Listing, MAX_LIMIT, Page, Store, load};
 
 /// A record as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,20 +163,10 @@ impl Store {
                 Some(stream) => vec![stream],
                 None => stream::names(rows, org, connection)?,
             };
+            let ends = load::end_of_feed(rows, org, connection)?;
             let mut found: Vec<ChangeRow> = Vec::new();
-            let mut ends = u64::MAX;
             for stream in streams {
-                let generation = stream::state(rows, org, connection, &stream)?.generation;
-                if let Some(last) = generation.and_then(|generation| generation.folding) {
-                    ends = ends.min(last);
-                }
-                let of_stream = stream_key(org, connection, &stream);
-                let span = Span::prefix(&of_stream).after(of_stream.clone().number(after));
-                found.extend(rows.collect(Table::Feed, &span, false, limit, |key, content| {
-                    let seq = Parts::new(key.get(of_stream.bytes().len()..).unwrap_or_default()).number();
-                    let seq = seq.ok_or_else(|| corrupt(Table::Feed, "a key is too short"))?;
-                    feed_row(seq, &stream, content).map(Some)
-                })?);
+                found.extend(feed_of(rows, (org, connection), &stream, after, limit)?);
             }
             found.retain(|row| row.seq <= ends);
             found.sort_unstable_by_key(|row| row.seq);
@@ -184,21 +174,7 @@ impl Store {
             let mut bytes = 0;
             let mut changes = Vec::with_capacity(found.len());
             for mut row in found {
-                if row.op != Op::Deleted {
-                    let place = stream_key(org, connection, &row.stream).tail(&row.id);
-                    let data = rows.look(Table::Records, &place, |content| {
-                        let (head, data) = Head::read(content)?;
-                        if head.seq == row.seq {
-                            utf8(Table::Records, data).map(Some)
-                        } else {
-                            Ok(None)
-                        }
-                    })?;
-                    row.data = Some(
-                        data.flatten()
-                            .ok_or_else(|| corrupt(Table::Feed, "a row has no record"))?,
-                    );
-                }
+                fill(rows, (org, connection), &mut row)?;
                 bytes += row.data.as_ref().map_or(0, String::len);
                 if bytes > MAX_LIST_BYTES && !changes.is_empty() {
                     break;
@@ -375,6 +351,69 @@ impl FeedHead {
         };
         Some((Self { op, at, run }, parts.tail_text()?))
     }
+}
+
+/// Changes of one stream behind `after` and up to `ends`, in order, with their records: at most `limit` of them and, from the
+/// second on, `bytes`.
+pub(crate) fn changes_of(
+    rows: &mut impl Rows,
+    (org, connection): (OrgId, ConnectionId),
+    stream: &str,
+    (after, ends): (u64, u64),
+    (limit, bytes): (usize, usize),
+) -> Result<Vec<ChangeRow>, Error> {
+    let mut changes = feed_of(rows, (org, connection), stream, after, limit)?;
+    changes.retain(|row| row.seq <= ends);
+    let mut held = 0;
+    for at in 0..changes.len() {
+        let Some(row) = changes.get_mut(at) else { break };
+        fill(rows, (org, connection), row)?;
+        held += row.id.len() + row.data.as_ref().map_or(0, String::len);
+        if held > bytes {
+            changes.truncate(at.max(1));
+            break;
+        }
+    }
+    Ok(changes)
+}
+
+fn feed_of(
+    rows: &mut impl Rows,
+    (org, connection): (OrgId, ConnectionId),
+    stream: &str,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<ChangeRow>, Error> {
+    let of_stream = stream_key(org, connection, stream);
+    let span = Span::prefix(&of_stream).after(of_stream.clone().number(after));
+    rows.collect(Table::Feed, &span, false, limit, |key, content| {
+        let seq = Parts::new(key.get(of_stream.bytes().len()..).unwrap_or_default()).number();
+        let seq = seq.ok_or_else(|| corrupt(Table::Feed, "a key is too short"))?;
+        feed_row(seq, stream, content).map(Some)
+    })
+}
+
+/// Gives a row of the feed its record.
+fn fill(
+    rows: &mut impl Rows,
+    (org, connection): (OrgId, ConnectionId),
+    row: &mut ChangeRow,
+) -> Result<(), Error> {
+    if row.op == Op::Deleted {
+        return Ok(());
+    }
+    let place = stream_key(org, connection, &row.stream).tail(&row.id);
+    let data = rows.look(Table::Records, &place, |content| {
+        let (head, data) = Head::read(content)?;
+        if head.seq == row.seq {
+            utf8(Table::Records, data).map(Some)
+        } else {
+            Ok(None)
+        }
+    })?;
+    let data = data.flatten();
+    row.data = Some(data.ok_or_else(|| corrupt(Table::Feed, "a row has no record"))?);
+    Ok(())
 }
 
 fn feed_row(seq: u64, stream: &str, content: &[u8]) -> Result<ChangeRow, Error> {

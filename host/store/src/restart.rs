@@ -1,10 +1,11 @@
 //! What a start takes back: the leases of the process before it.
 
 use sluice_model::Timestamp;
-use sluice_model::id::{Id, Kind, OrgId, ReceiptId, RunId, kind};
+use sluice_model::id::{Id, Kind, LoadId, OrgId, ReceiptId, RunId, kind};
 
 use crate::due::{self, Due, Work};
 use crate::key::{Key, Parts, Span};
+use crate::load::Load;
 use crate::receipt::Receipt;
 use crate::row::to_json;
 use crate::run::Run;
@@ -24,6 +25,7 @@ impl Store {
         self.release::<kind::Run>(Work::Runs, now, release_run).await?;
         self.release::<kind::Receipt>(Work::Receipts, now, release_receipt)
             .await?;
+        self.release::<kind::Load>(Work::Loads, now, release_load).await?;
         self.release_credentials(now).await
     }
 
@@ -120,6 +122,30 @@ fn release_all<K: Kind>(
         rows.put(table, &key, &[&row])?;
     }
     Ok(())
+}
+
+fn release_load(
+    rows: &mut Writer<'_>,
+    org: OrgId,
+    id: LoadId,
+    now: Timestamp,
+) -> Result<Option<Released>, Error> {
+    let key = Key::org(org).id(id);
+    let Some(mut load) = rows.get_json::<Load>(Table::Loads, &key)? else {
+        return Ok(None);
+    };
+    if !load.held {
+        return Ok(None);
+    }
+    load.held = false;
+    let was = load.due.replace(now);
+    let row = to_json(&load)?;
+    Ok(Some(Released {
+        table: Table::Loads,
+        key,
+        row,
+        was,
+    }))
 }
 
 fn release_run(

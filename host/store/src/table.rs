@@ -115,12 +115,20 @@ pub(crate) enum Table {
     Events,
     /// org → the last number
     EventNumbers,
+    /// org, destination → Destination
+    Destinations,
+    /// org, load → Load
+    Loads,
+    /// org, connection, load → nothing
+    LoadsByConnection,
+    /// org, time, load → nothing
+    DueLoads,
 }
 
-const TABLES: usize = Table::EventNumbers as usize + 1;
+const TABLES: usize = Table::DueLoads as usize + 1;
 
 /// Tables whose keys begin with the organization.
-pub(crate) const OF_ORG: [Table; 44] = [
+pub(crate) const OF_ORG: [Table; 48] = [
     Table::OrgKeyUses,
     Table::ApiKeys,
     Table::Installs,
@@ -165,6 +173,10 @@ pub(crate) const OF_ORG: [Table; 44] = [
     Table::EventNumbers,
     Table::OrgKeys,
     Table::Removals,
+    Table::Destinations,
+    Table::Loads,
+    Table::LoadsByConnection,
+    Table::DueLoads,
 ];
 
 impl Table {
@@ -185,6 +197,10 @@ impl Table {
             Self::ConnectionNames => "connection_names",
             Self::Tombstones => "tombstones",
             Self::Removals => "removals",
+            Self::Destinations => "destinations",
+            Self::Loads => "loads",
+            Self::LoadsByConnection => "loads_by_connection",
+            Self::DueLoads => "due_loads",
             Self::Secrets => "secrets",
             Self::DueCredentials => "due_credentials",
             Self::CredentialTimes => "credential_times",
