@@ -11,6 +11,7 @@ use std::process::{ExitCode, Stdio};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
+use wasmparser::{Parser, Payload, TypeRef};
 
 use crate::config::{CompileLimits, Compiler};
 use crate::engine;
@@ -116,10 +117,47 @@ fn failed(reason: String) -> LoadError {
 }
 
 fn precompile(bytes: &[u8]) -> Result<Vec<u8>, String> {
+    one_memory_a_module(bytes)?;
     let engine = engine::compiling().map_err(|error| format!("{error:#}"))?;
     engine
         .precompile_component(bytes)
         .map_err(|error| format!("{error:#}"))
+}
+
+/// No module of the component has two memories. The pools count on it, and [`engine`] cannot say it: what it makes to join the
+/// parts of a component needs two itself.
+fn one_memory_a_module(bytes: &[u8]) -> Result<(), String> {
+    // Of each module and component that is open: how many memories it has.
+    let mut open: Vec<u64> = Vec::new();
+    for payload in Parser::new(0).parse_all(bytes) {
+        let more = match payload.map_err(|error| error.to_string())? {
+            Payload::Version { .. } => {
+                open.push(0);
+                0
+            }
+            Payload::End(_) => {
+                open.pop();
+                0
+            }
+            Payload::MemorySection(section) => u64::from(section.count()),
+            Payload::ImportSection(section) => {
+                let mut imported = 0;
+                for import in section.into_imports() {
+                    let import = import.map_err(|error| error.to_string())?;
+                    imported += u64::from(matches!(import.ty, TypeRef::Memory(_)));
+                }
+                imported
+            }
+            _ => 0,
+        };
+        if let Some(memories) = open.last_mut() {
+            *memories += more;
+            if *memories > 1 {
+                return Err("a module of the component has more than one memory".into());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The child's main: reads wasm from stdin and writes machine code to stdout. The last two arguments of this process are

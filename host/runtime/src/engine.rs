@@ -53,7 +53,9 @@ fn code_settings() -> wasmtime::Config {
         .epoch_interruption(true)
         .concurrency_support(false)
         .wasm_component_model(true)
-        .wasm_multi_memory(false)
+        // The engine's own code between the parts of a composed component reads one memory and writes the other; modules with
+        // two of their own are refused before it sees them.
+        .wasm_multi_memory(true)
         .wasm_memory64(false)
         .wasm_relaxed_simd(false)
         .wasm_wide_arithmetic(false)

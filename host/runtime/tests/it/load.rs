@@ -181,6 +181,37 @@ async fn invalid_code() {
     }
 }
 
+/// Two components in one, the first called by the second with a text: between their memories stands code of the engine's own.
+#[tokio::test]
+async fn a_composed_component() {
+    let names = ["auth", "sync", "webhook", "actions"];
+    let exports: String = names
+        .iter()
+        .map(|name| format!("(export \"sluice:connector/{name}@0.1.0\" (instance $empty))"))
+        .collect();
+    let bytes = component(&format!(
+        r#"(component $called
+             (core module $code
+               (memory (export "memory") 1)
+               (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 64)
+               (func (export "hear") (param i32 i32)))
+             (core instance $code (instantiate $code))
+             (func (export "hear") (param "text" string)
+               (canon lift (core func $code "hear") (memory $code "memory") (realloc (func $code "realloc")))))
+           (component $caller
+             (import "hear" (func $hear (param "text" string)))
+             (core module $memory (memory (export "memory") 1))
+             (core instance $memory (instantiate $memory))
+             (core func $lowered (canon lower (func $hear) (memory $memory "memory")))
+             (core module $code (import "" "hear" (func (param i32 i32))))
+             (core instance (instantiate $code (with "" (instance (export "hear" (func $lowered)))))))
+           (instance $called (instantiate $called))
+           (instance (instantiate $caller (with "hear" (func $called "hear"))))
+           (instance $empty) {exports}"#
+    ));
+    runtime().compile(&bytes).await.unwrap();
+}
+
 #[tokio::test]
 async fn the_manifest_is_read_from_its_section() {
     let mut bytes = component("");
