@@ -5,6 +5,7 @@
 //! | [`main_job`] | does the main job work from one end to the other, with a power cut in the middle? |
 //! | [`webhooks`] | are GitHub's own examples taken once, damaged ones never, and acknowledged ones kept over a kill? |
 //! | [`syncs`] | does a full refresh take the old place at once, can a run be taken back, do rules and schedules hold? |
+//! | [`destinations`] | is what a connection has in the database and in the files too, whoever is killed? |
 //! | [`kills`] | does a sync of 100,000 records killed fifty times end with exactly these? |
 //! | [`bad_input`] | does everything that is wrong get one typed error, and is nothing lost? |
 //! | [`secrets`] | does a secret stay out of every place that can be read? |
@@ -42,6 +43,7 @@ mod server;
 mod api_auth;
 mod aws;
 mod bad_input;
+mod destinations;
 mod hostile;
 mod keys;
 mod kills;

@@ -31,4 +31,4 @@ pub use plan::surroundings::{Salt, Surroundings};
 pub use plan::{Plan, Warning};
 pub use pointer::Pointer;
 pub use rules::StreamRules;
-pub use shape::Shape;
+pub use shape::{Shape, Type};

@@ -20,6 +20,7 @@ pub mod vault;
 pub mod action;
 pub mod auth;
 pub mod connection;
+pub mod destination;
 pub mod event;
 pub mod hooks;
 pub mod install;

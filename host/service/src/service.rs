@@ -43,6 +43,7 @@ struct Inner {
     discovered: Discovered,
     hooks: crate::hooks::Known,
     active: crate::sync::Active,
+    destinations: crate::destination::Open,
     random: SystemRandom,
 }
 
@@ -92,6 +93,7 @@ impl Service {
             discovered: Discovered::default(),
             hooks: crate::hooks::Known::default(),
             active: crate::sync::Active::default(),
+            destinations: crate::destination::Open::default(),
             random,
         };
         Ok(Self {
@@ -145,6 +147,10 @@ impl Service {
 
     pub(crate) fn credentials(&self) -> &Credentials {
         &self.inner.credentials
+    }
+
+    pub(crate) fn destinations(&self) -> &crate::destination::Open {
+        &self.inner.destinations
     }
 
     pub(crate) fn flights(&self) -> &Flights {

@@ -1,6 +1,7 @@
 //! What an operator can set about the work, already parsed.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sluice_model::grant::Ceiling;
@@ -33,6 +34,10 @@ pub struct Settings {
     pub receipt_retry: Schedule,
     /// The operator's apps by connector and auth scheme; an organization's own goes before.
     pub apps: HashMap<(String, String), AppParts>,
+    /// Below it are the directories that records are loaded into as files; none: nowhere.
+    pub files_dir: Option<PathBuf>,
+    /// Loads carried at once.
+    pub load_workers: usize,
 }
 
 impl Default for Settings {
@@ -60,6 +65,8 @@ impl Default for Settings {
                 tries: 12,
             },
             apps: HashMap::new(),
+            files_dir: None,
+            load_workers: 4,
         }
     }
 }

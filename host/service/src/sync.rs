@@ -15,7 +15,7 @@ pub use page::CODES as PAGE_CODES;
 pub use run::CODES as RUN_CODES;
 use sluice_model::Timestamp;
 use sluice_model::exchange::Exchange;
-use sluice_model::id::{ConnectionId, OrgId, RunId};
+use sluice_model::id::{ConnectionId, DestinationId, OrgId, RunId};
 use sluice_model::manifest::{Manifest, Stream};
 use sluice_model::record::Counts;
 use sluice_model::run::{Mode, RunState, Trigger, Window};
@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::page::{Listed, Page};
 use crate::problem::Problem;
-use crate::{Service, catalogue, connection, event};
+use crate::{Service, catalogue, connection, destination, event};
 
 /// One execution of a sync of one stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -375,7 +375,11 @@ pub async fn cancel(service: &Service, org: OrgId, id: RunId) -> Result<Run, Err
 /// # Errors
 ///
 /// [`Error::Missing`]; `store.state` if it has not ended; [`Error::Active`] while another run reads the stream.
-pub async fn undo(service: &Service, org: OrgId, id: RunId) -> Result<Undone, Error> {
+pub async fn undo(service: &Service, org: OrgId, id: RunId) -> Result<(Undone, Vec<DestinationId>), Error> {
+    let delivered = match service.store().get_run(org, id).await? {
+        Some(run) => destination::loaded_past(service, org, run.connection, (&run.stream, run.since)).await?,
+        None => Vec::new(),
+    };
     let undone = service.store().undo_run(org, id, service.now()).await;
     let undone = undone.map_err(|error| match error {
         sluice_store::Error::Missing { .. } => Error::Missing(id),
@@ -390,7 +394,7 @@ pub async fn undo(service: &Service, org: OrgId, id: RunId) -> Result<Undone, Er
         || serde_json::json!({ "removed": undone.removed, "restored": undone.restored, "lost": undone.lost }),
     )
     .await?;
-    Ok(undone)
+    Ok((undone, delivered))
 }
 
 /// The run's brokered requests in their order.

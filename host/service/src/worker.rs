@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::{Service, auth, hooks, key, sync};
+use crate::{Service, auth, destination, hooks, key, sync};
 
 /// The workers of one process.
 #[derive(Debug)]
@@ -40,6 +40,7 @@ pub fn spawn(service: &Service) -> Workers {
         start(Work::Receipts),
         start(Work::Credentials),
         start(Work::Schedules),
+        start(Work::Loads),
         tokio::spawn(sweep(service.clone(), stop.clone())),
         tokio::spawn(key::rewrap(service.clone(), stop.clone())),
     ];
@@ -82,6 +83,7 @@ impl Dispatcher {
             Work::Receipts => settings.hook_workers,
             Work::Credentials => REFRESH_WORKERS,
             Work::Schedules => SCHEDULE_WORKERS,
+            Work::Loads => settings.load_workers,
         };
         let slots = Arc::new(Semaphore::new(slots.max(1)));
         let wake = self.service.store().wake();
@@ -179,6 +181,18 @@ impl Dispatcher {
                     self.start(permit, id.to_string(), move |service, _| async move {
                         sync::stream::drive(&service, org, id).await
                     });
+                }
+                Ok(taken)
+            }
+            Work::Loads => {
+                let leases = service.store().lease_due_loads(now, lease, free).await?;
+                let taken = leases.len();
+                for (lease, permit) in leases.into_iter().zip(permits.by_ref()) {
+                    self.start(
+                        permit,
+                        lease.load.id.to_string(),
+                        move |service, stop| async move { destination::drive(&service, lease, &stop).await },
+                    );
                 }
                 Ok(taken)
             }

@@ -19,6 +19,7 @@ mod authorizations;
 mod connect;
 mod connections;
 mod connectors;
+mod destinations;
 mod events;
 mod health;
 mod hooks;

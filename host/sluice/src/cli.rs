@@ -6,6 +6,7 @@ mod client;
 mod connection;
 mod connector;
 mod context;
+mod destination;
 mod doctor;
 mod event;
 mod exit;
@@ -115,6 +116,9 @@ enum Command {
     /// Connect accounts, test, sync and export them
     #[command(subcommand)]
     Connection(connection::Connection),
+    /// Databases, directories and buckets that records are loaded into
+    #[command(subcommand)]
+    Destination(destination::Destination),
     /// Runs of syncs: watch, trace, cancel
     #[command(subcommand)]
     Run(run::Run),
@@ -211,6 +215,7 @@ fn execute(cli: Cli, output: &Output) -> Result<Exit, Failure> {
             Command::Connector(connector) => connector.run(&client()?, output).await,
             Command::App(app) => app.run(&client()?, output).await,
             Command::Connection(connection) => connection.run(&client()?, output).await,
+            Command::Destination(destination) => destination.run(&client()?, output).await,
             Command::Run(run) => run.run(&client()?, output).await,
             Command::Hook(hook) => hook.run(&client()?, output).await,
             Command::Event(event) => event.run(&client()?, output).await,

@@ -41,6 +41,7 @@ pub fn every() -> Vec<&'static str> {
         sluice_service::sync::Error::CODES,
         sluice_service::sync::PAGE_CODES,
         sluice_service::sync::RUN_CODES,
+        sluice_service::destination::Error::CODES,
         sluice_service::hooks::Error::CODES,
         sluice_service::hooks::Refused::CODES,
         sluice_service::hooks::HANDLE_CODES,

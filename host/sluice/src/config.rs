@@ -31,6 +31,7 @@ pub struct Config {
     pub runtime: Runtime,
     pub sync: Sync,
     pub hooks: Hooks,
+    pub destinations: Destinations,
     pub log: Log,
     pub app: Vec<OperatorApp>,
 }
@@ -147,6 +148,14 @@ pub struct Hooks {
     pub body_bytes: u64,
 }
 
+/// Where records are loaded into.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Destinations {
+    pub workers: usize,
+    pub files_dir: Option<PathBuf>,
+}
+
 /// The server's log.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -188,6 +197,15 @@ impl Default for Data {
             master_key: None,
             previous_master_keys: Vec::new(),
             cache_bytes: 64 << 20,
+        }
+    }
+}
+
+impl Default for Destinations {
+    fn default() -> Self {
+        Self {
+            workers: 4,
+            files_dir: None,
         }
     }
 }

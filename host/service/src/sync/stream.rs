@@ -172,6 +172,17 @@ pub(crate) fn read(settings: &StreamSettings) -> Options {
     serde_json::from_str(&settings.text).unwrap_or_default()
 }
 
+/// Whether the stream's records are changed before they are kept, so that what is declared of them need not hold.
+pub(crate) async fn has_rules(
+    service: &Service,
+    org: OrgId,
+    connection: ConnectionId,
+    stream: &str,
+) -> Result<bool, sluice_store::Error> {
+    let settings = service.store().stream_settings(org, connection, stream).await?;
+    Ok(read(&settings).rules.is_some())
+}
+
 /// Sets a stream's options, if they are still at revision `expected`.
 ///
 /// # Errors

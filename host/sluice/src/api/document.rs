@@ -13,8 +13,8 @@ use utoipa::openapi::{ResponseBuilder, Schema};
 use super::body::json;
 use super::routes::{Access, ROUTES, Route};
 use super::{
-    actions, apps, authorizations, connections, connectors, events, health, hooks, inbound, installs, keys,
-    problem, receipts,
+    actions, apps, authorizations, connections, connectors, destinations, events, health, hooks, inbound,
+    installs, keys, problem, receipts,
 };
 use super::{records, runs, secrets, streams};
 
@@ -76,6 +76,14 @@ fn schemas() -> ComponentsBuilder {
         .schema_from::<apps::AppView>()
         .schema_from::<apps::AppPartView>()
         .schema_from::<apps::AppChange>()
+        .schema_from::<destinations::DestinationView>()
+        .schema_from::<destinations::Creation>()
+        .schema_from::<destinations::Change>()
+        .schema_from::<destinations::CheckView>()
+        .schema_from::<destinations::LoadView>()
+        .schema_from::<destinations::LoadError>()
+        .schema_from::<destinations::LoadRequest>()
+        .schema_from::<destinations::LoadRetry>()
         .schema_from::<connections::TestView>()
         .schema_from::<connections::StepView>()
         .schema_from::<connections::SyncRequest>()

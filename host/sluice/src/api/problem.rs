@@ -174,6 +174,12 @@ impl From<sluice_service::action::Error> for Problem {
     }
 }
 
+impl From<sluice_service::destination::Error> for Problem {
+    fn from(error: sluice_service::destination::Error) -> Self {
+        Self::of(error.code(), error.hint(), &error)
+    }
+}
+
 impl From<sluice_service::hooks::Error> for Problem {
     fn from(error: sluice_service::hooks::Error) -> Self {
         Self::of(error.code(), error.hint(), &error)

@@ -10,8 +10,8 @@ use axum::routing::{MethodRouter, any, delete, get, post, put};
 use super::app::App;
 use super::problem::Problem;
 use super::{
-    actions, apps, authorizations, connect, connections, connectors, document, events, front, guard, health,
-    hooks, inbound,
+    actions, apps, authorizations, connect, connections, connectors, destinations, document, events, front,
+    guard, health, hooks, inbound,
 };
 use super::{installs, keys, metrics, receipts, records, runs, secrets, streams};
 
@@ -113,6 +113,16 @@ pub enum Operation {
     RotateOrganizationKey,
     GetMasterKeys,
     ListSecrets,
+    ListDestinations,
+    CreateDestination,
+    GetDestination,
+    SetDestination,
+    RemoveDestination,
+    CheckDestination,
+    ListLoads,
+    CreateLoad,
+    RemoveLoad,
+    RetryLoad,
 }
 
 const fn route(
@@ -206,6 +216,16 @@ fn work(operation: Operation) -> MethodRouter<App> {
         Operation::GetAuthorization => get(authorizations::get),
         Operation::RefreshConnection => post(authorizations::refresh),
         Operation::RevokeConnection => post(authorizations::revoke),
+        Operation::ListDestinations => get(destinations::list),
+        Operation::CreateDestination => post(destinations::create),
+        Operation::GetDestination => get(destinations::get),
+        Operation::SetDestination => put(destinations::set),
+        Operation::RemoveDestination => delete(destinations::remove),
+        Operation::CheckDestination => post(destinations::check),
+        Operation::ListLoads => get(destinations::loads),
+        Operation::CreateLoad => put(destinations::create_load),
+        Operation::RemoveLoad => delete(destinations::remove_load),
+        Operation::RetryLoad => post(destinations::retry_load),
         Operation::GetApp => get(apps::get),
         Operation::SetApp => put(apps::set),
         Operation::RemoveApp => delete(apps::remove),

@@ -82,6 +82,9 @@ pub(super) struct UndoneView {
     lost: u64,
     /// Who follows the change feed has the reversal when they have read up to here.
     last_seq: u64,
+    /// Destinations that had something of the run already. What follows the feed takes the reversal by itself; files keep
+    /// both, and the later one counts.
+    delivered_to: Vec<String>,
 }
 
 /// What became of the changes. `received` is added, updated, unchanged, deleted and quarantined.
@@ -235,12 +238,13 @@ pub(super) async fn undo(
     caller: Caller,
     At(run): At<String>,
 ) -> Result<Response, Problem> {
-    let undone = sync::undo(&app.service, caller.org, id(&run)?).await?;
+    let (undone, delivered) = sync::undo(&app.service, caller.org, id(&run)?).await?;
     Ok(json(&UndoneView {
         removed: undone.removed,
         restored: undone.restored,
         lost: undone.lost,
         last_seq: undone.last_seq,
+        delivered_to: delivered.iter().map(ToString::to_string).collect(),
     }))
 }
 

@@ -26,7 +26,7 @@ impl<'de> Deserialize<'de> for SecretText {
 }
 
 /// Secrets by name.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct SecretTexts(pub(super) BTreeMap<String, Secret>);
 
 impl<'de> Deserialize<'de> for SecretTexts {

@@ -42,6 +42,7 @@ impl Config {
         between("runtime.slots", self.runtime.slots, 1, 10_000)?;
         between("sync.workers", self.sync.workers, 1, 1_000)?;
         between("sync.page_hint", self.sync.page_hint, 1, 10_000)?;
+        between("destinations.workers", self.destinations.workers, 1, 1_000)?;
         between("hooks.workers", self.hooks.workers, 1, 1_000)?;
         between("hooks.body_bytes", self.hooks.body_bytes, 1 << 10, 1 << 30)?;
         if server.body_memory_bytes < self.hooks.body_bytes.max(self.limits.component_bytes) {
@@ -246,6 +247,8 @@ impl Config {
             page_hint: self.sync.page_hint,
             sync_workers: self.sync.workers,
             hook_workers: self.hooks.workers,
+            files_dir: self.destinations.files_dir.clone(),
+            load_workers: self.destinations.workers,
             hook_body_bytes: self.hooks.body_bytes,
             component_bytes: self.limits.component_bytes,
             ..sluice_service::Settings::default()

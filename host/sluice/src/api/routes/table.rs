@@ -496,4 +496,77 @@ pub const ROUTES: &[Route] = &[
         AFTER,
     ])
     .gives(200, "[Secret]"),
+    route(
+        "GET",
+        "/api/v1/destinations",
+        Operation::ListDestinations,
+        "the places that records are loaded into",
+    )
+    .query(PAGED)
+    .gives(200, "[Destination]"),
+    route(
+        "POST",
+        "/api/v1/destinations",
+        Operation::CreateDestination,
+        "add a place to load records into",
+    )
+    .takes("NewDestination")
+    .gives(201, "Destination"),
+    route(
+        "GET",
+        "/api/v1/destinations/{destination}",
+        Operation::GetDestination,
+        "a destination, by id or name",
+    )
+    .gives(200, "Destination"),
+    route(
+        "PUT",
+        "/api/v1/destinations/{destination}",
+        Operation::SetDestination,
+        "set its settings, and what is given of its secret, anew",
+    )
+    .takes("DestinationChange")
+    .gives(200, "Destination"),
+    route(
+        "DELETE",
+        "/api/v1/destinations/{destination}",
+        Operation::RemoveDestination,
+        "remove a destination that nothing is loaded into",
+    ),
+    route(
+        "POST",
+        "/api/v1/destinations/{destination}/test",
+        Operation::CheckDestination,
+        "whether it is reached and may be written to",
+    )
+    .gives(200, "DestinationCheck"),
+    route(
+        "GET",
+        "/api/v1/destinations/{destination}/loads",
+        Operation::ListLoads,
+        "what is loaded into it, and how that is doing",
+    )
+    .gives(200, "[Load]"),
+    route(
+        "PUT",
+        "/api/v1/destinations/{destination}/loads/{connection}",
+        Operation::CreateLoad,
+        "load a connection's records into it",
+    )
+    .takes("LoadRequest")
+    .gives(201, "Load"),
+    route(
+        "DELETE",
+        "/api/v1/destinations/{destination}/loads/{connection}",
+        Operation::RemoveLoad,
+        "load them no more; what was delivered stays",
+    ),
+    route(
+        "POST",
+        "/api/v1/destinations/{destination}/loads/{connection}/retry",
+        Operation::RetryLoad,
+        "try a load again now",
+    )
+    .takes("LoadRetry")
+    .gives(200, "Load"),
 ];
