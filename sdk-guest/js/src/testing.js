@@ -1,0 +1,62 @@
+// The sandbox played by Node, so that a connector's tests need no wasm: requests are answered by a function of the test, storage is
+// a map, log lines are kept.
+
+import { host, use } from "./host.js";
+import { Headers, Response, fetch } from "./fetch.js";
+import { encodeUtf8 } from "./text.js";
+
+Object.assign(globalThis, { Headers, Response, fetch });
+
+export const requests = [];
+export const lines = [];
+const kept = new Map();
+
+/** Lets `vendor` answer requests from now on; it is given the request and returns `answer(…)`. Forgets what was before. */
+export function serve(vendor) {
+  requests.length = 0;
+  lines.length = 0;
+  kept.clear();
+  const send = (request) => {
+    requests.push(request);
+    return vendor(request);
+  };
+  use({
+    http: {
+      send,
+      sendAll: (all) => all.map((request) => {
+        try {
+          return { tag: "ok", val: send(request) };
+        } catch (error) {
+          return { tag: "err", val: error };
+        }
+      }),
+    },
+    log: { write: (level, message, fields) => lines.push({ level, message, fields }) },
+    metrics: { count() {}, gauge() {} },
+    secrets: { open: () => null },
+    storage: {
+      get: (key) => kept.get(key) ?? null,
+      set: (key, value) => void kept.set(key, { value, version: (kept.get(key)?.version ?? 0) + 1 }),
+      delete: (key) => void kept.delete(key),
+      listKeys: (prefix) => [...kept.keys()].filter((key) => key.startsWith(prefix)).sort(),
+    },
+  });
+}
+
+/** An answer for `serve`; a body that is no text is written as JSON. */
+export function answer(status, body = "", headers = {}) {
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  return { status, headers: Object.entries(headers), body: encodeUtf8(text) };
+}
+
+/** A connection with this configuration. */
+export function connection(config = {}) {
+  return { id: "cnn_test", config, account: null };
+}
+
+/** A request for the first page of a stream, or for the one after `cursor`. */
+export function readRequest(stream, cursor = null) {
+  return { stream, partition: null, cursor, window: null, pageHint: 100 };
+}
+
+export { host };
