@@ -1,0 +1,97 @@
+"""The sandbox played by an ordinary Python, so that a connector's tests need no wasm: requests are answered by a function of the
+test, storage is a map, log lines are kept. It is never part of a component."""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from . import _host
+from .connector import Connection, ReadRequest
+
+
+@dataclass
+class Request:
+    """A request as the contract has it."""
+
+    method: str
+    url: str
+    headers: list[tuple[str, str]]
+    body: bytes | None
+    credential: str | None
+    idempotency_key: str | None
+    captures: list[Any]
+    timeout_ms: int | None
+
+
+@dataclass
+class Answer:
+    """A response as the contract has it."""
+
+    status: int
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes = b""
+
+
+class _Level(enum.Enum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+
+
+requests: list[Request] = []
+lines: list[tuple[str, str]] = []
+
+
+def serve(vendor: Callable[[Request], Answer]) -> None:
+    """Lets `vendor` answer requests from now on, and forgets what was before."""
+    requests.clear()
+    lines.clear()
+    kept: dict[str, Any] = {}
+
+    def send(request: Request) -> Answer:
+        requests.append(request)
+        return vendor(request)
+
+    def put(key: str, value: bytes, expect: int | None) -> None:
+        version = kept[key].version if key in kept else 0
+        kept[key] = SimpleNamespace(value=value, version=version + 1)
+
+    _host.use(
+        http=SimpleNamespace(
+            Request=Request, send=send, send_all=lambda all_: [SimpleNamespace(value=send(one)) for one in all_]
+        ),
+        log=SimpleNamespace(Level=_Level, write=lambda level, message, fields: lines.append((level.value, message))),
+        metrics=SimpleNamespace(count=lambda name, by: None, gauge=lambda name, value: None),
+        secrets=SimpleNamespace(open=lambda name: None),
+        storage=SimpleNamespace(
+            get=kept.get,
+            set=put,
+            delete=lambda key: kept.pop(key, None),
+            list_keys=lambda prefix, after, limit: sorted(k for k in kept if k.startswith(prefix))[:limit],
+        ),
+    )
+
+
+def answer(status: int, body: Any = b"", headers: dict[str, str] | None = None) -> Answer:
+    """An answer for `serve`; a body that is neither bytes nor text is written as JSON."""
+    if isinstance(body, str):
+        body = body.encode()
+    elif not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+    return Answer(status, list((headers or {}).items()), body)
+
+
+def connection(config: Any = None) -> Connection:
+    """A connection with this configuration."""
+    return Connection("cnn_test", {} if config is None else config)
+
+
+def read_request(stream: str, cursor: Any = None) -> ReadRequest:
+    """A request for the first page of a stream, or for the one after `cursor`."""
+    return ReadRequest(stream, cursor)

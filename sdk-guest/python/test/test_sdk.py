@@ -1,0 +1,86 @@
+"""The SDK's own pieces, on this machine."""
+
+import doctest
+import json
+import random
+import unittest
+
+from sluice import ConfigError, InvalidDataError, RateLimitedError, http, records, testing
+
+
+class Records(unittest.TestCase):
+    def test_the_text_is_the_vendors(self) -> None:
+        page = ' [ {"id": 9007199254740993, "a":[1.10,"],\\"{"]} ,{"id":"b"}, 7 ] '
+        self.assertEqual(
+            [text for _, text in records.each(page)],
+            ['{"id": 9007199254740993, "a":[1.10,"],\\"{"]}', '{"id":"b"}', "7"],
+        )
+
+    def test_what_is_no_array_is_refused(self) -> None:
+        for wrong in ["", "{}", "[", "[1,", "[1,]", "[1 2]", "[1]x", "[,1]", "x[1]", "null", '["', "[}", '[{"a":]', "[" * 9_999]:
+            with self.assertRaises(InvalidDataError, msg=wrong[:20]):
+                list(records.each(wrong))
+
+    def test_any_array_is_taken_apart(self) -> None:
+        pick = random.Random(1)
+
+        def value(depth: int) -> object:
+            match pick.randrange(5 if depth < 3 else 2):
+                case 0:
+                    return pick.random()
+                case 1:
+                    return '"\\[]{},é'[: pick.randrange(9)]
+                case 2:
+                    return [value(depth + 1) for _ in range(pick.randrange(3))]
+                case _:
+                    return {f'k{at}"': value(depth + 1) for at in range(pick.randrange(3))}
+
+        for _ in range(300):
+            values = [value(0) for _ in range(pick.randrange(4))]
+            self.assertEqual([one for one, _ in records.each(json.dumps(values, indent=pick.choice([None, 1])))], values)
+
+    def test_times(self) -> None:
+        self.assertEqual(records.timestamp("1970-01-01T01:00:00.250+01:00"), 250)
+        self.assertEqual(records.rfc3339(1_250), "1970-01-01T00:00:01.250Z")
+        for none in (None, "yesterday", True, 1.5, -1, "1969-01-01T00:00:00Z"):
+            self.assertIsNone(records.timestamp(none))
+
+
+class Http(unittest.TestCase):
+    def test_a_request_is_what_was_asked_for(self) -> None:
+        testing.serve(lambda request: testing.answer(200, {"id": 1}, {"ETag": '"1"'}))
+        answered = http.post("https://a.example/x?p=1", params={"q": "a b&c"}, json={"n": 1}, timeout=1.5, idempotency_key="k")
+        sent = testing.requests[0]
+        self.assertEqual(sent.url, "https://a.example/x?p=1&q=a%20b%26c")
+        self.assertEqual((sent.method, sent.body, sent.timeout_ms), ("POST", b'{"n": 1}', 1_500))
+        self.assertEqual(sent.headers, [("content-type", "application/json")])
+        self.assertEqual((answered.json(), answered.headers["etag"]), ({"id": 1}, '"1"'))
+
+    def test_a_status_becomes_the_class_of_who_must_act(self) -> None:
+        def of(status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> str:
+            try:
+                http.Response(status, (headers or {}).items(), body).raise_for_status(blame="/list")
+            except Exception as error:
+                return type(error).__name__
+            return "ok"
+
+        named = {200: "ok", 304: "ok", 401: "AuthError", 404: "ConfigError", 429: "RateLimitedError", 500: "TransientError"}
+        self.assertEqual({status: of(status) for status in named}, named)
+        self.assertEqual(of(403, {"X-RateLimit-Remaining": "0"}), "RateLimitedError")
+        with self.assertRaises(RateLimitedError) as wait:
+            http.Response(429, [("Retry-After", "7")], b"").raise_for_status()
+        self.assertEqual(wait.exception.retry_after_ms, 7_000)
+        with self.assertRaisesRegex(ConfigError, "the vendor answered 404: Not Found$"):
+            http.Response(404, [], b'{"message":"Not Found"}').raise_for_status(blame="/list")
+
+    def test_a_broken_link_invents_none(self) -> None:
+        header = '<https://a/x?a=1,2;3>; title="x, <y>; rel=\\"no\\""; rel="Next start", <b>; rel=last'
+        self.assertEqual(http.link_targets(header), {"next": "https://a/x?a=1,2;3", "start": "https://a/x?a=1,2;3", "last": "b"})
+        for none in ["", "<a>", '<a>; rel="next', "a; rel=next", "<a> junk; rel=next", '<a>; rel="\\']:
+            self.assertEqual(http.link_targets(none), {})
+
+
+def load_tests(_loader: object, tests: unittest.TestSuite, _pattern: object) -> unittest.TestSuite:
+    tests.addTests(doctest.DocTestSuite(records))
+    tests.addTests(doctest.DocTestSuite(http))
+    return tests
