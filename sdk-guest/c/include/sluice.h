@@ -1,0 +1,223 @@
+/* Write a Sluice connector in C: define `sluice_connector` with the functions that the manifest declares.
+ *
+ * A connector runs in a sandbox. It gets a fresh instance for every call, keeps nothing between calls but what it returns, and
+ * reaches the outside only through `sl_send`. It never holds a secret: the host puts credentials on the wire.
+ *
+ * Memory: the instance ends with the call, so nothing is freed. What a function here returns stays valid until then. Where there is
+ * no memory left the call ends, and the host says so.
+ *
+ * Texts are slices (`sl_str`), not terminated by a zero. A slice of a longer text shares its bytes.
+ */
+#ifndef SLUICE_H
+#define SLUICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- texts ---------------------------------------------------------------------------------------------------------- */
+
+typedef struct sl_str {
+  const char *ptr;
+  size_t len;
+} sl_str;
+
+/* A literal, or any text that ends with a zero. */
+#define SL(literal) ((sl_str){(literal), sizeof(literal) - 1})
+sl_str sl_of(const char *text);
+
+bool sl_eq(sl_str a, sl_str b);
+/* Byte order: below, at or above 0. */
+int sl_compare(sl_str a, sl_str b);
+/* The text up to the first `mark`, and behind it; false, and all of it in `before`, where there is none. */
+bool sl_cut(sl_str text, char mark, sl_str *before, sl_str *after);
+
+/* A text that grows. Begin with `{0}`; `sl_text` gives what is in it. */
+typedef struct sl_buf {
+  char *ptr;
+  size_t len, room;
+} sl_buf;
+
+void sl_put(sl_buf *buf, sl_str text);
+void sl_printf(sl_buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+sl_str sl_text(const sl_buf *buf);
+/* One text of it all. In `format`, write a slice as `%.*s` with `SL_ARG(slice)`. */
+sl_str sl_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+#define SL_ARG(slice) (int)(slice).len, (slice).ptr
+/* Percent-encodes all but RFC 3986's unreserved characters, so that a text stays one segment of a path or one value of a query. */
+sl_str sl_encode(sl_str text);
+
+/* ---- errors --------------------------------------------------------------------------------------------------------- */
+
+/* What went wrong, by who has to act. The host decides about retries from the case alone. */
+typedef enum sl_case {
+  SL_CONFIG,       /* the user: the configuration is wrong, at `pointer` */
+  SL_AUTH,         /* the user: the credential no longer works */
+  SL_RATE_LIMITED, /* nobody: the vendor asked to wait, `retry_after_ms` */
+  SL_TRANSIENT,    /* nobody: a fault that passes */
+  SL_INVALID_DATA, /* the vendor sent, or the caller gave, what breaks its schema */
+  SL_UNSUPPORTED,  /* the connector does not offer this */
+  SL_INTERNAL      /* the author: a bug */
+} sl_case;
+
+typedef struct sl_error {
+  sl_case kind;
+  sl_str message;
+  sl_str pointer;        /* RFC 6901; empty: none */
+  int64_t retry_after_ms; /* below 0: not known */
+} sl_error;
+
+/* Sets the error and is false, so that a function ends with `return sl_fail(error, SL_CONFIG, "/list", "no such list")`. */
+bool sl_fail(sl_error *error, sl_case kind, const char *pointer, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* A bug of the connector's, with the place in the source: `if (!id) return SL_BUG(error, "no id in %zu bytes", length);` */
+#define SL_BUG(error, ...) sl_bug(error, __FILE__, __LINE__, __func__, __VA_ARGS__)
+bool sl_bug(sl_error *error, const char *file, int line, const char *function, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+/* Ends the call when something that cannot be is; the place goes to the run's log. */
+#define SL_ASSERT(condition) ((condition) ? (void)0 : sl_broken(__FILE__, __LINE__, __func__, #condition))
+_Noreturn void sl_broken(const char *file, int line, const char *function, const char *condition);
+
+/* ---- requests ------------------------------------------------------------------------------------------------------- */
+
+typedef struct sl_header {
+  sl_str name, value;
+} sl_header;
+
+typedef struct sl_request {
+  const char *method; /* in upper case; none: GET */
+  sl_str url;         /* absolute */
+  const sl_header *headers;
+  size_t header_count;
+  sl_str body;
+  const char *credential;      /* the manifest's auth scheme to apply; none: the connection's own; "": no credential */
+  const char *idempotency_key; /* makes an unsafe method retryable */
+  uint32_t timeout_ms;         /* in all, retries included; 0: the host's own */
+} sl_request;
+
+typedef struct sl_response {
+  int status;
+  const sl_header *headers;
+  size_t header_count;
+  sl_str body;
+} sl_response;
+
+/* Sends it and holds the whole response, whatever its status. False: there was none, and `error` says who has to act. */
+bool sl_send(const sl_request *request, sl_response *response, sl_error *error);
+/* Whether the status is 2xx or 304; otherwise `error` is what it means. With a `pointer` (not NULL), "there is no such thing" is the
+ * configuration's fault: what it points at named the thing. */
+bool sl_ok(const sl_response *response, const char *pointer, sl_error *error);
+/* The first header of this name, in any case; `ptr` is NULL where there is none. */
+sl_str sl_header_of(const sl_response *response, const char *name);
+/* The target of the `Link` header (RFC 8288) with this relation, such as `next`; `ptr` is NULL where there is none. */
+sl_str sl_link(const sl_response *response, const char *relation);
+
+/* ---- JSON ----------------------------------------------------------------------------------------------------------- */
+
+/* A value is a slice of the text that it stands in, so a record is handed on as the vendor wrote it. Every function looks before it
+ * goes on; what is not JSON is false. Values nested deeper than 100 are refused. */
+
+/* Whether the text is one JSON value (RFC 8259) and nothing else. */
+bool sl_json_valid(sl_str text);
+
+/* Walks over an array or an object: `for (sl_walk w = sl_walk_of(array); sl_next(&w);) use(w.value);`. Afterwards `w.broken` says
+ * whether it ended because something is not JSON. */
+typedef struct sl_walk {
+  sl_str value;
+  sl_str name; /* of an object's member, as it is written: without the quotes, escapes and all */
+  bool broken;
+  const char *at, *end;
+  char close;
+  bool first;
+} sl_walk;
+sl_walk sl_walk_of(sl_str array_or_object);
+bool sl_next(sl_walk *walk);
+
+/* The member of an object; an empty slice where there is none. */
+sl_str sl_member(sl_str object, const char *name);
+/* A text's characters with its escapes read; false for anything else. */
+bool sl_json_text(sl_str value, sl_str *text);
+/* A whole number from 0 on; false for anything else. */
+bool sl_json_u64(sl_str value, uint64_t *number);
+/* A record's id as vendors write them: a whole number or a text; otherwise empty, and the host sets the record aside. */
+sl_str sl_json_id(sl_str value);
+/* Whether there is a value and it is not null. */
+bool sl_json_there(sl_str value);
+/* Writes a text as JSON, with its quotes. */
+void sl_put_json(sl_buf *buf, sl_str text);
+
+/* ---- time ----------------------------------------------------------------------------------------------------------- */
+
+/* An RFC 3339 time as milliseconds since 1970; below 0 if it is not one. There is no clock: what a connector does follows from what
+ * it was given. */
+int64_t sl_time(sl_str text);
+/* Milliseconds since 1970 as an RFC 3339 text, to the second. */
+sl_str sl_time_text(int64_t ms);
+
+/* ---- log ------------------------------------------------------------------------------------------------------------ */
+
+typedef enum sl_level { SL_DEBUG, SL_INFO, SL_WARN, SL_ERROR } sl_level;
+void sl_log(sl_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Adds to a counter of the connector's own. */
+void sl_count(const char *name, uint64_t by);
+
+/* ---- storage -------------------------------------------------------------------------------------------------------- */
+
+/* Key-value storage of the connection; writes become durable with the call's outcome or not at all. */
+bool sl_get(const char *key, sl_str *value);
+/* `expect`: the version seen before (0: must not exist); below 0: whatever is there. */
+bool sl_set(const char *key, sl_str value, int64_t expect, sl_error *error);
+
+/* ---- the connector -------------------------------------------------------------------------------------------------- */
+
+typedef struct sl_connection {
+  sl_str id;
+  sl_str config; /* a JSON object; it has passed the manifest's `[config]` schema */
+  sl_str account;
+} sl_connection;
+
+typedef struct sl_account {
+  sl_str id, name;
+  const sl_str *scopes;
+  size_t scope_count;
+} sl_account;
+
+typedef struct sl_read_request {
+  sl_str stream;
+  sl_str partition;      /* empty: none */
+  sl_str cursor;         /* JSON, what the last committed page returned; empty at the very start */
+  bool windowed;         /* only what changed from `start` up to but not including `end`, in milliseconds */
+  int64_t start, end;
+  uint32_t page_hint;
+} sl_read_request;
+
+/* One bounded step. The host commits changes and cursor together; a page with `more` must move the cursor. */
+typedef struct sl_page {
+  struct sl_change *changes;
+  size_t count, room;
+  sl_str cursor; /* JSON; empty: it stays as it was */
+  bool more;
+} sl_page;
+
+/* A record that is to be there: `data` is a JSON object, `modified` in milliseconds or below 0. */
+void sl_upsert(sl_page *page, sl_str id, sl_str data, int64_t modified);
+/* A record that is gone at the vendor. */
+void sl_remove(sl_page *page, sl_str id);
+
+/* What an author fills in; what is left out says `unsupported`. All of them may be called again with the same arguments after a crash
+ * and must then do the same. False: it failed, and `error` says how. */
+typedef struct sl_connector {
+  /* Who does the connection belong to? It is the connection test, so it should cost one cheap request. */
+  bool (*check)(const sl_connection *connection, sl_account *account, sl_error *error);
+  /* One page of a stream. */
+  bool (*read)(const sl_connection *connection, const sl_read_request *request, sl_page *page, sl_error *error);
+  /* Performs an action; input and output are JSON. */
+  bool (*run_action)(const sl_connection *connection, sl_str name, sl_str input, sl_str idempotency_key, sl_str *output,
+                     sl_error *error);
+} sl_connector;
+
+extern const sl_connector sluice_connector;
+
+#endif
