@@ -16,6 +16,10 @@ test *flags:
 build:
     cargo xtask build
 
+# The SDKs for JavaScript, Python and C: their tests and examples.
+sdks:
+    cargo xtask sdks
+
 # The hostile guests of fixtures/guests/.
 guests:
     cargo xtask guests

@@ -16,6 +16,7 @@ mod demo;
 mod embed;
 mod openapi;
 mod place;
+mod sdks;
 mod stand_in;
 mod step;
 mod test;
@@ -31,6 +32,7 @@ usage: cargo xtask COMMAND [FLAGS]
   demo     build, start a stand-in for GitHub and a server, and do the main job   [--exit] [--release] [--issues N]
   test     everything CI runs                                                     [--fast: without deny and docs]
   build    the connectors of plugins/ and fixtures/connectors/ into target/connectors/
+  sdks     the SDKs for JavaScript, Python and C: their tests, and their examples into target/connectors-sdk/
   guests   the hostile guests of fixtures/guests/
   bench    measure what bench/README.md says                                      [--peers]
   openapi  write the API's OpenAPI document again
@@ -72,6 +74,10 @@ fn dispatch(command: &str, mut flags: Flags) -> Result<()> {
             flags.end()?;
             build::connectors()?;
             build::fixtures().map(drop)
+        }
+        "sdks" => {
+            flags.end()?;
+            sdks::run()
         }
         "guests" => {
             flags.end()?;

@@ -7,11 +7,11 @@ use anyhow::{Context, Result};
 
 use crate::place::{self, shown};
 use crate::step::{self, Steps};
-use crate::{build, demo, openapi, tool};
+use crate::{build, demo, openapi, sdks, tool};
 
 /// `fast` leaves out what needs a tool of its own (deny) and the documentation.
 pub(crate) fn run(fast: bool) -> Result<()> {
-    let mut steps = Steps::new(if fast { 9 } else { 11 });
+    let mut steps = Steps::new(if fast { 10 } else { 12 });
     let outside = outside()?;
 
     steps.run("formatting", || {
@@ -75,6 +75,7 @@ pub(crate) fn run(fast: bool) -> Result<()> {
         connectors.extend(build::fixtures()?);
         build::guests()
     })?;
+    steps.run("connectors in other languages", sdks::run)?;
     steps.run("tests of what runs inside, on this machine", || {
         tested_outside()?
             .iter()
@@ -129,25 +130,38 @@ fn workspace_tests() -> Result<()> {
 pub(crate) fn counterparts() -> Result<()> {
     tool::chromium()?;
     provider()?;
-    let home = place::root().join("tests/counterparts");
     // Beside node_modules it stands where the tests find it wherever cargo builds.
-    let requirements = home.join("requirements.txt");
-    let venv = place::root().join("target/counterparts-venv");
-    let works = step::ask(Command::new(venv.join("bin/python")).args(["-c", "import moto"])).is_some();
+    python_packages(
+        &[place::root().join("tests/counterparts/requirements.txt")],
+        &place::root().join("target/counterparts-venv"),
+        "moto",
+    )
+}
+
+/// What `lists` name, without what they do not name, in a virtual environment of its own; `modules` are imported to see that it works.
+pub(crate) fn python_packages(lists: &[PathBuf], venv: &Path, modules: &str) -> Result<()> {
+    let import = format!("import {modules}");
+    let works = step::ask(Command::new(venv.join("bin/python")).args(["-c", &import])).is_some();
     if !works && venv.exists() {
         // Another Python than the one it was made with, or half of an install.
-        std::fs::remove_dir_all(&venv).with_context(|| format!("remove {}", shown(&venv)))?;
+        std::fs::remove_dir_all(venv).with_context(|| format!("remove {}", shown(venv)))?;
     }
-    installed(&requirements, &venv, || {
+    let wanted = lists
+        .iter()
+        .map(|list| std::fs::read(list).with_context(|| format!("read {}", shown(list))))
+        .collect::<Result<Vec<_>>>()?
+        .concat();
+    let named: Vec<String> = lists.iter().map(|list| shown(list)).collect();
+    installed_as(&wanted, &named.join(" and "), venv, || {
         let mut python = tool::python()?;
-        step::run(python.args(["-m", "venv", "--clear"]).arg(&venv))?;
+        step::run(python.args(["-m", "venv", "--clear"]).arg(venv))?;
         let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-        step::run(
-            Command::new(venv.join("bin/python"))
-                .args(pip)
-                .args(["--no-deps", "--only-binary", ":all:", "-r"])
-                .arg(&requirements),
-        )
+        let mut command = Command::new(venv.join("bin/python"));
+        command.args(pip).args(["--no-deps", "--only-binary", ":all:"]);
+        for list in lists {
+            command.arg("-r").arg(list);
+        }
+        step::run(&mut command)
     })
 }
 
@@ -168,11 +182,20 @@ pub(crate) fn provider() -> Result<()> {
 }
 
 /// Runs `install` unless what `list` says is in `place` already, which a copy of the list there tells.
-fn installed(list: &Path, place: &Path, install: impl FnOnce() -> Result<()>) -> Result<()> {
+pub(crate) fn installed(list: &Path, place: &Path, install: impl FnOnce() -> Result<()>) -> Result<()> {
     let wanted = std::fs::read(list).with_context(|| format!("read {}", shown(list)))?;
+    installed_as(&wanted, &shown(list), place, install)
+}
+
+fn installed_as(
+    wanted: &[u8],
+    named: &str,
+    place: &Path,
+    install: impl FnOnce() -> Result<()>,
+) -> Result<()> {
     let stamp = place.join(".installed");
     if std::fs::read(&stamp).is_ok_and(|there| there == wanted) {
-        println!("   {} is as {} has it", shown(place), shown(list));
+        println!("   {} is as {named} has it", shown(place));
         return Ok(());
     }
     install()?;

@@ -112,6 +112,14 @@ pub(crate) fn python() -> Result<Command> {
     Ok(Command::new("python3"))
 }
 
+/// A C compiler for this machine, with its address checks.
+pub(crate) fn c_compiler() -> Result<Command> {
+    if step::ask(Command::new("cc").arg("--version")).is_none() {
+        bail!("cc is not there; the tests of sdk-guest/c need it: `apt-get install gcc libc6-dev`");
+    }
+    Ok(Command::new("cc"))
+}
+
 /// A Chromium for tests/counterparts/browser, which looks for the same names.
 pub(crate) fn chromium() -> Result<()> {
     let names = [
