@@ -20,6 +20,8 @@ pub mod error;
 pub mod outcome;
 pub mod plan;
 
+pub mod reconcile;
+
 mod jq;
 mod json;
 

@@ -52,6 +52,9 @@ pub mod kind {
     /// Load.
     #[derive(Debug)]
     pub enum Load {}
+    /// Link.
+    #[derive(Debug)]
+    pub enum Link {}
 
     impl Kind for Org {
         const PREFIX: &'static str = "org_";
@@ -83,6 +86,9 @@ pub mod kind {
     impl Kind for Destination {
         const PREFIX: &'static str = "dst_";
     }
+    impl Kind for Link {
+        const PREFIX: &'static str = "lnk_";
+    }
     impl Kind for Load {
         const PREFIX: &'static str = "lod_";
     }
@@ -110,6 +116,8 @@ pub type AuthorizationId = Id<kind::Authorization>;
 pub type DestinationId = Id<kind::Destination>;
 /// A connection's records on their way into a destination.
 pub type LoadId = Id<kind::Load>;
+/// Two streams that are kept saying the same.
+pub type LinkId = Id<kind::Link>;
 
 /// 16 bytes that know what they name.
 pub struct Id<K> {

@@ -18,7 +18,7 @@ use sluice_store::hook::HookState;
 use sluice_store::receipt::{LeasedReceipt, Request};
 
 pub use handle::CODES as HANDLE_CODES;
-pub(crate) use handle::drive;
+pub(crate) use handle::{drive, sift};
 pub use receive::{Accepted, Incoming, Refused, receive};
 
 use crate::catalogue::Known as KnownInstall;

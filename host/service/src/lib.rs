@@ -25,9 +25,11 @@ pub mod event;
 pub mod hooks;
 pub mod install;
 pub mod key;
+pub mod link;
 pub mod record;
 pub mod secret;
 pub mod sync;
+pub mod write;
 
 pub mod call;
 pub mod worker;

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::{Service, auth, destination, hooks, key, sync};
+use crate::{Service, auth, destination, hooks, key, link, sync};
 
 /// The workers of one process.
 #[derive(Debug)]
@@ -41,6 +41,7 @@ pub fn spawn(service: &Service) -> Workers {
         start(Work::Credentials),
         start(Work::Schedules),
         start(Work::Loads),
+        start(Work::Links),
         tokio::spawn(sweep(service.clone(), stop.clone())),
         tokio::spawn(key::rewrap(service.clone(), stop.clone())),
     ];
@@ -84,6 +85,7 @@ impl Dispatcher {
             Work::Credentials => REFRESH_WORKERS,
             Work::Schedules => SCHEDULE_WORKERS,
             Work::Loads => settings.load_workers,
+            Work::Links => LINK_WORKERS,
         };
         let slots = Arc::new(Semaphore::new(slots.max(1)));
         let wake = self.service.store().wake();
@@ -184,6 +186,16 @@ impl Dispatcher {
                 }
                 Ok(taken)
             }
+            Work::Links => {
+                let leases = service.store().lease_due_links(now, lease, free).await?;
+                let taken = leases.len();
+                for (lease, permit) in leases.into_iter().zip(permits.by_ref()) {
+                    self.start(permit, lease.1.id.to_string(), move |service, stop| async move {
+                        link::drive(&service, lease, &stop).await
+                    });
+                }
+                Ok(taken)
+            }
             Work::Loads => {
                 let leases = service.store().lease_due_loads(now, lease, free).await?;
                 let taken = leases.len();
@@ -254,6 +266,8 @@ fn worker_name() -> String {
 
 /// Tokens refreshed ahead of their end at once; who needs one now does not wait for these.
 const REFRESH_WORKERS: usize = 4;
+/// Links that are worked on at once.
+const LINK_WORKERS: usize = 4;
 /// Connections whose runs are queued at once: each is a commit or two, and they share their syncs.
 const SCHEDULE_WORKERS: usize = 32;
 /// The clock may be set while a worker sleeps; it looks again at least so often.

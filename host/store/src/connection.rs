@@ -13,7 +13,7 @@ use crate::org::require;
 use crate::row::{MAX_VALUE_BYTES, cap, cap_name, corrupt, from_json};
 use crate::sweep::STEP_ROWS;
 use crate::table::{Rows, Table, Writer};
-use crate::{Error, Listing, Page, Store, hook, load, receipt, run};
+use crate::{Error, Listing, Page, Store, hook, link, load, receipt, run};
 
 /// A connection that is to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -251,6 +251,7 @@ impl Store {
             due::move_connection(rows, Work::Schedules, org, id, None)?;
             hook::remove_all(rows, org, id)?;
             load::remove_all(rows, org, id)?;
+            link::remove_all(rows, org, id)?;
             let tombstone = Stone {
                 connector: connection.connector,
                 name: connection.name,
@@ -343,7 +344,7 @@ impl Stone {
 }
 
 /// Tables whose keys begin with organization and connection and that have nothing else pointing into them.
-const OF_CONNECTION: [Table; 7] = [
+const OF_CONNECTION: [Table; 10] = [
     Table::Cursors,
     Table::StreamSettings,
     Table::Staged,
@@ -351,6 +352,10 @@ const OF_CONNECTION: [Table; 7] = [
     Table::Storage,
     Table::StorageUse,
     Table::ActiveRuns,
+    // Of links, which are removed in the same way.
+    Table::LinkPairs,
+    Table::LinkSides,
+    Table::LinkOpen,
 ];
 
 /// The same, with what a removal may keep.

@@ -22,6 +22,8 @@ pub enum Work {
     Schedules,
     /// Records on their way into destinations.
     Loads,
+    /// Streams that are kept saying the same.
+    Links,
 }
 
 impl Work {
@@ -32,13 +34,14 @@ impl Work {
             Self::Credentials => Table::DueCredentials,
             Self::Schedules => Table::DueSchedules,
             Self::Loads => Table::DueLoads,
+            Self::Links => Table::DueLinks,
         }
     }
 
     /// Where the time is under which a connection stands in the index, for work that is a connection's.
     const fn times(self) -> Option<Table> {
         match self {
-            Self::Runs | Self::Receipts | Self::Loads => None,
+            Self::Runs | Self::Receipts | Self::Loads | Self::Links => None,
             Self::Credentials => Some(Table::CredentialTimes),
             Self::Schedules => Some(Table::ScheduleTimes),
         }

@@ -42,6 +42,7 @@ pub mod destination;
 pub mod event;
 pub mod generation;
 pub mod history;
+pub mod link;
 pub mod load;
 pub mod receipt;
 pub mod record;
@@ -62,6 +63,7 @@ mod row;
 mod shadow;
 mod stream;
 mod table;
+pub mod turn;
 mod writer;
 
 pub use error::{Error, OpenError};

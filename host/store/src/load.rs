@@ -18,7 +18,8 @@ use crate::record::{ChangeRow, changes_of, stream_key};
 use crate::row::{cap, cap_name, from_json};
 use crate::run::RunError;
 use crate::table::{Rows, Table, Writer};
-use crate::{Error, MAX_LIMIT, Store, destination, stream};
+use crate::turn::{self, Turn, Turned};
+use crate::{Error, MAX_LIMIT, Store, destination, link, stream};
 
 /// What is loaded, and how.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -40,20 +41,10 @@ pub struct Load {
     #[serde(flatten)]
     pub settings: LoadSettings,
     pub created: Timestamp,
-    /// When it is worked on next, or the lease's end; `None` where everything is loaded.
-    pub due: Option<Timestamp>,
-    /// A worker has it.
-    pub held: bool,
-    /// The number of the last lease.
-    pub fencing: u64,
+    #[serde(flatten)]
+    pub turn: Turn,
     /// By stream: what is loaded up to and with this number.
     pub positions: BTreeMap<String, u64>,
-    /// Tries in a row that failed, the last one's error and the first one's time.
-    pub failures: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<RunError>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failing_since: Option<Timestamp>,
     /// Rows and bytes that the destination took, and when it did last.
     pub rows: u64,
     pub bytes: u64,
@@ -129,21 +120,19 @@ impl Store {
                 destination,
                 settings,
                 created: now,
-                due: Some(now),
-                held: false,
-                fencing: 0,
+                turn: Turn {
+                    due: Some(now),
+                    ..Turn::default()
+                },
                 positions: BTreeMap::new(),
-                failures: 0,
-                error: None,
-                failing_since: None,
                 rows: 0,
                 bytes: 0,
                 loaded: None,
             };
             let by_connection = Key::org(org).id(connection).id(id);
             rows.put(Table::LoadsByConnection, &by_connection, &[])?;
-            due::add(rows, Work::Loads, org, load.due, id)?;
-            save(rows, org, &load)?;
+            due::add(rows, Work::Loads, org, load.turn.due, id)?;
+            turn::save(rows, org, &load)?;
             Ok(load)
         })
         .await
@@ -172,7 +161,7 @@ impl Store {
     /// Removes a load; what was delivered stays there. A worker that has it finds out at its next step. [`Error::Missing`].
     pub async fn remove_load(&self, org: OrgId, id: LoadId) -> Result<(), Error> {
         self.write(64, move |rows| {
-            let load = get(rows, org, id)?;
+            let load: Load = turn::get(rows, org, id)?;
             remove(rows, org, &load)
         })
         .await
@@ -187,16 +176,16 @@ impl Store {
         now: Timestamp,
     ) -> Result<Load, Error> {
         self.write(256, move |rows| {
-            let mut load = get(rows, org, id)?;
+            let mut load: Load = turn::get(rows, org, id)?;
             if anew {
                 load.positions.clear();
-                load.fencing += 1;
-                load.held = false;
+                load.turn.fencing += 1;
+                load.turn.held = false;
             }
-            if !load.held {
-                set_due(rows, org, &mut load, Some(now))?;
+            if !load.turn.held {
+                turn::set_due(rows, org, &mut load, Some(now))?;
             }
-            save(rows, org, &load)?;
+            turn::save(rows, org, &load)?;
             Ok(load)
         })
         .await
@@ -209,31 +198,11 @@ impl Store {
         lease_for: Duration,
         limit: usize,
     ) -> Result<Vec<LoadLease>, Error> {
-        if !self.any_due(Work::Loads, now).await? {
-            return Ok(Vec::new());
-        }
-        let (turn, until) = (self.turn(Work::Loads), now.after(lease_for));
-        let leases = self
-            .write(256, move |rows| {
-                let due = due::take::<kind::Load>(rows, Work::Loads, turn, now, limit)?;
-                let found = due::load(rows, Work::Loads, due, |rows, org, id| {
-                    rows.get_json::<Load>(Table::Loads, &Key::org(org).id(id))
-                })?;
-                let mut leases = Vec::with_capacity(found.len());
-                for (org, mut load) in found {
-                    load.fencing += 1;
-                    load.held = true;
-                    set_due(rows, org, &mut load, Some(until))?;
-                    save(rows, org, &load)?;
-                    leases.push(LoadLease { org, load });
-                }
-                Ok(leases)
-            })
-            .await?;
-        if let Some(last) = leases.last() {
-            self.set_turn(Work::Loads, last.org);
-        }
-        Ok(leases)
+        let leased = self.lease_turns(now, lease_for, limit).await?;
+        Ok(leased
+            .into_iter()
+            .map(|(org, load)| LoadLease { org, load })
+            .collect())
     }
 
     /// The changes of a stream behind `after`, in order: at most `limit` of them and, from the second on, `bytes`.
@@ -267,14 +236,14 @@ impl Store {
         advance: Advance,
     ) -> Result<(), Error> {
         self.write(256, move |rows| {
-            let mut load = leased(rows, org, id, fencing)?;
+            let mut load: Load = turn::leased(rows, org, id, fencing)?;
             load.positions.insert(advance.stream, advance.through);
             load.rows += advance.rows;
             load.bytes += advance.bytes;
             load.loaded = Some(advance.at);
-            (load.failures, load.error, load.failing_since) = (0, None, None);
-            set_due(rows, org, &mut load, Some(advance.until))?;
-            save(rows, org, &load)
+            load.turn.went_well();
+            turn::set_due(rows, org, &mut load, Some(advance.until))?;
+            turn::save(rows, org, &load)
         })
         .await
     }
@@ -289,20 +258,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<Load, Error> {
         self.write(256, move |rows| {
-            let mut load = leased(rows, org, id, fencing)?;
-            load.held = false;
-            let due = match failed {
-                Some((error, retry_at)) => {
-                    load.failures = load.failures.saturating_add(1);
-                    load.error = Some(error);
-                    load.failing_since.get_or_insert(now);
-                    Some(retry_at)
-                }
-                None if owed(rows, org, &load)?.is_empty() => None,
-                None => Some(now),
-            };
-            set_due(rows, org, &mut load, due)?;
-            save(rows, org, &load)?;
+            let mut load: Load = turn::leased(rows, org, id, fencing)?;
+            let more = !owed(rows, org, &load)?.is_empty();
+            turn::release(rows, org, &mut load, failed, (more, now))?;
             Ok(load)
         })
         .await
@@ -329,14 +287,14 @@ pub(crate) fn changes_wait(
     now: Timestamp,
 ) -> Result<(), Error> {
     for id in ids_of_connection(rows, org, connection)? {
-        let mut load = get(rows, org, id)?;
-        if load.due.is_none() {
+        let mut load: Load = turn::get(rows, org, id)?;
+        if load.turn.due.is_none() {
             let soon = now.after(Duration::from_secs(load.settings.every_s.into()));
-            set_due(rows, org, &mut load, Some(soon))?;
-            save(rows, org, &load)?;
+            turn::set_due(rows, org, &mut load, Some(soon))?;
+            turn::save(rows, org, &load)?;
         }
     }
-    Ok(())
+    link::changes_wait(rows, org, connection, now)
 }
 
 /// Makes every load into a destination due that waits after an error.
@@ -347,9 +305,9 @@ pub(crate) fn retry_all(
     now: Timestamp,
 ) -> Result<(), Error> {
     for mut load in into(rows, org, destination, MAX_LIMIT)? {
-        if !load.held && load.error.is_some() {
-            set_due(rows, org, &mut load, Some(now))?;
-            save(rows, org, &load)?;
+        if !load.turn.held && load.turn.error.is_some() {
+            turn::set_due(rows, org, &mut load, Some(now))?;
+            turn::save(rows, org, &load)?;
         }
     }
     Ok(())
@@ -368,7 +326,7 @@ pub(crate) fn remove_all(rows: &mut Writer<'_>, org: OrgId, connection: Connecti
 }
 
 fn remove(rows: &mut Writer<'_>, org: OrgId, load: &Load) -> Result<(), Error> {
-    due::remove(rows, Work::Loads, org, load.due, load.id)?;
+    due::remove(rows, Work::Loads, org, load.turn.due, load.id)?;
     rows.delete(
         Table::LoadsByConnection,
         &Key::org(org).id(load.connection).id(load.id),
@@ -409,28 +367,19 @@ pub(crate) fn end_of_feed(rows: &mut impl Rows, org: OrgId, connection: Connecti
     Ok(ends)
 }
 
-fn set_due(rows: &mut Writer<'_>, org: OrgId, load: &mut Load, at: Option<Timestamp>) -> Result<(), Error> {
-    due::remove(rows, Work::Loads, org, load.due, load.id)?;
-    load.due = at;
-    due::add(rows, Work::Loads, org, at, load.id)
-}
+impl Turned for Load {
+    type Kind = kind::Load;
+    const WORK: Work = Work::Loads;
+    const TABLE: Table = Table::Loads;
+    const WHAT: &'static str = "the load";
 
-fn leased(rows: &mut impl Rows, org: OrgId, id: LoadId, fencing: u64) -> Result<Load, Error> {
-    let load: Option<Load> = rows.get_json(Table::Loads, &Key::org(org).id(id))?;
-    load.filter(|load| load.held && load.fencing == fencing)
-        .ok_or(Error::Fenced {
-            what: "the load",
-            given: fencing,
-        })
-}
+    fn id(&self) -> LoadId {
+        self.id
+    }
 
-fn get(rows: &mut impl Rows, org: OrgId, id: LoadId) -> Result<Load, Error> {
-    rows.get_json(Table::Loads, &Key::org(org).id(id))?
-        .ok_or(Error::Missing { what: "the load" })
-}
-
-fn save(rows: &mut Writer<'_>, org: OrgId, load: &Load) -> Result<(), Error> {
-    rows.put_json(Table::Loads, &Key::org(org).id(load.id), load)
+    fn turn(&mut self) -> &mut Turn {
+        &mut self.turn
+    }
 }
 
 fn into(
@@ -448,7 +397,7 @@ fn into(
 
 fn of_connection(rows: &mut impl Rows, org: OrgId, connection: ConnectionId) -> Result<Vec<Load>, Error> {
     let ids = ids_of_connection(rows, org, connection)?;
-    ids.into_iter().map(|id| get(rows, org, id)).collect()
+    ids.into_iter().map(|id| turn::get(rows, org, id)).collect()
 }
 
 fn ids_of_connection(

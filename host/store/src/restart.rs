@@ -1,15 +1,17 @@
 //! What a start takes back: the leases of the process before it.
 
 use sluice_model::Timestamp;
-use sluice_model::id::{Id, Kind, LoadId, OrgId, ReceiptId, RunId, kind};
+use sluice_model::id::{Id, Kind, OrgId, ReceiptId, RunId, kind};
 
 use crate::due::{self, Due, Work};
 use crate::key::{Key, Parts, Span};
+use crate::link::Link;
 use crate::load::Load;
 use crate::receipt::Receipt;
 use crate::row::to_json;
 use crate::run::Run;
 use crate::table::{Rows, Table, Writer};
+use crate::turn::{self, Turned};
 use crate::{Error, Store, credential};
 
 impl Store {
@@ -25,7 +27,10 @@ impl Store {
         self.release::<kind::Run>(Work::Runs, now, release_run).await?;
         self.release::<kind::Receipt>(Work::Receipts, now, release_receipt)
             .await?;
-        self.release::<kind::Load>(Work::Loads, now, release_load).await?;
+        self.release::<kind::Load>(Work::Loads, now, release_turn::<Load>)
+            .await?;
+        self.release::<kind::Link>(Work::Links, now, release_turn::<Link>)
+            .await?;
         self.release_credentials(now).await
     }
 
@@ -124,26 +129,19 @@ fn release_all<K: Kind>(
     Ok(())
 }
 
-fn release_load(
+fn release_turn<R: Turned>(
     rows: &mut Writer<'_>,
     org: OrgId,
-    id: LoadId,
+    id: Id<R::Kind>,
     now: Timestamp,
 ) -> Result<Option<Released>, Error> {
-    let key = Key::org(org).id(id);
-    let Some(mut load) = rows.get_json::<Load>(Table::Loads, &key)? else {
+    let Some((row, was)) = turn::take_back::<R>(rows, org, id, now)? else {
         return Ok(None);
     };
-    if !load.held {
-        return Ok(None);
-    }
-    load.held = false;
-    let was = load.due.replace(now);
-    let row = to_json(&load)?;
     Ok(Some(Released {
-        table: Table::Loads,
-        key,
-        row,
+        table: R::TABLE,
+        key: Key::org(org).id(id),
+        row: to_json(&row)?,
         was,
     }))
 }

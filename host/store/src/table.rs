@@ -43,7 +43,7 @@ pub(crate) enum Table {
     ConnectionNames,
     /// org, connection → what it was and when it went
     Tombstones,
-    /// org, connection or zeros → nothing; a removal that is under way
+    /// org, connection, link or zeros → nothing; a removal that is under way
     Removals,
     /// org, owner, field → version, origins, sealed
     Secrets,
@@ -123,12 +123,24 @@ pub(crate) enum Table {
     LoadsByConnection,
     /// org, time, load → nothing
     DueLoads,
+    /// org, link → Link
+    Links,
+    /// org, connection, link → nothing
+    LinksByConnection,
+    /// org, time, link → nothing
+    DueLinks,
+    /// org, link, number → Pair
+    LinkPairs,
+    /// org, link, side, id → number
+    LinkSides,
+    /// org, link, why, number → nothing
+    LinkOpen,
 }
 
-const TABLES: usize = Table::DueLoads as usize + 1;
+const TABLES: usize = Table::LinkOpen as usize + 1;
 
 /// Tables whose keys begin with the organization.
-pub(crate) const OF_ORG: [Table; 48] = [
+pub(crate) const OF_ORG: [Table; 54] = [
     Table::OrgKeyUses,
     Table::ApiKeys,
     Table::Installs,
@@ -177,6 +189,12 @@ pub(crate) const OF_ORG: [Table; 48] = [
     Table::Loads,
     Table::LoadsByConnection,
     Table::DueLoads,
+    Table::Links,
+    Table::LinksByConnection,
+    Table::DueLinks,
+    Table::LinkPairs,
+    Table::LinkSides,
+    Table::LinkOpen,
 ];
 
 impl Table {
@@ -201,6 +219,12 @@ impl Table {
             Self::Loads => "loads",
             Self::LoadsByConnection => "loads_by_connection",
             Self::DueLoads => "due_loads",
+            Self::Links => "links",
+            Self::LinksByConnection => "links_by_connection",
+            Self::DueLinks => "due_links",
+            Self::LinkPairs => "link_pairs",
+            Self::LinkSides => "link_sides",
+            Self::LinkOpen => "link_open",
             Self::Secrets => "secrets",
             Self::DueCredentials => "due_credentials",
             Self::CredentialTimes => "credential_times",

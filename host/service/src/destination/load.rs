@@ -220,9 +220,9 @@ async fn find(
 
 async fn view(service: &Service, org: OrgId, load: sluice_store::load::Load) -> Result<Load, Error> {
     let owed = service.store().owed_streams(org, &load).await?;
-    let state = match &load.error {
+    let state = match &load.turn.error {
         Some(_) => LoadState::Failing,
-        None if load.due.is_none() && owed.is_empty() => LoadState::UpToDate,
+        None if load.turn.due.is_none() && owed.is_empty() => LoadState::UpToDate,
         None => LoadState::Loading,
     };
     Ok(Load {
@@ -236,13 +236,13 @@ async fn view(service: &Service, org: OrgId, load: sluice_store::load::Load) -> 
         rows: load.rows,
         bytes: load.bytes,
         loaded: load.loaded,
-        failures: load.failures,
-        error: load.error.map(|error| Problem {
+        failures: load.turn.failures,
+        error: load.turn.error.map(|error| Problem {
             code: error.code,
             message: error.message,
         }),
-        failing_since: load.failing_since,
-        next: load.due.filter(|_| !load.held),
+        failing_since: load.turn.failing_since,
+        next: load.turn.due.filter(|_| !load.turn.held),
     })
 }
 
@@ -266,7 +266,7 @@ pub(crate) async fn drive(
             let problem = problem(&error);
             tracing::warn!(load = %load.id, code = problem.code, message = problem.message, "a load failed");
             let wait = RETRY
-                .wait(load.failures.saturating_add(1), service.jitter(), None)
+                .wait(load.turn.failures.saturating_add(1), service.jitter(), None)
                 .unwrap_or(RETRY.max);
             let error = RunError {
                 code: problem.code,
@@ -276,13 +276,13 @@ pub(crate) async fn drive(
         }
     };
     let released = store
-        .release_load(org, load.id, load.fencing, failed, service.now())
+        .release_load(org, load.id, load.turn.fencing, failed, service.now())
         .await;
     let now = match released {
         Ok(now) => now,
         Err(error) => return ended(error),
     };
-    let turned = match (&load.error, &now.error) {
+    let turned = match (&load.turn.error, &now.turn.error) {
         (None, Some(error)) => Some(("sluice.load.failing", Some(error.code.clone()))),
         (Some(_), None) => Some(("sluice.load.recovered", None)),
         _ => None,
@@ -408,7 +408,7 @@ impl Carrier<'_> {
         };
         self.service
             .store()
-            .advance_load(self.org, load.id, load.fencing, advance)
+            .advance_load(self.org, load.id, load.turn.fencing, advance)
             .await?;
         Ok(Some(through))
     }

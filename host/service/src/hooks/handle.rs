@@ -252,7 +252,7 @@ type OfStream<T> = Vec<(String, T)>;
 
 /// The changes that may be committed, and the records that are set aside with the reason. What happened at the vendor
 /// happened, so neither its event nor the other records wait for one that is bad.
-async fn sift(
+pub(crate) async fn sift(
     service: &Service,
     callee: &Callee,
     changes: OfStream<Change>,
