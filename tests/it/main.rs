@@ -13,6 +13,7 @@
 //! | [`api_auth`] | does every route ask for a key, and is every trick around that refused? |
 //! | [`peers`] | do floods, dawdlers, missing descriptors and signals leave the server serving, or ended as told? |
 //! | [`oauth`] | does a connection come by its credential, keep it fresh, lose it with a sign only, and never show it? |
+//! | [`sdks`] | do connectors in JavaScript, Python and C read what the one in Rust reads, and fail with file and line? |
 //! | [`aws`] | does an AWS that checks every signature believe ours? |
 //! | [`hostile`] | does every hostile guest get what `fixtures/guests/expected.toml` says, and nothing else? |
 //!
@@ -50,6 +51,7 @@ mod kills;
 mod main_job;
 mod oauth;
 mod peers;
+mod sdks;
 mod secrets;
 mod syncs;
 mod webhooks;
