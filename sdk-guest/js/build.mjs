@@ -11,6 +11,8 @@ import path from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
+import { place } from "./src/place.js";
+
 const SDK = path.dirname(fileURLToPath(import.meta.url));
 const HOST = "sluice:connector/";
 const CONTRACT = "0.1";
@@ -18,7 +20,7 @@ const IMPORTS = ["http", "storage", "secrets", "log", "metrics"];
 
 const tools = await load();
 const given = parse(process.argv.slice(2));
-await build(given);
+await build(given).catch((error) => stop(error.message));
 
 /** The two packages that do the work; without them the one thing to do is named. */
 async function load() {
@@ -53,8 +55,15 @@ async function build({ directory, out, manifest: embedded }) {
   const entry = names.map((name) => path.join(root, name)).find((file) => fs.existsSync(file));
   if (!entry) stop(`${root} holds neither of ${names.join(" and ")}`);
 
-  const source = await bundle(root, entry);
-  const { component } = await tools.componentize({ witPath: contract(), jsSource: source, world: "connector", sync: true });
+  const { source, map } = await bundle(root, entry);
+  const options = { witPath: contract(), jsSource: source, world: "connector", sync: true };
+  const { component } = await tools.componentize(options).catch((error) => {
+    // Modules are run once while building: what they throw is the author's, with the author's line.
+    globalThis.__sluice_map = map;
+    const { first, lines } = place(error.message);
+    const said = error.message.split("\n")[0].replace(/^.*module evaluation: /, "");
+    stop([first ? `${said} at ${first}, while the module was loaded` : said, ...lines].join("\n"));
+  });
   const bytes = embedded ? embed(component, manifest) : component;
   const file = path.resolve(out ?? path.join(root, "dist", `${id}.wasm`));
   fs.mkdirSync(path.dirname(file), { recursive: true });
@@ -114,7 +123,8 @@ async function bundle(root, entry) {
   const sources = real.map((file) => path.relative(root, file).split(path.sep).join("/"));
   const authors = (file) => !file.includes("\0") && !file.startsWith(path.join(SDK, "src") + path.sep);
   const ours = real.flatMap((file, number) => (authors(file) ? [] : [number]));
-  return `${bundled}globalThis.__sluice_map = ${JSON.stringify({ sources, ours, mappings: map.mappings })};\n`;
+  const found = { sources, ours, mappings: map.mappings };
+  return { source: `${bundled}globalThis.__sluice_map = ${JSON.stringify(found)};\n`, map: found };
 }
 
 /** The contract: beside the SDK in a project of its own, in the checkout otherwise. */

@@ -79,7 +79,9 @@ def componentize(made: Path, root: Path) -> bytes:
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     done = subprocess.run(command, cwd=made, env=environment, capture_output=True, text=True)
     if done.returncode != 0:
-        stop(f"componentize-py failed:\n{done.stderr or done.stdout}")
+        # What comes after it is about the tool itself.
+        said = (done.stderr or done.stdout).split("\nStack backtrace:")[0].split("\nCaused by:")[0].strip()
+        stop(f"componentize-py failed:\n{said.replace('/0/', '')}")
     return out.read_bytes()
 
 
