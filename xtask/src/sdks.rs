@@ -69,6 +69,7 @@ fn check() -> Result<()> {
         "--test",
         "--test-reporter=dot",
         "test/sdk.test.mjs",
+        "test/example.test.mjs",
     ]))?;
     step::run(
         Command::new("node")
