@@ -6,6 +6,7 @@
 //! | [`webhooks`] | are GitHub's own examples taken once, damaged ones never, and acknowledged ones kept over a kill? |
 //! | [`syncs`] | does a full refresh take the old place at once, can a run be taken back, do rules and schedules hold? |
 //! | [`destinations`] | is what a connection has in the database and in the files too, whoever is killed? |
+//! | [`links`] | do two vendors' records say the same, whoever edits what, whatever is lost and whoever is killed? |
 //! | [`kills`] | does a sync of 100,000 records killed fifty times end with exactly these? |
 //! | [`bad_input`] | does everything that is wrong get one typed error, and is nothing lost? |
 //! | [`secrets`] | does a secret stay out of every place that can be read? |
@@ -23,6 +24,7 @@
 //! |---|---|
 //! | [`server`] | the real server as a process, and a client |
 //! | [`github`] | a stand-in for GitHub, and the first steps with its connector |
+//! | [`ledger`] | a vendor whose records can be written, with revisions and keys |
 //! | [`package`] | connector files with the manifests that a test needs |
 //! | [`guests`] | the fixture guests as components, built once |
 //! | [`counterpart`] | software of others as processes: an OpenID provider, a browser, an AWS |
@@ -38,6 +40,7 @@
 mod counterpart;
 mod github;
 mod guests;
+mod ledger;
 mod package;
 mod server;
 
@@ -48,6 +51,7 @@ mod destinations;
 mod hostile;
 mod keys;
 mod kills;
+mod links;
 mod main_job;
 mod oauth;
 mod peers;

@@ -17,12 +17,12 @@ use serde_json::json;
 use sluice_model::Timestamp;
 use sluice_model::id::{ConnectionId, LinkId, OrgId};
 use sluice_model::manifest::WriteKind;
-use sluice_store::link::End;
 
-pub use conflict::{Conflict, conflicts, resolve};
+pub use conflict::{Conflict, REASONS, conflicts, resolve};
 pub use error::Error;
 pub use settings::{Direction, FieldPair, LinkSettings};
 pub use sluice_mapping::reconcile::{Policy, Take};
+pub use sluice_store::link::End;
 
 pub(crate) use carry::drive;
 

@@ -26,6 +26,7 @@ mod hooks;
 mod inbound;
 mod installs;
 mod keys;
+mod links;
 mod metrics;
 mod receipts;
 mod records;
@@ -33,6 +34,7 @@ mod runs;
 mod secrets;
 mod streams;
 mod text;
+mod writes;
 
 pub use app::{App, Parts};
 pub use document::document;

@@ -16,6 +16,7 @@ mod failure;
 mod hook;
 mod input;
 mod key;
+mod link;
 mod output;
 mod raw;
 mod resolve;
@@ -119,6 +120,9 @@ enum Command {
     /// Databases, directories and buckets that records are loaded into
     #[command(subcommand)]
     Destination(destination::Destination),
+    /// Streams that are kept saying the same, one way or both
+    #[command(subcommand)]
+    Link(link::Link),
     /// Runs of syncs: watch, trace, cancel
     #[command(subcommand)]
     Run(run::Run),
@@ -216,6 +220,7 @@ fn execute(cli: Cli, output: &Output) -> Result<Exit, Failure> {
             Command::App(app) => app.run(&client()?, output).await,
             Command::Connection(connection) => connection.run(&client()?, output).await,
             Command::Destination(destination) => destination.run(&client()?, output).await,
+            Command::Link(link) => link.run(&client()?, output).await,
             Command::Run(run) => run.run(&client()?, output).await,
             Command::Hook(hook) => hook.run(&client()?, output).await,
             Command::Event(event) => event.run(&client()?, output).await,

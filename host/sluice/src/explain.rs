@@ -9,6 +9,7 @@ mod destination;
 mod egress;
 mod guest;
 mod key;
+mod link;
 mod mapping;
 mod package;
 mod server;
@@ -46,6 +47,7 @@ pub fn all() -> impl Iterator<Item = &'static Entry> {
         guest::ENTRIES,
         sync::ENTRIES,
         destination::ENTRIES,
+        link::ENTRIES,
         mapping::ENTRIES,
         webhook::ENTRIES,
         auth::ENTRIES,

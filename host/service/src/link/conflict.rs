@@ -28,6 +28,9 @@ pub struct Conflict {
     pub reason: Problem,
 }
 
+/// The codes that a pair's reason can have besides the vendor's and the rules'.
+pub const REASONS: &[&str] = &["link.both_changed", "link.revision"];
+
 /// Why a pair waits, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Reason {

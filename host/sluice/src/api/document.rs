@@ -16,7 +16,7 @@ use super::{
     actions, apps, authorizations, connections, connectors, destinations, events, health, hooks, inbound,
     installs, keys, problem, receipts,
 };
-use super::{records, runs, secrets, streams};
+use super::{links, records, runs, secrets, streams, writes};
 
 /// The document of this version.
 #[must_use]
@@ -76,6 +76,17 @@ fn schemas() -> ComponentsBuilder {
         .schema_from::<apps::AppView>()
         .schema_from::<apps::AppPartView>()
         .schema_from::<apps::AppChange>()
+        .schema_from::<links::LinkView>()
+        .schema_from::<links::EndBody>()
+        .schema_from::<links::LinkError>()
+        .schema_from::<links::Creation>()
+        .schema_from::<links::Change>()
+        .schema_from::<links::ConflictView>()
+        .schema_from::<links::Resolution>()
+        .schema_from::<links::Settled>()
+        .schema_from::<writes::WriteRequest>()
+        .schema_from::<writes::WriteBody>()
+        .schema_from::<writes::OutcomeView>()
         .schema_from::<destinations::DestinationView>()
         .schema_from::<destinations::Creation>()
         .schema_from::<destinations::Change>()

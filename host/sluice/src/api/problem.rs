@@ -180,6 +180,18 @@ impl From<sluice_service::destination::Error> for Problem {
     }
 }
 
+impl From<sluice_service::link::Error> for Problem {
+    fn from(error: sluice_service::link::Error) -> Self {
+        Self::of(error.code(), error.hint(), &error)
+    }
+}
+
+impl From<sluice_service::write::Error> for Problem {
+    fn from(error: sluice_service::write::Error) -> Self {
+        Self::of(error.code(), error.hint(), &error)
+    }
+}
+
 impl From<sluice_service::hooks::Error> for Problem {
     fn from(error: sluice_service::hooks::Error) -> Self {
         Self::of(error.code(), error.hint(), &error)

@@ -13,7 +13,7 @@ use super::{
     actions, apps, authorizations, connect, connections, connectors, destinations, document, events, front,
     guard, health, hooks, inbound,
 };
-use super::{installs, keys, metrics, receipts, records, runs, secrets, streams};
+use super::{installs, keys, links, metrics, receipts, records, runs, secrets, streams, writes};
 
 pub use table::ROUTES;
 
@@ -123,6 +123,17 @@ pub enum Operation {
     CreateLoad,
     RemoveLoad,
     RetryLoad,
+    ListLinks,
+    CreateLink,
+    GetLink,
+    SetLink,
+    RemoveLink,
+    PauseLink,
+    ResumeLink,
+    RetryLink,
+    ListConflicts,
+    ResolveConflict,
+    WriteRecords,
 }
 
 const fn route(
@@ -216,6 +227,17 @@ fn work(operation: Operation) -> MethodRouter<App> {
         Operation::GetAuthorization => get(authorizations::get),
         Operation::RefreshConnection => post(authorizations::refresh),
         Operation::RevokeConnection => post(authorizations::revoke),
+        Operation::ListLinks => get(links::list),
+        Operation::CreateLink => post(links::create),
+        Operation::GetLink => get(links::get),
+        Operation::SetLink => put(links::set),
+        Operation::RemoveLink => delete(links::remove),
+        Operation::PauseLink => post(links::pause),
+        Operation::ResumeLink => post(links::resume),
+        Operation::RetryLink => post(links::retry),
+        Operation::ListConflicts => get(links::conflicts),
+        Operation::ResolveConflict => post(links::resolve),
+        Operation::WriteRecords => post(writes::write),
         Operation::ListDestinations => get(destinations::list),
         Operation::CreateDestination => post(destinations::create),
         Operation::GetDestination => get(destinations::get),

@@ -1,6 +1,5 @@
 //! Destinations: databases, directories and buckets that records are loaded into.
 
-use std::io::Read;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -186,24 +185,7 @@ impl Set {
 
 impl Content {
     fn settings(&self) -> Result<Option<Value>, Failure> {
-        let Some(written) = &self.settings else {
-            return Ok(None);
-        };
-        let read = match written.strip_prefix('@') {
-            None => written.clone(),
-            Some("-") => {
-                let mut read = String::new();
-                std::io::stdin()
-                    .read_to_string(&mut read)
-                    .map_err(|error| Failure::usage(format!("standard input cannot be read: {error}")))?;
-                read
-            }
-            Some(file) => std::fs::read_to_string(file)
-                .map_err(|error| Failure::usage(format!("{file} cannot be read: {error}")))?,
-        };
-        serde_json::from_str(&read)
-            .map(Some)
-            .map_err(|error| Failure::usage(format!("the settings are no JSON: {error}")))
+        self.settings.as_deref().map(input::settings).transpose()
     }
 
     fn secrets(&self, settings: &Value, new: bool, output: &Output) -> Result<Map<String, Value>, Failure> {

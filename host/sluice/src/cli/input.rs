@@ -108,3 +108,17 @@ impl Drop for Silent {
 
 /// No secret is longer.
 const SECRET_BYTES: u64 = 1 << 20;
+
+/// Settings as JSON, or from `@FILE` (`@-`: standard input).
+pub(super) fn settings(written: &str) -> Result<serde_json::Value, Failure> {
+    let unread =
+        |what: &str, error: std::io::Error| Failure::usage(format!("{what} cannot be read: {error}"));
+    let read = match written.strip_prefix('@') {
+        None => written.to_owned(),
+        Some("-") => {
+            std::io::read_to_string(std::io::stdin()).map_err(|error| unread("standard input", error))?
+        }
+        Some(file) => std::fs::read_to_string(file).map_err(|error| unread(file, error))?,
+    };
+    serde_json::from_str(&read).map_err(|error| Failure::usage(format!("the settings are no JSON: {error}")))
+}

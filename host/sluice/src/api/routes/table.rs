@@ -569,4 +569,81 @@ pub const ROUTES: &[Route] = &[
     )
     .takes("LoadRetry")
     .gives(200, "Load"),
+    route(
+        "GET",
+        "/api/v1/links",
+        Operation::ListLinks,
+        "streams that are kept saying the same",
+    )
+    .query(&[("connection", "only those of this connection")])
+    .gives(200, "[Link]"),
+    route("POST", "/api/v1/links", Operation::CreateLink, "link two streams")
+        .takes("NewLink")
+        .gives(201, "Link"),
+    route(
+        "GET",
+        "/api/v1/links/{link}",
+        Operation::GetLink,
+        "a link, by id or name",
+    )
+    .gives(200, "Link"),
+    route(
+        "PUT",
+        "/api/v1/links/{link}",
+        Operation::SetLink,
+        "set its settings anew; every record is looked at again",
+    )
+    .takes("LinkChange")
+    .gives(200, "Link"),
+    route(
+        "DELETE",
+        "/api/v1/links/{link}",
+        Operation::RemoveLink,
+        "remove a link; no record is touched",
+    ),
+    route(
+        "POST",
+        "/api/v1/links/{link}/pause",
+        Operation::PauseLink,
+        "hold a link up",
+    )
+    .gives(200, "Link"),
+    route(
+        "POST",
+        "/api/v1/links/{link}/resume",
+        Operation::ResumeLink,
+        "let a link go on",
+    )
+    .gives(200, "Link"),
+    route(
+        "POST",
+        "/api/v1/links/{link}/retry",
+        Operation::RetryLink,
+        "try a link again now",
+    )
+    .gives(200, "Link"),
+    route(
+        "GET",
+        "/api/v1/links/{link}/conflicts",
+        Operation::ListConflicts,
+        "records that wait for a person",
+    )
+    .query(PAGED)
+    .gives(200, "[Conflict]"),
+    route(
+        "POST",
+        "/api/v1/links/{link}/conflicts/{number}",
+        Operation::ResolveConflict,
+        "say whose word counts",
+    )
+    .takes("ConflictResolution")
+    .gives(200, "Settled"),
+    route(
+        "POST",
+        "/api/v1/connections/{connection}/streams/{stream}/writes",
+        Operation::WriteRecords,
+        "write records at the vendor; each has its own outcome",
+    )
+    .takes("WriteRequest")
+    .gives(200, "[WriteOutcome]"),
 ];

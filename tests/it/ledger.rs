@@ -1,0 +1,273 @@
+//! A vendor of two-sided records: books whose entries have revisions, are written under idempotency keys, and can be edited by
+//! somebody else while we look.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Map, Value, json};
+
+use crate::server::{Place, Setup};
+
+/// The name that the server finds it by.
+const HOST: &str = "ledger.example";
+
+/// Entries of one page.
+const PAGE: usize = 50;
+
+#[derive(Debug, Clone)]
+struct Entry {
+    rev: u64,
+    seq: u64,
+    members: Option<Map<String, Value>>,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    books: HashMap<String, BTreeMap<String, Entry>>,
+    seq: u64,
+    ids: u64,
+    keys: HashMap<String, (u16, Value)>,
+    /// Requests that wrote, keys that came again, and how many creates were refused a second time.
+    writes: u64,
+    repeats: u64,
+    /// Answers that are lost after the work was done.
+    lose: u64,
+    /// Names that are refused.
+    refuses: Option<String>,
+}
+
+/// The vendor; it serves until the test ends.
+#[derive(Debug, Clone)]
+pub(crate) struct Ledger {
+    address: SocketAddr,
+    books: Arc<Mutex<Books>>,
+}
+
+impl Ledger {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ledger = Self {
+            address: listener.local_addr().unwrap(),
+            books: Arc::default(),
+        };
+        let served = ledger.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let ledger = served.clone();
+                std::thread::spawn(move || drop(ledger.serve(&stream)));
+            }
+        });
+        ledger
+    }
+
+    /// A server's setup that finds it.
+    pub(crate) fn setup(&self) -> Setup {
+        Setup {
+            places: vec![Place {
+                host: HOST.to_owned(),
+                address: self.address,
+                ca: String::new(),
+            }],
+            ..Setup::default()
+        }
+    }
+
+    /// Somebody edits an entry, or makes one; an empty id makes one. Gives its id.
+    pub(crate) fn edit(&self, book: &str, id: &str, members: &Value) -> String {
+        let mut books = self.books.lock().unwrap();
+        let id = if id.is_empty() {
+            books.next_id()
+        } else {
+            id.to_owned()
+        };
+        books.set(book, &id, members.as_object().unwrap());
+        id
+    }
+
+    pub(crate) fn remove(&self, book: &str, id: &str) {
+        self.books.lock().unwrap().remove(book, id);
+    }
+
+    /// What a book says, by name: name, amount and note of each entry.
+    pub(crate) fn says(&self, book: &str) -> Vec<Value> {
+        let books = self.books.lock().unwrap();
+        let entries = books.books.get(book).cloned().unwrap_or_default();
+        let mut said: Vec<Value> = entries
+            .into_values()
+            .filter_map(|entry| entry.members)
+            .map(|mut members| {
+                members.remove("id");
+                members.remove("rev");
+                Value::Object(members)
+            })
+            .collect();
+        said.sort_by_key(Value::to_string);
+        said
+    }
+
+    pub(crate) fn entry(&self, book: &str, id: &str) -> Option<Value> {
+        let books = self.books.lock().unwrap();
+        let entry = books.books.get(book)?.get(id)?.clone();
+        entry.members.map(Value::Object)
+    }
+
+    pub(crate) fn writes(&self) -> u64 {
+        self.books.lock().unwrap().writes
+    }
+
+    pub(crate) fn repeats(&self) -> u64 {
+        self.books.lock().unwrap().repeats
+    }
+
+    /// The next answers are lost after the work was done.
+    pub(crate) fn lose(&self, answers: u64) {
+        self.books.lock().unwrap().lose = answers;
+    }
+
+    /// Entries of this name are refused; none: nothing is.
+    pub(crate) fn refuse(&self, name: Option<&str>) {
+        self.books.lock().unwrap().refuses = name.map(str::to_owned);
+    }
+
+    fn serve(&self, stream: &TcpStream) -> std::io::Result<()> {
+        let mut reader = BufReader::new(stream.try_clone()?);
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+            let mut words = line.split_whitespace().map(str::to_owned);
+            let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+            let mut headers = HashMap::new();
+            loop {
+                let mut header = String::new();
+                reader.read_line(&mut header)?;
+                let Some((name, value)) = header.trim_end().split_once(':') else {
+                    break;
+                };
+                headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+            }
+            let length = headers
+                .get("content-length")
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0);
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body)?;
+            let (status, answer, lost) = self
+                .books
+                .lock()
+                .unwrap()
+                .answer(&method, &target, &headers, &body);
+            if lost {
+                return Ok(());
+            }
+            let text = answer.to_string();
+            write!(
+                &mut &*stream,
+                "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{text}",
+                text.len()
+            )?;
+        }
+    }
+}
+
+impl Books {
+    fn next_id(&mut self) -> String {
+        self.ids += 1;
+        format!("e{}", self.ids)
+    }
+
+    fn set(&mut self, book: &str, id: &str, members: &Map<String, Value>) {
+        self.seq += 1;
+        let seq = self.seq;
+        let entries = self.books.entry(book.to_owned()).or_default();
+        let entry = entries.entry(id.to_owned()).or_insert(Entry {
+            rev: 0,
+            seq,
+            members: None,
+        });
+        entry.rev += 1;
+        entry.seq = seq;
+        let own = entry.members.get_or_insert_with(Map::new);
+        own.extend(members.clone());
+        own.insert("id".to_owned(), json!(id));
+        own.insert("rev".to_owned(), json!(entry.rev));
+    }
+
+    fn remove(&mut self, book: &str, id: &str) {
+        self.seq += 1;
+        let seq = self.seq;
+        let entries = self.books.entry(book.to_owned()).or_default();
+        if let Some(entry) = entries.get_mut(id) {
+            entry.rev += 1;
+            entry.seq = seq;
+            entry.members = None;
+        }
+    }
+
+    fn row(&self, book: &str, id: &str) -> Value {
+        let entry = self.books.get(book).and_then(|entries| entries.get(id));
+        let Some(entry) = entry else {
+            return json!({"id": id, "deleted": true, "modified": 0, "data": null});
+        };
+        json!({"id": id, "deleted": entry.members.is_none(), "modified": entry.seq * 1000, "data": entry.members})
+    }
+
+    fn answer(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &HashMap<String, String>,
+        body: &[u8],
+    ) -> (u16, Value, bool) {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        let book = parts[0];
+        if method == "GET" {
+            let after: u64 = query.trim_start_matches("after=").parse().unwrap_or(0);
+            let entries = self.books.get(book).cloned().unwrap_or_default();
+            let mut changed: Vec<_> = entries
+                .into_iter()
+                .filter(|(_, entry)| entry.seq > after)
+                .collect();
+            changed.sort_by_key(|(_, entry)| entry.seq);
+            let more = changed.len() > PAGE;
+            changed.truncate(PAGE);
+            let next = changed.last().map_or(after, |(_, entry)| entry.seq);
+            let rows: Vec<Value> = changed.iter().map(|(id, _)| self.row(book, id)).collect();
+            return (200, json!({"rows": rows, "next": next, "more": more}), false);
+        }
+        let lost = self.lose > 0;
+        self.lose -= u64::from(lost);
+        let key = headers.get("idempotency-key").cloned().unwrap_or_default();
+        if let Some((status, answer)) = self.keys.get(&key) {
+            self.repeats += 1;
+            return (*status, answer.clone(), lost);
+        }
+        let members: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
+        let name = members.get("name").and_then(Value::as_str);
+        if name.is_some() && name == self.refuses.as_deref() {
+            return (422, json!({"message": "this name is not taken"}), false);
+        }
+        let id = match parts.get(2) {
+            Some(id) => (*id).to_owned(),
+            None => self.next_id(),
+        };
+        if let Some(wanted) = headers.get("if-match") {
+            let known = self.books.get(book).and_then(|entries| entries.get(&id));
+            if known.is_none_or(|known| known.rev.to_string() != *wanted) {
+                return (412, self.row(book, &id), false);
+            }
+        }
+        self.writes += 1;
+        match method {
+            "DELETE" => self.remove(book, &id),
+            _ => self.set(book, &id, &members),
+        }
+        let answer = (200, self.row(book, &id));
+        self.keys.insert(key, answer.clone());
+        (answer.0, answer.1, lost)
+    }
+}

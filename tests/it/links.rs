@@ -1,0 +1,379 @@
+//! Links: two vendors' records are kept saying the same, whoever edits what, whatever is lost on the way, and whoever is killed.
+
+use serde_json::{Value, json};
+
+use crate::github;
+use crate::ledger::Ledger;
+use crate::package;
+use crate::server::{Api, Server, wait_for};
+
+fn install(api: &Api) {
+    let file = std::fs::read(package::file("ledger", "fixtures/connectors/ledger")).unwrap();
+    github::install(api, &file);
+}
+
+/// A connection to a book of the vendor.
+fn open(api: &Api, book: &str) -> String {
+    let body = json!({"name": book, "connector": "ledger", "config": {"book": book}});
+    let made = api.try_post("/api/v1/connections", &body);
+    assert_eq!(made.status, 201, "{}", made.text());
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    let tested = api.post(&format!("/api/v1/connections/{id}/test"), &json!({}));
+    assert_eq!(tested["ok"], true, "{tested}");
+    id
+}
+
+fn sync(api: &Api, connections: &[&str]) {
+    for connection in connections {
+        let run = github::sync(api, connection, "entries", "incremental");
+        assert_eq!(run["state"], "succeeded", "{run}");
+    }
+}
+
+fn both_ways(policy: &Value) -> Value {
+    json!({
+        "direction": "both-ways",
+        "fields": [{"source": "name", "target": "name"}, {"source": "amount", "target": "amount"}],
+        "policy": policy,
+    })
+}
+
+fn link(api: &Api, name: &str, ends: (&str, &str), settings: &Value) -> Value {
+    let body = json!({
+        "name": name,
+        "source": {"connection": ends.0, "stream": "entries"},
+        "target": {"connection": ends.1, "stream": "entries"},
+        "settings": settings,
+    });
+    let made = api.try_post("/api/v1/links", &body);
+    assert_eq!(made.status, 201, "{}", made.text());
+    made.json()
+}
+
+fn up_to_date(api: &Api, link: &str) -> Value {
+    wait_for(&format!("{link} to be up to date"), || {
+        let found = api.get(&format!("/api/v1/links/{link}"));
+        assert_ne!(found["state"], "failing", "{found}");
+        (found["state"] == "up-to-date").then_some(found)
+    })
+}
+
+struct World {
+    ledger: Ledger,
+    server: Server,
+    left: String,
+    right: String,
+}
+
+fn world(settings: &Value) -> World {
+    let ledger = Ledger::start();
+    let server = Server::start(&ledger.setup());
+    let api = server.api();
+    install(&api);
+    let (left, right) = (open(&api, "left"), open(&api, "right"));
+    link(&api, "pair", (&left, &right), settings);
+    World {
+        ledger,
+        server,
+        left,
+        right,
+    }
+}
+
+impl World {
+    /// Reads both vendors until there is no news, and the link has nothing left to do.
+    fn settle(&self) -> Value {
+        let api = self.server.api();
+        sync(&api, &[&self.left, &self.right]);
+        up_to_date(&api, "pair");
+        sync(&api, &[&self.left, &self.right]);
+        up_to_date(&api, "pair")
+    }
+
+    fn both_say(&self, expected: &Value) {
+        for book in ["left", "right"] {
+            assert_eq!(json!(self.ledger.says(book)), *expected, "{book}");
+        }
+    }
+}
+
+#[test]
+fn both_sides_say_the_same_and_nothing_echoes() {
+    let world = world(&both_ways(&json!({"kind": "manual"})));
+    let one = world.ledger.edit(
+        "left",
+        "",
+        &json!({"name": "one", "amount": 9007199254740993_u64}),
+    );
+    world
+        .ledger
+        .edit("right", "", &json!({"name": "two", "amount": 2}));
+    world.settle();
+    let both = json!([{"amount": 2, "name": "two"}, {"amount": 9007199254740993_u64, "name": "one"}]);
+    world.both_say(&both);
+    assert_eq!(world.ledger.writes(), 2);
+
+    // What one side changes the other is told, and only that; members that are nobody's business stay.
+    world
+        .ledger
+        .edit("left", &one, &json!({"note": "mine", "amount": 11}));
+    world.settle();
+    assert_eq!(world.ledger.writes(), 3);
+    assert_eq!(
+        json!(world.ledger.says("right")),
+        json!([{"amount": 11, "name": "one"}, {"amount": 2, "name": "two"}])
+    );
+    // An echo would be a write: there is none, however often both are read.
+    for _ in 0..2 {
+        world.settle();
+    }
+    assert_eq!(world.ledger.writes(), 3);
+    // A delete goes over too, and a record made anew is a new one.
+    world.ledger.remove("left", &one);
+    let link = world.settle();
+    world.both_say(&json!([{"amount": 2, "name": "two"}]));
+    assert_eq!(
+        (&link["pairs"], &link["conflicts"]),
+        (&json!(1), &json!(0)),
+        "{link}"
+    );
+
+    // Settings that cannot work are refused before anything is written.
+    let api = world.server.api();
+    for (settings, code) in [
+        (json!({}), "link.settings"),
+        (
+            json!({"fields": [{"source": "a", "target": "a"}], "policy": {"kind": "rule", "jq": "input"}}),
+            "link.policy",
+        ),
+        (
+            json!({"fields": [{"source": "a", "target": "a"}], "nonsense": 1}),
+            "link.settings",
+        ),
+    ] {
+        let body = json!({"name": "no", "source": {"connection": world.left, "stream": "entries"},
+            "target": {"connection": world.right, "stream": "entries"}, "settings": settings});
+        let refused = api.try_post("/api/v1/links", &body);
+        assert_eq!(refused.code(), code, "{}", refused.text());
+    }
+    let body = json!({"name": "no", "source": {"connection": world.left, "stream": "entries"},
+        "target": {"connection": world.right, "stream": "archive"},
+        "settings": {"fields": [{"source": "a", "target": "a"}]}});
+    assert_eq!(api.try_post("/api/v1/links", &body).code(), "write.unsupported");
+}
+
+#[test]
+fn what_both_sides_changed_is_decided_by_the_policy_or_a_person() {
+    // A write says which revision it builds on: what somebody else changed meanwhile is not overwritten unseen.
+    let mut settings = both_ways(&json!({"kind": "merge"}));
+    settings["revision"] = json!({"source": "rev", "target": "rev"});
+    let world = world(&settings);
+    let api = world.server.api();
+    let ids: Vec<String> = (0..4)
+        .map(|n| {
+            world
+                .ledger
+                .edit("left", "", &json!({"name": format!("n{n}"), "amount": n}))
+        })
+        .collect();
+    world.settle();
+    let right_of = |name: &str| {
+        let all = api.all(&format!(
+            "/api/v1/connections/{}/records?stream=entries&latest=true",
+            world.right
+        ));
+        let found = all.iter().find(|record| record["data"]["name"] == name).unwrap();
+        found["id"].as_str().unwrap().to_owned()
+    };
+    let rights: Vec<String> = (0..4).map(|n| right_of(&format!("n{n}"))).collect();
+    // Different members: both are kept. The same member: a person.
+    world.ledger.edit("left", &ids[0], &json!({"name": "left's"}));
+    world.ledger.edit("right", &rights[0], &json!({"amount": 100}));
+    for n in 1..4 {
+        world.ledger.edit("left", &ids[n], &json!({"amount": 200 + n}));
+        world
+            .ledger
+            .edit("right", &rights[n], &json!({"amount": 300 + n}));
+    }
+    let before = world.ledger.writes();
+    let link = world.settle();
+    assert_eq!(link["conflicts"], 3, "{link}");
+    assert_eq!(
+        world.ledger.writes(),
+        before + 2,
+        "one write for each side of the merged one"
+    );
+    let merged = json!({"amount": 100, "name": "left's"});
+    for book in ["left", "right"] {
+        assert!(world.ledger.says(book).contains(&merged), "{book}");
+    }
+    let waiting = api.all("/api/v1/links/pair/conflicts");
+    assert_eq!(waiting.len(), 3);
+    let first = &waiting[0];
+    assert_eq!(first["fields"], json!(["amount"]), "{first}");
+    let amounts = ["source", "target", "base_source"].map(|side| first[side]["amount"].clone());
+    assert_eq!(amounts, [json!(201), json!(301), json!(1)], "{first}");
+    // Meanwhile neither side is overwritten; then one word for one of them, another for what is like it.
+    let number = first["number"].to_string();
+    let settled = world
+        .server
+        .cli(&["link", "resolve", "pair", &number, "--take", "source", "--json"]);
+    assert_eq!(settled.code, Some(0), "{settled:?}");
+    let number = waiting[1]["number"].to_string();
+    let settled = world.server.cli(&[
+        "link",
+        "resolve",
+        "pair",
+        &number,
+        "--take",
+        "target",
+        "--similar",
+        "--json",
+    ]);
+    assert!(
+        settled.out.contains("\"settled\": 2") || settled.out.contains("\"settled\":2"),
+        "{settled:?}"
+    );
+    let link = world.settle();
+    assert_eq!(link["conflicts"], 0, "{link}");
+    world.both_say(&json!([
+        {"amount": 100, "name": "left's"}, {"amount": 201, "name": "n1"},
+        {"amount": 302, "name": "n2"}, {"amount": 303, "name": "n3"},
+    ]));
+    let again = api.try_post("/api/v1/links/pair/conflicts/1", &json!({"take": "source"}));
+    assert_eq!(again.code(), "link.no_conflict", "{}", again.text());
+    // A record that the vendor refuses holds up nobody else.
+    world.ledger.refuse(Some("bad"));
+    world
+        .ledger
+        .edit("left", "", &json!({"name": "bad", "amount": 1}));
+    world
+        .ledger
+        .edit("left", "", &json!({"name": "good", "amount": 1}));
+    let link = world.settle();
+    assert_eq!(link["conflicts"], 1, "{link}");
+    assert!(
+        world
+            .ledger
+            .says("right")
+            .contains(&json!({"amount": 1, "name": "good"}))
+    );
+    world.ledger.refuse(None);
+    let waiting = api.all("/api/v1/links/pair/conflicts");
+    assert_eq!(waiting[0]["reason"]["code"], "guest.invalid_data", "{waiting:?}");
+    let place = format!("/api/v1/links/pair/conflicts/{}", waiting[0]["number"]);
+    api.post(&place, &json!({"take": "source"}));
+    world.settle();
+    assert_eq!(world.ledger.says("left"), world.ledger.says("right"));
+}
+
+#[test]
+fn a_write_is_made_once_whatever_is_lost_and_whoever_is_killed() {
+    let mut world = world(&both_ways(&json!({"kind": "source-wins"})));
+    let entries = 400;
+    let ids: Vec<String> = (0..entries)
+        .map(|n| {
+            world
+                .ledger
+                .edit("left", "", &json!({"name": format!("n{n}"), "amount": n}))
+        })
+        .collect();
+    let api = world.server.api();
+    let run = github::start_sync(&api, &world.left, &["entries"], "incremental").remove(0);
+    world.ledger.lose(3);
+    for kill in 1..=6 {
+        wait_for("some writes", || {
+            (world.ledger.writes() >= kill * 50).then_some(())
+        });
+        world.server.kill();
+        world.server.run();
+        world.ledger.lose(1);
+    }
+    let api = world.server.api();
+    github::ended(&api, &run);
+    api.post("/api/v1/links/pair/retry", &json!({}));
+    let all = wait_for("everything on the right", || {
+        api.try_post("/api/v1/links/pair/retry", &json!({}));
+        let link = api.get("/api/v1/links/pair");
+        (link["state"] == "up-to-date" && link["pairs"] == entries).then_some(link)
+    });
+    assert_eq!(all["conflicts"], 0, "{all}");
+    world.settle();
+    // Each of them once, although answers were lost and processes with them.
+    assert_eq!(world.ledger.says("right").len(), entries);
+    assert_eq!(world.ledger.says("left"), world.ledger.says("right"));
+    assert_eq!(world.ledger.writes(), entries as u64);
+    assert!(
+        world.ledger.repeats() > 0,
+        "nothing had to be repeated: the kills missed"
+    );
+
+    for (n, id) in ids.iter().enumerate().take(100) {
+        world.ledger.edit("left", id, &json!({"amount": 1000 + n}));
+    }
+    world.settle();
+    assert_eq!(world.ledger.says("left"), world.ledger.says("right"));
+    assert_eq!(world.ledger.writes(), entries as u64 + 100);
+}
+
+#[test]
+fn records_are_written_one_by_one_with_outcomes() {
+    let ledger = Ledger::start();
+    let server = Server::start(&ledger.setup());
+    let api = server.api();
+    install(&api);
+    let connection = open(&api, "left");
+    let id = ledger.edit("left", "", &json!({"name": "old"}));
+    ledger.refuse(Some("bad"));
+    let place = format!("/api/v1/connections/{connection}/streams/entries/writes");
+    let body = json!({"writes": [
+        {"op": "create", "data": {"name": "new", "amount": 1e2}, "idempotency_key": "k1"},
+        {"op": "update", "id": id, "data": {"name": "newer"}, "revision": "1", "idempotency_key": "k2"},
+        {"op": "update", "id": id, "data": {"name": "late"}, "revision": "1", "idempotency_key": "k3"},
+        {"op": "create", "data": {"name": "bad"}, "idempotency_key": "k4"},
+        {"op": "delete", "id": "e2", "idempotency_key": "k5"},
+    ]});
+    let written = api.post(&place, &body);
+    let outcomes: Vec<&Value> = written["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| &item["outcome"])
+        .collect();
+    assert_eq!(
+        json!(outcomes),
+        json!(["done", "done", "conflict", "failed", "done"]),
+        "{written}"
+    );
+    assert_eq!(written["items"][2]["data"]["name"], "newer", "{written}");
+    assert_eq!(written["items"][3]["code"], "guest.invalid_data", "{written}");
+    // What the vendor has is here at once, and the same again writes nothing.
+    let record = api.get(&format!("/api/v1/connections/{connection}/records/entries/{id}"));
+    assert_eq!(record["data"], ledger.entry("left", &id).unwrap(), "{record}");
+    let writes = ledger.writes();
+    api.post(&place, &body);
+    assert_eq!(ledger.writes(), writes);
+    for (body, code) in [
+        (
+            json!({"writes": [{"op": "upsert", "idempotency_key": "k"}]}),
+            "write.record",
+        ),
+        (
+            json!({"writes": [{"op": "create", "data": [1], "idempotency_key": "k"}]}),
+            "write.record",
+        ),
+        (
+            json!({"writes": vec![json!({"op": "delete", "id": "e", "idempotency_key": "k"}); 101]}),
+            "write.too_many",
+        ),
+    ] {
+        let refused = api.try_post(&place, &body);
+        assert_eq!(refused.code(), code, "{}", refused.text());
+    }
+    let archive = format!("/api/v1/connections/{connection}/streams/archive/writes");
+    let refused = api.try_post(
+        &archive,
+        &json!({"writes": [{"op": "delete", "id": "e", "idempotency_key": "k"}]}),
+    );
+    assert_eq!(refused.code(), "write.unsupported", "{}", refused.text());
+}
