@@ -17,6 +17,7 @@ mod hook;
 mod input;
 mod key;
 mod link;
+mod new;
 mod output;
 mod raw;
 mod resolve;
@@ -205,6 +206,7 @@ fn execute(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         }
         Command::Help { topic } => return help(&topic, output),
         Command::Logout => return context::logout(output),
+        Command::Connector(connector::Connector::New(new)) => return new.run(output),
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -16,6 +16,8 @@ use super::{input, resolve};
 /// Inspect, install and remove connectors
 #[derive(Debug, Subcommand)]
 pub(super) enum Connector {
+    /// Make a connector to start from, with its SDK
+    New(super::new::New),
     /// Installed connectors
     List,
     /// What a connector offers, installed or in a file
@@ -52,6 +54,7 @@ pub(super) enum Permissions {
 impl Connector {
     pub(super) async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
         match self {
+            Self::New(new) => new.run(output),
             Self::List => {
                 let list = client.get("/api/v1/installs?limit=1000").await?;
                 let row = |item: &Value| ["id", "connector", "version", "name"].map(|name| text(item, name));
