@@ -356,3 +356,82 @@ fn what_cannot_be_read_so_is_refused() {
         assert_eq!(refused.code(), code, "{body}: {}", refused.text());
     }
 }
+
+#[test]
+fn a_check_says_what_differs_and_keeps_nothing() {
+    let stand_in = StandIn::with_issues(120);
+    let server = Server::start(&stand_in.setup());
+    let api = server.api();
+    let connection = github::ready(&server);
+
+    // Before anything is kept: what would be.
+    let dry = server.cli(&[
+        "connection",
+        "sync",
+        github::NAME,
+        "--stream",
+        "issues",
+        "--dry-run",
+        "--limit",
+        "3",
+        "--json",
+    ]);
+    let dry: Value = serde_json::from_str(&dry.out).expect("JSON");
+    assert_eq!(dry["trial"]["records"].as_array().map(Vec::len), Some(3), "{dry}");
+    assert_eq!(dry["trial"]["more"], true, "{dry}");
+    assert!(
+        !dry["trial"]["exchanges"]
+            .as_array()
+            .expect("exchanges")
+            .is_empty(),
+        "{dry}"
+    );
+    assert_eq!(github::held(&api, &connection, "issues"), 0);
+
+    let nothing = github::sync(&api, &connection, "issues", "check");
+    assert_eq!(nothing["findings"]["missing"]["count"], 120, "{nothing}");
+    assert_eq!(github::held(&api, &connection, "issues"), 0);
+    github::sync(&api, &connection, "issues", "incremental");
+    let cursor = stream(&api, &connection);
+    let same = github::sync(&api, &connection, "issues", "check");
+    for kind in ["missing", "differing", "extra"] {
+        assert_eq!(same["findings"][kind]["count"], 0, "{same}");
+    }
+
+    // What the vendor has otherwise without ever telling.
+    let before = titles(&api, &connection);
+    assert!(stand_in.control().remove(REPOSITORY, 7));
+    assert!(stand_in.control().touch(REPOSITORY, 9, "Touched"));
+    let checked = server.cli(&[
+        "connection",
+        "sync",
+        github::NAME,
+        "--stream",
+        "issues",
+        "--check",
+        "--wait",
+    ]);
+    assert_eq!(checked.code, Some(6), "{checked:?}");
+    assert!(
+        checked.err.contains("2 differ") || checked.out.contains("2 differ"),
+        "{checked:?}"
+    );
+    let runs = api.get(&format!("/api/v1/runs?connection={connection}&limit=1"));
+    let found = &runs["items"][0]["findings"];
+    assert_eq!(
+        (
+            &found["differing"]["count"],
+            &found["extra"]["count"],
+            &found["missing"]["count"]
+        ),
+        (&json!(1), &json!(1), &json!(0)),
+        "{found}"
+    );
+    assert_eq!(titles(&api, &connection), before, "a check changes nothing");
+    assert_eq!(stream(&api, &connection)["records"], cursor["records"]);
+    // Repaired by a complete reading; then there is nothing to find.
+    github::sync(&api, &connection, "issues", "full");
+    let repaired = github::sync(&api, &connection, "issues", "check");
+    assert_eq!(repaired["findings"]["extra"]["count"], 0, "{repaired}");
+    assert_eq!(repaired["findings"]["differing"]["count"], 0, "{repaired}");
+}

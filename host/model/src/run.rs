@@ -134,6 +134,8 @@ pub enum Mode {
     Full,
     /// A window of time, beside the cursor.
     Backfill,
+    /// Everything again, compared with what is there and not kept.
+    Check,
 }
 
 impl Mode {
@@ -144,6 +146,7 @@ impl Mode {
             Self::Incremental => "incremental",
             Self::Full => "full",
             Self::Backfill => "backfill",
+            Self::Check => "check",
         }
     }
 }

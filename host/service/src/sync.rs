@@ -6,6 +6,7 @@ pub(crate) mod page;
 pub(crate) mod rules;
 pub(crate) mod run;
 pub mod stream;
+pub mod trial;
 mod unsettled;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use sluice_model::manifest::{Manifest, Stream};
 use sluice_model::record::Counts;
 use sluice_model::run::{Mode, RunState, Trigger, Window};
 use sluice_store::run::NewRun;
+pub use sluice_store::run::{Finding, Findings};
 pub use sluice_store::trace::LogLine;
 use sluice_store::trace::TraceOwner;
 pub use sluice_store::undo::Undone;
@@ -52,6 +54,10 @@ pub struct Run {
     /// Tries in a row that moved nothing.
     pub failures: u32,
     pub error: Option<Problem>,
+    /// Seconds until everything is read at the pace so far, where the vendor says how much that is.
+    pub eta_s: Option<u64>,
+    /// What a run in mode "check" found.
+    pub findings: Option<Findings>,
     /// When a person took it back.
     pub undone: Option<Timestamp>,
 }
@@ -305,13 +311,21 @@ fn can_be_read(stream: &Stream, order: &Order) -> Result<(), Error> {
             Err(window("the window ends before it begins"))
         }
         (Mode::Backfill, Some(_)) if !stream.windows => Err(window("the connector reads no windows of it")),
-        (Mode::Full | Mode::Incremental, Some(_)) => Err(window("a window goes with mode \"backfill\" only")),
-        (mode, None) if !stream.modes.contains(&mode) => Err(Error::Mode {
+        (Mode::Full | Mode::Incremental | Mode::Check, Some(_)) => {
+            Err(window("a window goes with mode \"backfill\" only"))
+        }
+        (mode, None) if !reads(stream, mode) => Err(Error::Mode {
             stream: stream.name.clone(),
             mode,
         }),
         _ => Ok(()),
     }
+}
+
+/// Whether a stream can be read in a mode that needs no window. Who reads everything can compare it.
+pub(crate) fn reads(stream: &Stream, mode: Mode) -> bool {
+    let needed = if mode == Mode::Check { Mode::Full } else { mode };
+    stream.modes.contains(&needed)
 }
 
 /// One run.
@@ -441,7 +455,17 @@ pub async fn logs(service: &Service, org: OrgId, id: RunId, page: &Page) -> Resu
 }
 
 fn view(service: &Service, run: sluice_store::run::Run) -> Run {
+    let total = service.active().total(run.id);
+    let eta_s = total.zip(run.started).filter(|_| run.state.held());
+    let eta_s = eta_s.and_then(|(total, started)| {
+        let received = run.counts.received();
+        let left = total.saturating_sub(received);
+        let spent = service.now().since(started).as_secs();
+        spent.saturating_mul(left).checked_div(received)
+    });
     Run {
+        eta_s,
+        findings: run.findings,
         id: run.id,
         connection: run.connection,
         stream: run.stream,
@@ -451,7 +475,7 @@ fn view(service: &Service, run: sluice_store::run::Run) -> Run {
         state: run.state,
         counts: run.counts,
         pages: run.pages,
-        total_hint: service.active().total(run.id),
+        total_hint: total,
         created: run.created,
         started: run.started,
         ended: run.ended,

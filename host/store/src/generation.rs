@@ -13,6 +13,8 @@
 //!   nobody knows which it was.
 //! - The cursor that the reading ended with becomes the stream's with the last step, not before.
 
+mod survey;
+
 use sluice_model::Timestamp;
 use sluice_model::id::{ConnectionId, OrgId, RunId};
 use sluice_model::record::{Change, Counts, Item};
@@ -316,7 +318,7 @@ fn staged_step(
 
 /// The seen ids of one pass, in order.
 fn load_seen(
-    rows: &mut Writer<'_>,
+    rows: &mut impl Rows,
     into: Into,
     stream: &str,
     generation: &Generation,
@@ -355,7 +357,7 @@ impl Look<'_> {
     /// The ids that have gone among the next records, and the record to go on behind, unless that was the last.
     fn step(
         &self,
-        rows: &mut Writer<'_>,
+        rows: &mut impl Rows,
         into: Into,
         stream: &str,
         after: Option<Key>,

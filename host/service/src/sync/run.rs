@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use sluice_model::fault::{Fault, FaultKind};
-use sluice_model::run::RunState;
+use sluice_model::run::{Mode, RunState};
 use sluice_model::schedule::MAX_RETRY_AFTER;
 use sluice_runtime::{CallError, Effects};
 use sluice_store::run::{Deferral, Lease, RunEnd, RunError};
@@ -203,7 +203,11 @@ async fn work(
             .learn_shape(org, connection, &lease.run.stream, learnt)
             .await?;
     }
-    if lease.run.staging {
+    if lease.run.mode == Mode::Check {
+        renew(service, lease, SURVEY_TIME).await?;
+        let store = service.store();
+        store.survey(org, lease.run.id, lease.fencing).await?;
+    } else if lease.run.staging {
         fold(service, lease).await?;
     }
     Ok(whole(lease.run.counts.quarantined + unsettled.quarantined()))
@@ -289,6 +293,8 @@ pub(crate) async fn renew(
     Ok(cancel)
 }
 
+/// What a comparison of a few million records may take.
+const SURVEY_TIME: Duration = Duration::from_secs(300);
 /// What a commit may take on a slow disk before its lease would end.
 const COMMIT_TIME: Duration = Duration::from_secs(30);
 

@@ -202,7 +202,7 @@ pub async fn set(
         reason,
     };
     if let Some(mode) = options.mode
-        && !declared.modes.contains(&mode)
+        && !super::reads(declared, mode)
     {
         return Err(Error::Mode {
             stream: stream.to_owned(),
@@ -326,7 +326,7 @@ fn seed(connection: ConnectionId, stream: &str, at: Timestamp) -> u64 {
 }
 
 fn mode(declared: &Declared, options: &Options) -> Option<Mode> {
-    let wanted = options.mode.filter(|mode| declared.modes.contains(mode));
+    let wanted = options.mode.filter(|mode| super::reads(declared, *mode));
     wanted.or_else(|| {
         let incremental = declared.modes.contains(&Mode::Incremental);
         let first = declared.modes.first().copied();

@@ -180,6 +180,12 @@ impl From<sluice_service::destination::Error> for Problem {
     }
 }
 
+impl From<sluice_service::sync::trial::Error> for Problem {
+    fn from(error: sluice_service::sync::trial::Error) -> Self {
+        Self::of(error.code(), error.hint(), &error)
+    }
+}
+
 impl From<sluice_service::link::Error> for Problem {
     fn from(error: sluice_service::link::Error) -> Self {
         Self::of(error.code(), error.hint(), &error)

@@ -134,6 +134,7 @@ pub enum Operation {
     ListConflicts,
     ResolveConflict,
     WriteRecords,
+    TryStream,
 }
 
 const fn route(
@@ -238,6 +239,7 @@ fn work(operation: Operation) -> MethodRouter<App> {
         Operation::ListConflicts => get(links::conflicts),
         Operation::ResolveConflict => post(links::resolve),
         Operation::WriteRecords => post(writes::write),
+        Operation::TryStream => post(streams::trial),
         Operation::ListDestinations => get(destinations::list),
         Operation::CreateDestination => post(destinations::create),
         Operation::GetDestination => get(destinations::get),

@@ -54,9 +54,47 @@ pub(super) struct RunView {
     failures: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Reason>,
+    /// Seconds until everything is read at the pace so far, where the vendor says how much that is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eta_s: Option<u64>,
+    /// With mode `check`: how the stream differs from what the vendor has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    findings: Option<FindingsView>,
     /// When a person took it back.
     #[serde(skip_serializing_if = "Option::is_none")]
     undone: Option<String>,
+}
+
+/// How a stream differs from what its vendor has.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Findings)]
+pub(super) struct FindingsView {
+    /// Records that the vendor has and the stream does not.
+    missing: FindingView,
+    /// Records that say something else.
+    differing: FindingView,
+    /// Records that the vendor does not have any more.
+    extra: FindingView,
+}
+
+/// How many, and the first hundred of them.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Finding)]
+pub(super) struct FindingView {
+    count: u64,
+    ids: Vec<String>,
+}
+
+fn findings(found: sync::Findings) -> FindingsView {
+    let one = |found: sync::Finding| FindingView {
+        count: found.count,
+        ids: found.ids,
+    };
+    FindingsView {
+        missing: one(found.missing),
+        differing: one(found.differing),
+        extra: one(found.extra),
+    }
 }
 
 /// A stretch of time.
@@ -158,6 +196,8 @@ pub(super) fn view(run: Run) -> RunView {
         next_attempt: run.next_attempt.map(|at| at.to_string()),
         failures: run.failures,
         error: run.error.map(Reason::from),
+        eta_s: run.eta_s,
+        findings: run.findings.map(findings),
         undone: run.undone.map(|at| at.to_string()),
     }
 }

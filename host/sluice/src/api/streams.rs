@@ -12,9 +12,10 @@ use sluice_service::sync::stream::{self, Options, PreviewOutcome, Status, Stream
 use utoipa::ToSchema;
 
 use super::app::{App, Caller};
-use super::body::{At, Json, json};
+use super::body::{Asked, At, Json, json};
 use super::page::List;
 use super::problem::Problem;
+use super::runs::{ExchangeView, exchange};
 use super::text::Raw;
 
 /// A stream of a connection.
@@ -193,6 +194,72 @@ pub(super) async fn preview(
 /// Rules from a body; an error says where in the body.
 fn rules(raw: &RawValue, within: &'static str) -> Result<StreamRules, Problem> {
     StreamRules::parse(raw.get()).map_err(|error| sync::Error::Rules { error, within }.into())
+}
+
+/// What a stream would bring: its first records, none of which is kept.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Trial)]
+pub(super) struct TrialView {
+    records: Vec<TriedView>,
+    refused: Vec<RefusedView>,
+    /// Whether there is more behind them.
+    more: bool,
+    /// What was asked of the vendor.
+    exchanges: Vec<ExchangeView>,
+}
+
+/// A record as it would be kept; without data it would be deleted, or left out by the filter.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TriedView {
+    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    data: Option<Raw>,
+}
+
+/// A record that would be set aside.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RefusedView {
+    id: String,
+    code: String,
+    reason: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Tried {
+    limit: usize,
+}
+
+impl Default for Tried {
+    fn default() -> Self {
+        Self { limit: 10 }
+    }
+}
+
+pub(super) async fn trial(
+    State(app): State<App>,
+    caller: Caller,
+    At((which, name)): At<(String, String)>,
+    Asked(asked): Asked<Tried>,
+) -> Result<Response, Problem> {
+    let found = connection::get(&app.service, caller.org, &which).await?;
+    let trial = sync::trial::trial(&app.service, caller.org, found, (&name, asked.limit)).await?;
+    let record = |(id, data): (String, Option<String>)| TriedView {
+        id,
+        data: data.map(Raw::new),
+    };
+    let refused = |(id, problem): (String, sluice_service::problem::Problem)| RefusedView {
+        id,
+        code: problem.code,
+        reason: problem.message,
+    };
+    Ok(json(&TrialView {
+        records: trial.records.into_iter().map(record).collect(),
+        refused: trial.refused.into_iter().map(refused).collect(),
+        more: trial.more,
+        exchanges: trial.exchanges.into_iter().map(exchange).collect(),
+    }))
 }
 
 pub(super) async fn list(

@@ -44,6 +44,8 @@ pub(super) enum Stream {
 enum Mode {
     Incremental,
     Full,
+    /// Compare only
+    Check,
 }
 
 #[derive(Debug, Args)]
@@ -242,6 +244,7 @@ impl Schedule {
             let mode = match mode {
                 Mode::Incremental => "incremental",
                 Mode::Full => "full",
+                Mode::Check => "check",
             };
             options.insert("mode".to_owned(), Value::from(mode));
         }

@@ -68,6 +68,7 @@ pub(super) async fn follow(client: &Client, output: &Output, runs: &[String]) ->
         .iter()
         .find(|run| matches!(text(run, "state").as_str(), "failed" | "cancelled"))
     {
+        None if over.iter().any(|run| differences(run) > 0) => Ok(Exit::Findings),
         None => Ok(Exit::Ok),
         Some(run) => {
             let message = text(run, "error.message");
@@ -110,12 +111,28 @@ pub(super) fn summary(run: &Value) -> String {
             parts.push(format!("{} {name}", count(name)));
         }
     }
+    if run.get("findings").is_some() {
+        parts.truncate(1);
+        parts.push(match differences(run) {
+            0 => "the vendor has the same".to_owned(),
+            found => format!("{found} differ from what the vendor has"),
+        });
+    }
     format!(
         "{}, {} pages: {}",
         text(run, "state"),
         text(run, "pages"),
         parts.join(", ")
     )
+}
+
+/// How many records a check found that are not as the vendor has them.
+fn differences(run: &Value) -> u64 {
+    let of = |name: &str| {
+        run.pointer(&format!("/findings/{name}/count"))
+            .and_then(Value::as_u64)
+    };
+    ["missing", "differing", "extra"].into_iter().filter_map(of).sum()
 }
 
 struct Progress {

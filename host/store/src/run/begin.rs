@@ -12,12 +12,12 @@ use crate::{Error, Store, stream};
 
 impl Store {
     /// The reading begins, or goes on. The first time, a run in mode "full" over a stream that has records begins a
-    /// generation. Answers the run as it is then. [`Error::Fenced`].
+    /// generation, and so does one that only compares. Answers the run as it is then. [`Error::Fenced`].
     pub async fn begin_run(&self, org: OrgId, run: RunId, fencing: u64) -> Result<Run, Error> {
         let found = self.get_run(org, run).await?;
         let found = found.ok_or(Error::Missing { what: "the run" })?;
         let (connection, stream) = (found.connection, found.stream);
-        if found.mode == Mode::Full && !found.begun {
+        if matches!(found.mode, Mode::Full | Mode::Check) && !found.begun {
             // What a generation before it has left behind is no part of this one.
             self.clear_generation(org, connection, &stream).await?;
         }
@@ -31,7 +31,11 @@ impl Store {
                 run.begun = true;
                 run.since = rows.get_number(Table::FeedNumbers, &Key::org(org).id(connection))?;
                 let mut state = stream::state(rows, org, connection, &stream)?;
-                run.staging = run.mode == Mode::Full && state.records > 0;
+                run.staging = match run.mode {
+                    Mode::Full => state.records > 0,
+                    Mode::Check => true,
+                    Mode::Incremental | Mode::Backfill => false,
+                };
                 state.generation = run.staging.then(|| Generation::new(run.id, run.since));
                 stream::save(rows, org, connection, &stream, &state)?;
             }

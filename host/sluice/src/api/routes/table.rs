@@ -646,4 +646,12 @@ pub const ROUTES: &[Route] = &[
     )
     .takes("WriteRequest")
     .gives(200, "[WriteOutcome]"),
+    route(
+        "POST",
+        "/api/v1/connections/{connection}/streams/{stream}/trial",
+        Operation::TryStream,
+        "read the first records and show what would become of them; nothing is kept",
+    )
+    .query(&[("limit", "1 to 100 records; 10 without it")])
+    .gives(200, "Trial"),
 ];
