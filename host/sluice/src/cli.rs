@@ -26,6 +26,7 @@ mod secret;
 mod serve;
 mod status;
 mod stream;
+mod sync;
 mod watch;
 
 use std::ffi::OsString;
