@@ -41,7 +41,7 @@ typedef struct sl_buf {
 void sl_put(sl_buf *buf, sl_str text);
 void sl_printf(sl_buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 sl_str sl_text(const sl_buf *buf);
-/* One text of it all. In `format`, write a slice as `%.*s` with `SL_ARG(slice)`. */
+/* One text of it all, with a zero behind it. In `format`, write a slice as `%.*s` with `SL_ARG(slice)`. */
 sl_str sl_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 #define SL_ARG(slice) (int)(slice).len, (slice).ptr
 /* Percent-encodes all but RFC 3986's unreserved characters, so that a text stays one segment of a path or one value of a query. */

@@ -105,6 +105,7 @@ static void times(void) {
 static void texts(void) {
   HOLDS(sl_eq(sl_encode(SL("a/b c#d~\xc3\xa9")), SL("a%2Fb%20c%23d~%C3%A9")));
   HOLDS(sl_compare(SL("a"), SL("ab")) < 0 && sl_compare(SL("b"), SL("ab")) > 0 && sl_compare(SL(""), SL("")) == 0);
+  HOLDS(strcmp(sl_format("%s/%d", "list", 7).ptr, "list/7") == 0);
   sl_error error;
   HOLDS(!sl_fail(&error, SL_CONFIG, "/list", "%d of %s", 1, "two") && sl_eq(error.message, SL("1 of two")));
   HOLDS(!sl_bug(&error, "/somewhere/a.c", 7, "f", "no") && sl_eq(error.message, SL("no at a.c:7 in f")));

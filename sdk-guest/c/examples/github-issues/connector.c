@@ -174,8 +174,7 @@ static bool read_page(const sl_connection *connection, const sl_read_request *re
     sl_log(SL_INFO, "%.*s: there are no issues to read (%d)", SL_ARG(at.repository), response.status);
     return finished(connection, request, page, done, &at, number);
   }
-  sl_str pointer = sl_format("/repositories/%zu%c", number, 0);
-  if (!sl_ok(&response, pointer.ptr, error)) return false;
+  if (!sl_ok(&response, sl_format("/repositories/%zu", number).ptr, error)) return false;
 
   /* The list moves while it is read: an issue that is changed goes to its end and pulls another one over the edge of a page that
    * was read already. So the next page begins at the time where this one ended, and shows the issues of that time once more. Only
