@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::github::{self, REPOSITORY, StandIn};
 use crate::package;
-use crate::server::{Api, Server, wait_for};
+use crate::server::{Api, Server, Setup, finish, wait_for};
 
 /// Each language, and where `initials` of its faulty connector (`fixtures/sdks`) goes wrong.
 const LANGUAGES: [(&str, &str); 3] = [
@@ -23,18 +23,25 @@ const LANGUAGES: [(&str, &str); 3] = [
     ("c", "an owner of 0 letters at connector.c:15 in initials"),
 ];
 
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn target() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .parent()
+        .expect("the target directory")
+}
+
 /// A component of `target/connectors-sdk`, built if the step before did not.
 fn component(name: &str) -> Vec<u8> {
     static BUILT: Once = Once::new();
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .parent()
-        .expect("the target directory");
-    let file: PathBuf = target.join(format!("connectors-sdk/{name}.wasm"));
+    let file = target().join(format!("connectors-sdk/{name}.wasm"));
     if !file.exists() {
         BUILT.call_once(|| {
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             let status = Command::new(cargo)
-                .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+                .current_dir(root())
                 .args(["run", "--quiet", "--locked", "-p", "xtask", "--", "sdks"])
                 .status()
                 .expect("start cargo");
@@ -48,10 +55,27 @@ fn component(name: &str) -> Vec<u8> {
 }
 
 fn connect(api: &Api, connector: &str, name: &str, config: &Value) -> String {
-    let body = json!({"name": name, "connector": connector, "config": config, "secret": vendor::TOKEN});
+    connect_with(api, connector, name, config, vendor::TOKEN)
+}
+
+fn connect_with(api: &Api, connector: &str, name: &str, config: &Value, token: &str) -> String {
+    let body = json!({"name": name, "connector": connector, "config": config, "secret": token});
     let created = api.try_post("/api/v1/connections", &body);
     assert_eq!(created.status, 201, "{}", created.text());
     created.json()["id"].as_str().expect("an id").to_owned()
+}
+
+/// What a test of a connection to a repository that is not there, and of one with a wrong token, say.
+fn refusals(api: &Api, connector: &str, name: &str) -> [Value; 2] {
+    [("acme/nothing", vendor::TOKEN), ("acme/web", "wrong")].map(|(repository, token)| {
+        let config = json!({"repositories": [repository]});
+        let name = format!("{name}-{token}");
+        let connection = connect_with(api, connector, &name, &config, token);
+        let report = api.post(&format!("/api/v1/connections/{connection}/test"), &json!({}));
+        let steps = report["steps"].as_array().expect("steps");
+        let failed = steps.iter().find(|step| step["ok"] == false);
+        failed.expect("a step that failed")["error"].clone()
+    })
 }
 
 /// What a connection has of the issues: by id, the data and the time of the last change.
@@ -68,12 +92,20 @@ fn issues(api: &Api, connection: &str) -> BTreeMap<String, (Value, Value)> {
 
 #[test]
 fn every_language_reads_what_rust_reads() {
-    let stand_in = StandIn::start(vendor::Options::default());
+    let second = vendor::Repository {
+        full_name: "acme/api".to_owned(),
+        issues: 130,
+        ..vendor::Repository::default()
+    };
+    let stand_in = StandIn::start(vendor::Options {
+        repositories: vec![vendor::Repository::default(), second],
+        ..vendor::Options::default()
+    });
     let server = Server::start(&stand_in.setup());
     let api = server.api();
-    let config = json!({"repositories": [REPOSITORY]});
+    let config = json!({"repositories": [REPOSITORY, "acme/api"]});
 
-    let mut connections = Vec::new();
+    let (mut connections, mut refused) = (Vec::new(), Vec::new());
     for (name, file) in [("rust", package::github().to_vec())]
         .into_iter()
         .chain(LANGUAGES.map(|(name, _)| (name, component(&format!("github-issues-{name}")))))
@@ -88,12 +120,19 @@ fn every_language_reads_what_rust_reads() {
             "{name}: {report}"
         );
         let run = github::sync(&api, &connection, "issues", "full");
-        assert_eq!(run["counts"]["added"], 250, "{name}: {run}");
+        assert_eq!(run["counts"]["added"], 380, "{name}: {run}");
         connections.push((name, connection));
+        refused.push(refusals(&api, connector, name));
     }
+    assert_eq!(refused[0][0]["code"], "guest.config", "{refused:?}");
+    assert_eq!(refused[0][1]["code"], "guest.auth", "{refused:?}");
+    assert!(
+        refused.iter().all(|said| *said == refused[0]),
+        "in the same words: {refused:?}"
+    );
     let (_, rust) = &connections[0];
     let expected = issues(&api, rust);
-    assert_eq!(expected.len(), 250);
+    assert_eq!(expected.len(), 380);
     for (name, connection) in &connections[1..] {
         assert_eq!(
             issues(&api, connection),
@@ -102,11 +141,10 @@ fn every_language_reads_what_rust_reads() {
         );
     }
 
-    let number = expected
-        .values()
-        .next()
-        .and_then(|(data, _)| data["number"].as_u64())
-        .expect("a number");
+    let of_the_first =
+        |(data, _): &&(Value, Value)| data["url"].as_str().is_some_and(|url| url.contains(REPOSITORY));
+    let (edited, _) = expected.values().find(of_the_first).expect("an issue");
+    let number = edited["number"].as_u64().expect("a number");
     assert!(
         stand_in
             .control()
@@ -173,4 +211,88 @@ fn goes_wrong((name, place): (&str, &str)) {
     check("strays", "guest.config", "GET https://example.com/");
     check("loops", "guest.deadline", "longer than its 1000 ms");
     check("hoards", "guest.memory", "needs more memory than its");
+}
+
+/// What `connector new` makes is built with its language's own tools and taken by the server. The packages are those that
+/// `cargo xtask sdks` installed: installing them once more would only cost time.
+#[test]
+fn a_new_connector_builds_at_once() {
+    drop(component("template-c"));
+    let server = Server::start(&Setup::default());
+    let scratch = tempfile::tempdir().expect("make a directory");
+    let python = root().join("target/sdks-venv/bin/python");
+    for language in ["rust", "js", "python", "c"] {
+        let dir = scratch.path().join(language);
+        let place = dir.display().to_string();
+        let words = ["connector", "new", "todo", "--lang", language, "--dir", &place];
+        let made = server.cli(&words);
+        assert_eq!(made.code, Some(0), "{made:?}");
+        assert_eq!(server.cli(&words).code, Some(1), "nothing is written over");
+        let mut build = match language {
+            "rust" => {
+                let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+                let mut build = Command::new(cargo);
+                build
+                    .args([
+                        "build",
+                        "--quiet",
+                        "--locked",
+                        "--release",
+                        "--target",
+                        "wasm32-wasip2",
+                    ])
+                    .arg("--target-dir")
+                    .arg(target().join("wasm"))
+                    .env_remove("RUSTFLAGS")
+                    .env_remove("CARGO_ENCODED_RUSTFLAGS")
+                    .env_remove("CARGO_BUILD_TARGET");
+                build
+            }
+            "js" => {
+                let packages = root().join("sdk-guest/js/node_modules");
+                let packages = packages.canonicalize().expect("the packages are installed");
+                std::os::unix::fs::symlink(packages, dir.join("sluice-sdk/node_modules")).expect("link them");
+                let mut build = Command::new("node");
+                build.arg("sluice-sdk/build.mjs");
+                build
+            }
+            _ => {
+                let mut build = Command::new(&python);
+                build.arg("sluice-sdk/build.py");
+                build
+            }
+        };
+        let built = finish(build.current_dir(&dir));
+        assert_eq!(built.code, Some(0), "{language}: {built:?}");
+        if language == "rust" {
+            // Its manifest goes in when it is packed.
+            continue;
+        }
+        let file = fs::read(dir.join("dist/todo.wasm")).expect("read the connector");
+        let proposal = server.api().post_bytes("/api/v1/connectors/inspect", &file);
+        assert_eq!(proposal.status, 200, "{language}: {}", proposal.text());
+        assert_eq!(proposal.json()["connector"]["id"], "todo", "{language}");
+    }
+
+    // Where the tools are missing, that is said, with what installs them.
+    for (language, program, install) in [
+        ("rust", "cargo", "rustup.rs"),
+        ("js", "node", "nodejs"),
+        ("python", "python3", "apt-get install python3"),
+        ("c", "rustc", "wasm-component-ld"),
+    ] {
+        let dir = scratch.path().join(format!("{language}-bare"));
+        let mut command = server.command();
+        command
+            .env("PATH", scratch.path())
+            .args(["--json", "connector", "new", "todo", "--lang", language, "--dir"])
+            .arg(dir);
+        let made = finish(&mut command);
+        assert_eq!(made.code, Some(0), "{made:?}");
+        let said: Value = serde_json::from_str(&made.out).expect("JSON");
+        let missing = said["missing"].as_array().expect("a list");
+        let tool = missing.iter().find(|tool| tool["program"] == program);
+        let how = tool.and_then(|tool| tool["install"].as_str()).unwrap_or_default();
+        assert!(how.contains(install), "{language}: {said}");
+    }
 }
