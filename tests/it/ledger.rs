@@ -29,9 +29,9 @@ struct Books {
     seq: u64,
     ids: u64,
     keys: HashMap<String, (u16, Value)>,
-    /// Requests that wrote, keys that came again, and how many creates were refused a second time.
+    /// Requests that came, and those that wrote.
+    requests: u64,
     writes: u64,
-    repeats: u64,
     /// Answers that are lost after the work was done.
     lose: u64,
     /// Names that are refused.
@@ -117,8 +117,9 @@ impl Ledger {
         self.books.lock().unwrap().writes
     }
 
-    pub(crate) fn repeats(&self) -> u64 {
-        self.books.lock().unwrap().repeats
+    /// Requests that came, whatever became of them.
+    pub(crate) fn requests(&self) -> u64 {
+        self.books.lock().unwrap().requests
     }
 
     /// The next answers are lost after the work was done.
@@ -222,6 +223,7 @@ impl Books {
         headers: &HashMap<String, String>,
         body: &[u8],
     ) -> (u16, Value, bool) {
+        self.requests += 1;
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         let book = parts[0];
@@ -243,7 +245,6 @@ impl Books {
         self.lose -= u64::from(lost);
         let key = headers.get("idempotency-key").cloned().unwrap_or_default();
         if let Some((status, answer)) = self.keys.get(&key) {
-            self.repeats += 1;
             return (*status, answer.clone(), lost);
         }
         let members: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
