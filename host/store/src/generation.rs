@@ -132,6 +132,16 @@ pub(crate) fn stage(
     Ok(counts)
 }
 
+/// What has left behind that which is to be cleared. A worker may be late with it: where another reading has begun, what is put
+/// aside is that one's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Behind {
+    /// A generation that is in place or will never be.
+    Ended,
+    /// One before that of this run, which has not begun.
+    Earlier { run: RunId, fencing: u64 },
+}
+
 /// Deletes up to `budget` rows that a generation of the stream has left behind. Whether there may be more.
 pub(crate) fn clear_step(
     rows: &mut Writer<'_>,
@@ -416,6 +426,7 @@ impl Store {
                 let last = rows.get_number(Table::FeedNumbers, &Key::org(org).id(run.connection))?;
                 if let Some(generation) = state.generation.as_mut().filter(|of| of.run == run.id) {
                     generation.folding.get_or_insert(last);
+                    run.folding = true;
                     stream::save(rows, org, run.connection, &run.stream, &state)?;
                 }
                 run.state = sluice_model::run::RunState::Committing;
@@ -451,7 +462,8 @@ impl Store {
             .map_err(|error| self.broken_off(&place, error))?;
         if stepped.is_none() {
             self.thaw(org, connection, &stream);
-            self.clear_generation(org, connection, &stream).await?;
+            self.clear_generation(org, connection, &stream, Behind::Ended)
+                .await?;
         }
         Ok(stepped)
     }
@@ -465,23 +477,22 @@ impl Store {
         error
     }
 
-    /// Forgets what a generation that will never be whole has put aside. Not while its run is under way.
-    pub async fn drop_generation(
-        &self,
-        org: OrgId,
-        connection: ConnectionId,
-        stream: &str,
-    ) -> Result<(), Error> {
-        let name = stream.to_owned();
+    /// Forgets what the generation of an ended run has put aside, which will never be whole. Whoever has begun to read the
+    /// stream since keeps theirs.
+    pub async fn drop_generation(&self, org: OrgId, run: &Run) -> Result<(), Error> {
+        let (id, connection, name) = (run.id, run.connection, run.stream.clone());
         self.write(64, move |rows| {
             let mut state = stream::state(rows, org, connection, &name)?;
-            if state.generation.take().is_some() {
+            let of_run = |generation: &Generation| generation.run == id && generation.folding.is_none();
+            if state.generation.as_ref().is_some_and(of_run) {
+                state.generation = None;
                 stream::save(rows, org, connection, &name, &state)?;
             }
             Ok(())
         })
         .await?;
-        self.clear_generation(org, connection, stream).await
+        self.clear_generation(org, connection, &run.stream, Behind::Ended)
+            .await
     }
 
     pub(crate) async fn clear_generation(
@@ -489,10 +500,20 @@ impl Store {
         org: OrgId,
         connection: ConnectionId,
         stream: &str,
+        behind: Behind,
     ) -> Result<(), Error> {
         loop {
             let stream = stream.to_owned();
             let step = move |rows: &mut Writer<'_>| {
+                let superfluous = match behind {
+                    Behind::Ended => stream::state(rows, org, connection, &stream)?
+                        .generation
+                        .is_none(),
+                    Behind::Earlier { run, fencing } => !run::leased(rows, org, run, fencing)?.begun,
+                };
+                if !superfluous {
+                    return Ok(false);
+                }
                 clear_step(rows, org, connection, &stream, crate::sweep::STEP_ROWS)
             };
             if !self.write(64, step).await? {
@@ -538,7 +559,8 @@ impl Store {
                     break;
                 }
             }
-            self.clear_generation(org, connection, &stream).await?;
+            self.clear_generation(org, connection, &stream, Behind::Ended)
+                .await?;
         }
         Ok(())
     }

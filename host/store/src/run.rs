@@ -84,6 +84,10 @@ pub struct Run {
     /// It puts a generation together instead of changing what is there.
     #[serde(default)]
     pub staging: bool,
+    /// Its generation is being put in place, which nobody stops half-way: until it is `folded`, the run's only work is to
+    /// go on with that, and it does not end.
+    #[serde(default)]
+    pub folding: bool,
     /// The generation is in place; the run has only to be ended.
     #[serde(default)]
     pub folded: bool,
@@ -134,6 +138,14 @@ pub struct Deferral {
     /// When it is due again.
     pub at: Timestamp,
     pub error: Option<RunError>,
+}
+
+impl Run {
+    /// Its generation is half in place.
+    #[must_use]
+    pub const fn is_half_folded(&self) -> bool {
+        self.folding && !self.folded
+    }
 }
 
 impl Store {
@@ -307,7 +319,7 @@ impl Store {
                     state: run.state.name(),
                 });
             }
-            if run.state.held() {
+            if run.state.held() || run.is_half_folded() {
                 run.cancel = true;
                 save(rows, org, &run)?;
                 rows.wake();
@@ -329,7 +341,7 @@ impl Store {
     }
 
     /// Ends a run; where another was wanted meanwhile, it is queued in the same commit, as `next`. [`Error::Fenced`],
-    /// [`Error::State`] if `end.state` is not an end.
+    /// [`Error::State`] if `end.state` is not an end, or while the run's generation is half in place.
     pub async fn end_run(
         &self,
         org: OrgId,
@@ -345,6 +357,12 @@ impl Store {
                 return Err(Error::State {
                     what: "end the run",
                     state: end.state.name(),
+                });
+            }
+            if run.is_half_folded() {
+                return Err(Error::State {
+                    what: "end the run",
+                    state: "putting its generation in place",
                 });
             }
             let at = end.at;
@@ -383,7 +401,7 @@ impl Store {
                     state: deferral.state.name(),
                 });
             }
-            if run.cancel {
+            if run.cancel && !run.is_half_folded() {
                 return close(
                     rows,
                     org,
@@ -448,6 +466,7 @@ pub(crate) fn queue(rows: &mut Writer<'_>, org: OrgId, new: NewRun) -> Result<Ru
         begun: false,
         progress: None,
         staging: false,
+        folding: false,
         folded: false,
         findings: None,
         undone: None,

@@ -106,10 +106,7 @@ async fn settle(service: &Service, lease: &Lease, turn: Turn) -> Result<(), slui
             let next = service.new_id();
             let ended = service.store().end_run(*org, run.id, *fencing, end, next).await?;
             if ended.staging && !ended.folded {
-                let store = service.store();
-                store
-                    .drop_generation(*org, ended.connection, &ended.stream)
-                    .await?;
+                service.store().drop_generation(*org, &ended).await?;
             }
             event::platform(service, *org, "sluice.run.ended", run.id, || {
                 serde_json::json!({
@@ -130,6 +127,11 @@ async fn work(
     shutdown: &CancellationToken,
 ) -> Result<Turn, sluice_store::Error> {
     let (org, connection) = (lease.org, lease.run.connection);
+    if lease.run.is_half_folded() {
+        // Whoever did that is gone. It needs nothing of the connector, and a person who asks to end it waits for it.
+        fold(service, lease).await?;
+        return Ok(whole(lease.run.counts.quarantined));
+    }
     if lease.run.cancel {
         return Ok(cancelled());
     }

@@ -5,7 +5,7 @@ use sluice_model::run::{Mode, RunState};
 
 use super::{Run, leased, save};
 use crate::connection::require_connection;
-use crate::generation::Generation;
+use crate::generation::{Behind, Generation};
 use crate::key::Key;
 use crate::table::{Rows, Table};
 use crate::{Error, Store, stream};
@@ -19,7 +19,8 @@ impl Store {
         let (connection, stream) = (found.connection, found.stream);
         if matches!(found.mode, Mode::Full | Mode::Check) && !found.begun {
             // What a generation before it has left behind is no part of this one.
-            self.clear_generation(org, connection, &stream).await?;
+            let earlier = Behind::Earlier { run, fencing };
+            self.clear_generation(org, connection, &stream, earlier).await?;
         }
         self.write(256, move |rows| {
             let mut run = leased(rows, org, run, fencing)?;

@@ -8,11 +8,11 @@ use sluice_model::record::{Change, Counts};
 use sluice_model::run::{Mode, RunState};
 use sluice_store::cursor::{Leg, Place};
 use sluice_store::record::{Op, Quarantined};
-use sluice_store::run::RunEnd;
+use sluice_store::run::{Run, RunEnd};
 use sluice_store::{Page, Store};
 
 use super::disk::{MemoryDisk, Unsynced};
-use super::room::{NOW, Room, open_on, room, room_on, upsert};
+use super::room::{LEASE, NEXT, NOW, Room, code, later, open_on, room, room_on, upsert};
 
 impl Room {
     async fn begin(&self, n: u8) -> u64 {
@@ -35,13 +35,7 @@ impl Room {
             at: NOW,
         };
         self.store
-            .end_run(
-                self.org,
-                RunId::from_bytes([n; 16]),
-                fencing,
-                end,
-                super::room::NEXT,
-            )
+            .end_run(self.org, RunId::from_bytes([n; 16]), fencing, end, NEXT)
             .await
             .unwrap();
     }
@@ -59,6 +53,11 @@ impl Room {
         while let Some(step) = fold {
             fold = self.store.fold_step(step, fencing, NOW).await.unwrap();
         }
+    }
+
+    async fn kept(&self, n: u8) -> Run {
+        let id = RunId::from_bytes([n; 16]);
+        self.store.get_run(self.org, id).await.unwrap().unwrap()
     }
 
     pub(crate) async fn there(&self) -> BTreeMap<String, String> {
@@ -173,7 +172,7 @@ async fn what_came_by_another_way_meanwhile_is_newer() {
     r.store.accept_receipt(r.org, receipt).await.unwrap();
     let leased = r
         .store
-        .lease_due_receipts("w", NOW, super::room::LEASE, 1)
+        .lease_due_receipts("w", NOW, LEASE, 1)
         .await
         .unwrap()
         .pop()
@@ -227,10 +226,7 @@ async fn a_generation_that_failed_leaves_nothing() {
     r.stage(2, fencing, vec![upsert("a", "2"), upsert("x", "2")], false)
         .await;
     r.end(2, fencing).await;
-    r.store
-        .drop_generation(r.org, r.connection, "issues")
-        .await
-        .unwrap();
+    r.store.drop_generation(r.org, &r.kept(2).await).await.unwrap();
     assert_eq!(r.there().await, map(&[("a", "1"), ("b", "1"), ("c", "1")]));
     // And the next one does not find what it left, even where nobody has cleared it.
     let fencing = r.begin(3).await;
@@ -241,6 +237,56 @@ async fn a_generation_that_failed_leaves_nothing() {
         .await;
     r.fold(4, fencing).await;
     assert_eq!(r.there().await, map(&[("a", "1"), ("b", "4")]));
+}
+
+/// The worker stalls half-way, a person asks to end the run, and another worker gets it: old and new are never mixed.
+#[tokio::test]
+async fn a_run_does_not_end_while_its_generation_is_half_in_place() {
+    let r = room().await;
+    r.filled().await;
+    let stalled = r.begin(2).await;
+    r.stage(2, stalled, vec![upsert("a", "2"), upsert("x", "2")], true)
+        .await;
+    let id = RunId::from_bytes([2; 16]);
+    let fold = r.store.begin_fold(r.org, id, stalled).await.unwrap();
+    let fold = r.store.fold_step(fold, stalled, NOW).await.unwrap().unwrap();
+    r.store.request_cancel(r.org, id, NOW).await.unwrap();
+    let due = r.store.lease_due_runs("w", later(61), LEASE, 1).await.unwrap();
+    let lease = due.into_iter().next().unwrap();
+    assert!(lease.run.is_half_folded() && lease.run.cancel);
+    let end = |state| RunEnd {
+        state,
+        error: None,
+        at: NOW,
+    };
+    let refused = r
+        .store
+        .end_run(r.org, id, lease.fencing, end(RunState::Cancelled), NEXT)
+        .await;
+    assert_eq!(code(refused), "store.state");
+    assert_eq!(code(r.store.fold_step(fold, stalled, NOW).await), "store.fenced");
+    let old = map(&[("a", "1"), ("b", "1"), ("c", "1")]);
+    assert_eq!(r.there().await, old);
+    r.fold(2, lease.fencing).await;
+    r.end(2, lease.fencing).await;
+    assert_eq!(r.there().await, map(&[("a", "2"), ("x", "2")]));
+}
+
+/// A worker is late with clearing up behind a run that it has ended; the next one reads meanwhile.
+#[tokio::test]
+async fn a_late_worker_leaves_the_next_generation_alone() {
+    let r = room().await;
+    r.filled().await;
+    let fencing = r.begin(2).await;
+    r.stage(2, fencing, vec![upsert("a", "2")], false).await;
+    r.end(2, fencing).await;
+    let ended = r.kept(2).await;
+    let fencing = r.begin(3).await;
+    r.stage(3, fencing, vec![upsert("a", "3")], false).await;
+    r.store.drop_generation(r.org, &ended).await.unwrap();
+    r.stage(3, fencing, vec![upsert("b", "3")], true).await;
+    r.fold(3, fencing).await;
+    assert_eq!(r.there().await, map(&[("a", "3"), ("b", "3")]));
 }
 
 #[tokio::test]
