@@ -215,8 +215,7 @@ pub(crate) fn clear_pending(
     )
 }
 
-/// Sets the cursors that this run moved last back to where they stood before it. Answers whether there were any that a
-/// later run has moved since, which stay.
+/// Sets the cursors that this run moved last back to where they stood before it. Those that a later run has moved since stay.
 pub(crate) fn set_back(
     rows: &mut Writer<'_>,
     into: Into,
@@ -224,15 +223,7 @@ pub(crate) fn set_back(
     state: &mut State,
     run: RunId,
 ) -> Result<(), Error> {
-    let back = |kept: &mut Kept| {
-        let mine = kept.by == Some(run);
-        if mine {
-            kept.cursor = kept.before.take();
-            kept.by = None;
-        }
-        mine
-    };
-    back(&mut state.cursor);
+    state.cursor.set_back(run);
     let of_stream = prefix(into.org, into.connection, stream).mark(OF_STREAM);
     let partitions = rows.collect(
         Table::Cursors,
@@ -247,7 +238,7 @@ pub(crate) fn set_back(
         },
     )?;
     for (key, mut kept) in partitions {
-        if back(&mut kept) {
+        if kept.set_back(run) {
             rows.put_json(Table::Cursors, &key, &kept)?;
         }
     }

@@ -32,7 +32,23 @@ pub(crate) struct Kept {
     pub(crate) by: Option<RunId>,
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "cursor_before")]
     pub(crate) before: Option<String>,
+    /// The runs that moved it before that one, the last of them last, and where it stood before each: undoing one run after
+    /// the other takes it back step by step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", rename = "cursor_earlier")]
+    pub(crate) earlier: Vec<Moved>,
 }
+
+/// A run that moved a cursor, and where it stood before.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Moved {
+    by: RunId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<String>,
+}
+
+/// Moves of a cursor that are kept, and bytes of them: a cursor may be as long as a page.
+const MAX_MOVES: usize = 16;
+const MAX_MOVES_BYTES: usize = 64 << 10;
 
 const fn one() -> u32 {
     1
@@ -43,11 +59,35 @@ impl Kept {
     pub(crate) fn advance(&mut self, run: RunId, cursor: Option<String>, version: u32) {
         let Some(cursor) = cursor else { return };
         if self.by != Some(run) {
-            self.before = self.cursor.take();
-            self.by = Some(run);
+            let before = std::mem::replace(&mut self.before, self.cursor.take());
+            if let Some(by) = self.by.replace(run) {
+                self.keep(Moved { by, before });
+            }
         }
         self.cursor = Some(cursor);
         self.version = version;
+    }
+
+    /// Moves it back to where it stood before `run`, if that was the last to move it. Whether it was.
+    pub(crate) fn set_back(&mut self, run: RunId) -> bool {
+        if self.by != Some(run) {
+            return false;
+        }
+        self.cursor = self.before.take();
+        let earlier = self.earlier.pop();
+        self.by = earlier.as_ref().map(|moved| moved.by);
+        self.before = earlier.and_then(|moved| moved.before);
+        true
+    }
+
+    fn keep(&mut self, moved: Moved) {
+        self.earlier.push(moved);
+        let bytes = |moved: &Moved| moved.before.as_ref().map_or(0, String::len);
+        while self.earlier.len() > MAX_MOVES
+            || self.earlier.iter().map(bytes).sum::<usize>() > MAX_MOVES_BYTES
+        {
+            self.earlier.remove(0);
+        }
     }
 }
 

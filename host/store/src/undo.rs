@@ -2,6 +2,9 @@
 //!
 //! The reversal is written like every other change, so whoever follows the feed gets it, outside destinations too. What somebody
 //! else has changed since stays as it is and is counted. Undoing twice, or going on after a crash, finds less to do.
+//!
+//! The cursors go back in the first commit, with the first records: where the undoing is cut off, or another run begins before
+//! it is over, what has gone back is read again instead of being missed.
 
 use sluice_model::Timestamp;
 use sluice_model::id::{OrgId, RunId};
@@ -43,6 +46,9 @@ impl Store {
             let (next, more) = self
                 .write(64, move |rows| {
                     let run = ready(rows, org, run)?;
+                    if after.is_none() {
+                        set_back(rows, org, &run, now)?;
+                    }
                     let from = after.unwrap_or(run.since);
                     step(rows, org, &run, from, undone, now)
                 })
@@ -53,10 +59,6 @@ impl Store {
         }
         self.write(64, move |rows| {
             let mut run = ready(rows, org, run)?;
-            let into = into(rows, org, &run, now)?;
-            let mut state = stream::state(rows, org, run.connection, &run.stream)?;
-            cursor::set_back(rows, into, &run.stream, &mut state, run.id)?;
-            stream::save(rows, org, run.connection, &run.stream, &state)?;
             run.undone.get_or_insert(now);
             run::save(rows, org, &run)?;
             undone.last_seq = rows.get_number(Table::FeedNumbers, &Key::org(org).id(run.connection))?;
@@ -77,6 +79,13 @@ fn ready(rows: &mut Writer<'_>, org: OrgId, id: RunId) -> Result<Run, Error> {
     require_connection(rows, org, run.connection)?;
     run::require_idle(rows, org, run.connection, &run.stream)?;
     Ok(run)
+}
+
+fn set_back(rows: &mut Writer<'_>, org: OrgId, run: &Run, now: Timestamp) -> Result<(), Error> {
+    let into = into(rows, org, run, now)?;
+    let mut state = stream::state(rows, org, run.connection, &run.stream)?;
+    cursor::set_back(rows, into, &run.stream, &mut state, run.id)?;
+    stream::save(rows, org, run.connection, &run.stream, &state)
 }
 
 fn into(rows: &mut Writer<'_>, org: OrgId, run: &Run, now: Timestamp) -> Result<Into, Error> {

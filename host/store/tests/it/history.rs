@@ -7,7 +7,8 @@ use sluice_model::record::Change;
 use sluice_model::run::Mode;
 use sluice_store::stream_settings::StreamSettings;
 
-use super::room::{NOW, Room, code, room, upsert};
+use super::disk::{MemoryDisk, Unsynced};
+use super::room::{NOW, Room, code, open_on, room, room_on, upsert};
 
 const fn run(n: u8) -> RunId {
     RunId::from_bytes([n; 16])
@@ -158,4 +159,42 @@ async fn what_somebody_else_changed_since_stays() {
     // While another run reads the stream, nothing is undone under it.
     r.begin_in(4, Mode::Incremental).await;
     assert_eq!(code(r.store.undo_run(r.org, run(3), NOW).await), "run.active");
+}
+
+/// The newest first, as a person goes back: each cursor goes back with its records, so that they are read again.
+#[tokio::test]
+async fn runs_that_are_undone_one_after_the_other_take_the_cursor_with_them() {
+    let r = room().await;
+    for n in 1..=3 {
+        r.brings(n, vec![upsert(&n.to_string(), "1")]).await;
+    }
+    for (n, cursor) in [(3, Some("c2")), (2, Some("c1")), (1, None)] {
+        r.store.undo_run(r.org, run(n), NOW).await.unwrap();
+        assert_eq!(r.cursor().await.as_deref(), cursor, "after undoing {n}");
+    }
+    assert!(r.there().await.is_empty());
+}
+
+/// The power is cut anywhere while a run is undone: a record that has gone back is never behind the cursor.
+#[tokio::test]
+async fn an_undoing_that_is_cut_off_misses_nothing() {
+    let disk = MemoryDisk::default();
+    let r = room_on(&disk).await;
+    r.brings(1, vec![upsert("a", "1")]).await;
+    let before = r.there().await;
+    r.brings(2, vec![upsert("a", "2")]).await;
+    let begun = disk.log_len();
+    r.store.undo_run(r.org, run(2), NOW).await.unwrap();
+    let mut back = 0;
+    for cut in begun..=disk.log_len() {
+        let cut_off = Room {
+            store: open_on(&MemoryDisk::of(disk.image(cut, Unsynced::Lost))),
+            ..r
+        };
+        if cut_off.there().await == before {
+            assert_eq!(cut_off.cursor().await.as_deref(), Some("c1"), "cut at {cut}");
+            back += 1;
+        }
+    }
+    assert!(back > 1);
 }
