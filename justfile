@@ -27,3 +27,7 @@ guests:
 # Measure what bench/README.md says.
 bench *flags:
     cargo xtask bench {{ flags }}
+
+# The engine with faults and power cuts, 10,000 times over; half an hour, for the night.
+simulate *flags:
+    cargo xtask simulate {{ flags }}

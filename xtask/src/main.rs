@@ -35,6 +35,7 @@ usage: cargo xtask COMMAND [FLAGS]
   sdks     the SDKs for JavaScript, Python and C: their tests, and their examples into target/connectors-sdk/
   guests   the hostile guests of fixtures/guests/
   bench    measure what bench/README.md says                                      [--peers]
+  simulate the engine with faults and power cuts, 10,000 times over               [--seeds N]
   openapi  write the API's OpenAPI document again
 ";
 
@@ -87,6 +88,11 @@ fn dispatch(command: &str, mut flags: Flags) -> Result<()> {
             let peers = flags.take("--peers");
             flags.end()?;
             bench::run(peers)
+        }
+        "simulate" => {
+            let seeds = flags.take_number("--seeds")?.unwrap_or(10_000);
+            flags.end()?;
+            test::simulate(seeds)
         }
         "openapi" => {
             flags.end()?;

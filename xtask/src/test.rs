@@ -126,6 +126,21 @@ fn workspace_tests() -> Result<()> {
     ]))
 }
 
+/// The simulation of `host/store/tests/it/simulation.rs` with more seeds than an ordinary test has time for.
+pub(crate) fn simulate(seeds: u64) -> Result<()> {
+    let test = [
+        "test",
+        "--quiet",
+        "--locked",
+        "-p",
+        "sluice-store",
+        "--test",
+        "it",
+        "simulation::whatever",
+    ];
+    step::run(step::cargo().args(test).env("SLUICE_SEEDS", seeds.to_string()))
+}
+
 /// Software we did not write, as tests/counterparts names it to the last version: installed when that list has changed since.
 pub(crate) fn counterparts() -> Result<()> {
     tool::chromium()?;

@@ -21,6 +21,7 @@
 //! | `generation` | a complete reading takes the old records' place at once, with the power cut anywhere |
 //! | `history` | what records were, and runs that are undone |
 //! | `pages` | several pages in one commit |
+//! | `simulation` | all of it at once, with faults and power cuts, decided by one number |
 //! | `disk` | the disk in memory that remembers what was synced |
 //! | `room` | a store with one of everything |
 
@@ -45,5 +46,6 @@ mod it {
     pub(crate) mod room;
     pub(crate) mod run;
     pub(crate) mod secret;
+    mod simulation;
     pub(crate) mod storage;
 }

@@ -16,9 +16,13 @@ pub(crate) enum Op {
 #[derive(Debug, Default)]
 struct Inner {
     live: Vec<u8>,
+    /// What was there before the log begins.
+    base: Vec<u8>,
     log: Vec<Op>,
     /// Writes and syncs fail from here on.
     full: bool,
+    /// Writes and syncs until they fail.
+    left: Option<usize>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -37,6 +41,7 @@ pub(crate) enum Unsynced {
 impl MemoryDisk {
     pub(crate) fn of(bytes: Vec<u8>) -> Self {
         Self(Arc::new(Mutex::new(Inner {
+            base: bytes.clone(),
             live: bytes,
             ..Inner::default()
         })))
@@ -60,6 +65,19 @@ impl MemoryDisk {
         self.0.lock().unwrap().full = true;
     }
 
+    /// After so many more writes and syncs, they fail.
+    pub(crate) fn die_in(&self, operations: usize) {
+        self.0.lock().unwrap().left = Some(operations);
+    }
+
+    pub(crate) fn live_on(&self) {
+        self.0.lock().unwrap().left = None;
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.0.lock().unwrap().left == Some(0)
+    }
+
     /// The disk after a power cut before the operation with number `cut`.
     pub(crate) fn image(&self, cut: usize, unsynced: Unsynced) -> Vec<u8> {
         let inner = self.0.lock().unwrap();
@@ -68,7 +86,7 @@ impl MemoryDisk {
             .iter()
             .rposition(|op| matches!(op, Op::Sync))
             .map_or(0, |at| at + 1);
-        let mut image = Vec::new();
+        let mut image = inner.base.clone();
         ops[..synced].iter().for_each(|op| apply(&mut image, op, None));
         let tail = &ops[synced..];
         for (n, op) in tail.iter().enumerate() {
@@ -131,6 +149,9 @@ impl MemoryDisk {
         let mut inner = self.0.lock().unwrap();
         if inner.full {
             return Err(Error::from(ErrorKind::StorageFull));
+        }
+        if let Some(left) = &mut inner.left {
+            *left = left.checked_sub(1).ok_or(ErrorKind::Other)?;
         }
         apply(&mut inner.live, &op, None);
         inner.log.push(op);
