@@ -269,7 +269,7 @@ impl Server {
         String::from_utf8_lossy(&fs::read(self.log_file()).expect("read the log")).into_owned()
     }
 
-    fn log_tail(&self) -> String {
+    pub(crate) fn log_tail(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(40)..].join("\n")

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
+use sluice_model::Timestamp;
 use sluice_model::capability::Target;
 use sluice_model::clock::Clock;
 use sluice_model::grant::{Denial, Rights};
@@ -105,6 +106,13 @@ impl Broker {
             .chain(app)
             .collect();
         self.shared.rates.allowances(&holders)
+    }
+
+    /// Whether a certificate's chain in DER, leaf first, leads to an authority that peers are believed by: the public ones and
+    /// the operator's. Its names are not looked at.
+    #[must_use]
+    pub fn trusts(&self, chain: &[Vec<u8>], now: Timestamp) -> bool {
+        self.shared.exchanger.tls.trusts(chain, now)
     }
 
     /// Responses since the start in which a known secret was found and redacted.

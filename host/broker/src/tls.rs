@@ -2,13 +2,17 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ring::digest;
 use rustls::client::Resumption;
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::CryptoProvider;
+use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use sluice_model::Timestamp;
 use sluice_model::secret::Secret;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -75,6 +79,19 @@ impl Tls {
             provider,
             roots,
         })
+    }
+
+    /// Whether a chain in DER, leaf first, leads to one of the authorities that peers are believed by.
+    pub(crate) fn trusts(&self, chain: &[Vec<u8>], now: Timestamp) -> bool {
+        let mut chain = chain.iter().map(|der| CertificateDer::from(der.as_slice()));
+        let Some(leaf) = chain.next() else { return false };
+        let Ok(leaf) = ParsedCertificate::try_from(&leaf) else {
+            return false;
+        };
+        let between: Vec<_> = chain.collect();
+        let now = UnixTime::since_unix_epoch(Duration::from_millis(now.as_millis()));
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        verify_server_cert_signed_by_trust_anchor(&leaf, &self.roots, &between, now, algorithms).is_ok()
     }
 
     /// A connector that shows this certificate to a peer that asks for one (RFC 8446 §4.3.2).

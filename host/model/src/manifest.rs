@@ -21,7 +21,7 @@ use crate::auth::{Apply, Obtain, Part};
 use crate::capability::{HostPattern, PathPattern};
 use crate::grant::Grant;
 use crate::run::Mode;
-use crate::signature::{Challenge, Recipe, SourceRange};
+use crate::signature::{Challenge, Place, Recipe, SourceRange};
 
 pub use origin::OriginPattern;
 
@@ -161,6 +161,10 @@ pub struct Webhook {
     pub dedupe: Dedupe,
     /// The header that says the event's kind, in lower case.
     pub event_header: Option<String>,
+    /// Where a delivery says which accounts it is about, at an address that an app has for all of them.
+    pub account: Option<Place>,
+    /// Where a delivery says what it is about: those about the same are handled one after another, as they came.
+    pub order: Option<Place>,
     /// Whether the code answers the vendor itself.
     pub reply: bool,
 }

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Makes webhooks.json: one signed request for each vendor, by the vendors' own documented formulas and Python's
 libraries, independently of the host. Run: pip install cryptography && python3 webhooks.py > webhooks.json
-Every secret is made up; private keys are made for the run and thrown away."""
+Every secret is made up; private keys are made for the run and thrown away.
+
+tests/counterparts/webhooks runs it too, with GIVEN: another time, another address, the keys of a run before, and an authority
+that vouches for the certificates."""
 
 import base64
 import datetime
@@ -16,8 +19,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-NOW = 1795000000
-URL = "https://hooks.example.com/hooks/hok_1"
+GIVEN = globals().get("GIVEN", {})
+NOW = GIVEN.get("now", 1795000000)
+URL = GIVEN.get("url", "https://hooks.example.com/hooks/hok_1")
 KEY = "a made up secret"
 OTHER = "another made up secret"
 FORM = ["content-type", "application/x-www-form-urlencoded"]
@@ -48,9 +52,9 @@ def add(system, headers, body=BODY, secret=KEY, other=OTHER, method="POST", url=
 
 
 # Keys for this run.
-RSA = rsa.generate_private_key(65537, 2048)
-P256 = ec.generate_private_key(ec.SECP256R1())
-ED = ed25519.Ed25519PrivateKey.generate()
+RSA = GIVEN.get("RSA") or rsa.generate_private_key(65537, 2048)
+P256 = GIVEN.get("P256") or ec.generate_private_key(ec.SECP256R1())
+ED = GIVEN.get("ED") or ed25519.Ed25519PrivateKey.generate()
 OTHER_ED = ed25519.Ed25519PrivateKey.generate()
 OTHER_P256 = ec.generate_private_key(ec.SECP256R1())
 
@@ -66,11 +70,18 @@ def spki(key, encoding=serialization.Encoding.DER):
 def certificate(name, alternative=True):
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     made = datetime.datetime(2026, 1, 1)
-    build = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(RSA.public_key())
+    issuer, issuer_key = GIVEN.get("authority", (subject, RSA))
+    build = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(RSA.public_key())
     build = build.serial_number(12345).not_valid_before(made).not_valid_after(made + datetime.timedelta(days=3650))
     if alternative:
         build = build.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-    return build.sign(RSA, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+    return build.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+def stamp(zone=0):
+    """The time of signing, as RFC 3339 has it."""
+    at = datetime.datetime.fromtimestamp(NOW, datetime.timezone(datetime.timedelta(hours=zone)))
+    return at.strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def rsa_sign(text, algorithm=None):
@@ -149,7 +160,7 @@ add("Daily", [["x-webhook-timestamp", str(NOW)], ["x-webhook-signature", b64(mac
 for system, name in [("Resend", "svix"), ("Standard Webhooks", "webhook")]:
     add(system, [[f"{name}-id", "msg_1"], [f"{name}-timestamp", str(NOW)], [f"{name}-signature", "v1," + b64(mac("sha256", RAW, f"msg_1.{NOW}.{BODY}"))]],
         secret="whsec_" + b64(RAW), other="whsec_" + b64(OTHER_RAW), stale=301, id="msg_1")
-DELIVERED = "2026-11-18T04:06:40-07:00"
+DELIVERED = stamp(-7) + "-07:00"
 add("Box", [["box-delivery-timestamp", DELIVERED], ["box-signature-primary", b64(mac("sha256", KEY, BODY + DELIVERED))],
             ["box-signature-secondary", b64(mac("sha256", "a third secret", BODY + DELIVERED))]], stale=601, also=["box-delivery-timestamp", "box-signature-primary"])
 LINEAR = '{"action":"create","type":"Issue","webhookTimestamp":%d}' % MS
@@ -209,20 +220,20 @@ add("SendGrid", [["x-twilio-email-event-webhook-timestamp", str(NOW)],
     body=BODY + "\r\n", secret=b64(spki(P256)), other=b64(spki(OTHER_P256)), stale=301)
 
 # --- Family 7
-SENT = "2026-11-18T11:06:40Z"
+SENT = stamp() + "Z"
 add("PayPal", [["paypal-transmission-id", "69cd13f0-d67a"], ["paypal-transmission-time", SENT], ["paypal-auth-algo", "SHA256withRSA"],
                ["paypal-cert-url", "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-a5cafa77"],
                ["paypal-transmission-sig", b64(rsa_sign(f"69cd13f0-d67a|{SENT}|WH-1|{zlib.crc32(BODY.encode())}"))]],
     secret="WH-1", other="WH-2", fetched=certificate("messageverificationcerts.sandbox.paypal.com", alternative=False), stale=301, id="69cd13f0-d67a")
 for version, algorithm in [("1", hashes.SHA1()), ("2", hashes.SHA256())]:
     note = dict(Type="Notification", MessageId="m-1", TopicArn="arn:aws:sns:us-west-2:1:t", Subject="s", Message="line 1\nType\nline 2",
-                Timestamp="2026-11-18T11:06:40.000Z", SignatureVersion=version)
+                Timestamp=stamp() + ".000Z", SignatureVersion=version)
     names = ["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"]
     text = "".join(f"{name}\n{note[name]}\n" for name in names)
     note["Signature"] = b64(rsa_sign(text, algorithm))
     note["SigningCertURL"] = "https://sns.us-west-2.amazonaws.com/SimpleNotificationService-01d088a6f77103d0fe307c0069e40ed6.pem"
     add("Amazon SNS", [["content-type", "text/plain; charset=UTF-8"]], body=json.dumps(note, separators=(",", ":")), secret="arn:aws:sns:us-west-2:1:t",
-        other="arn:aws:sns:us-west-2:2:t", fetched=certificate("sns.amazonaws.com"), flips=["m-1", "arn:aws:sns:us-west-2:1:t", '"s"', "line 2", "00.000Z", note["Signature"]],
+        other="arn:aws:sns:us-west-2:2:t", fetched=certificate("sns.amazonaws.com"), flips=["m-1", "arn:aws:sns:us-west-2:1:t", '"s"', "line 2", ".000Z", note["Signature"]],
         stale=8 * 3600, id="m-1")
 add("Coinbase", [["cb-signature", b64(rsa_sign(BODY))]], secret="", other="", fetched=spki(RSA, serialization.Encoding.PEM).decode(), other_code=None)
 
@@ -236,7 +247,7 @@ add("Netlify", [["x-webhook-signature", jws("HS256", {}, dict(iss="netlify", sha
 add("Plaid", [["plaid-verification", jws("ES256", dict(kid="k-1", typ="JWT"), dict(iat=NOW, request_body_sha256=sha(BODY)))]], secret="", other="", other_code=None,
     fetched=json.dumps(dict(key=dict(ec_jwk("k-1"), alg="ES256", created_at=1, expired_at=None), request_id="r")), stale=301)
 add("Monday", [["authorization", jws("HS256", {}, dict(aud=URL, exp=NOW + 60, iat=NOW, accountId=1))]], signs_url=True, flips=[], stale=361)
-QSH = sha("POST&/hooks/hok_1&a=1&b=2%203,4")
+QSH = sha(f"POST&{urllib.parse.urlsplit(URL).path}&a=1&b=2%203,4")
 add("Jira (Connect)", [["authorization", "JWT " + jws("HS256", {}, dict(iss="client1", iat=NOW, exp=NOW + 180, qsh=QSH))]],
     url=URL + "?b=4&a=1&b=2%203", secret="client1:" + KEY, other="client1:" + OTHER, signs_url=True, flips=[], stale=481)
 SET = dict(keys=[jwk("other"), jwk("k-1")])
@@ -267,4 +278,5 @@ add("Salesforce", [["content-type", "text/xml"]], body='<?xml version="1.0"?><so
 # --- Family 10
 add("Chargebee", [["authorization", "Basic " + b64(b"hook:" + KEY.encode())]], secret="hook:" + KEY, other="hook:" + OTHER, flips=[])
 
-print(json.dumps(rows, indent=1))
+if __name__ == "__main__":
+    print(json.dumps(rows, indent=1))

@@ -1,41 +1,61 @@
 //! Hooks: inbound webhook addresses. What comes in is verified by the manifest's recipe over the exact bytes, kept once
 //! per delivery, acknowledged after the commit, and handled in the background.
 
+mod address;
+mod chores;
+mod coding;
+mod fetch;
+mod flood;
 mod handle;
+mod material;
 mod receive;
-
-use std::collections::HashMap;
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+mod reply;
+mod route;
 
 use serde_json::json;
 use sluice_model::Timestamp;
 use sluice_model::id::{ConnectionId, HookId, OrgId, ReceiptId};
+use sluice_model::manifest::{Manifest, Webhook};
 use sluice_model::receipt::ReceiptState;
 use sluice_model::secret::Secret;
-use sluice_model::signature::{Request as Sent, SecretUse};
+use sluice_model::signature::{Recipe, Request as Sent, SecretUse, verify_token};
+use sluice_store::app_hook::AppHook;
+use sluice_store::chore::Chores;
 use sluice_store::hook::HookState;
 use sluice_store::receipt::{LeasedReceipt, Request};
 
+pub(crate) use address::Known;
+use address::address;
+pub use chores::CODES as CHORE_CODES;
+pub(crate) use chores::drive as drive_chores;
+pub(crate) use flood::Flood;
 pub use handle::CODES as HANDLE_CODES;
 pub(crate) use handle::{drive, sift};
-pub use receive::{Accepted, Incoming, Refused, receive};
+pub(crate) use material::Material;
+pub use receive::{Accepted, Incoming, Refused, Taken, knock, receive};
+pub(crate) use reply::Replies;
 
-use crate::catalogue::Known as KnownInstall;
 use crate::page::{Listed, Page};
 use crate::problem::Problem;
-use crate::{Service, catalogue, connection, event};
+use crate::{Service, catalogue, connection, event, install};
 
 /// An inbound webhook address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hook {
     pub id: HookId,
-    pub connection: ConnectionId,
+    /// Whose it is; none: an app's, for all of its accounts.
+    pub connection: Option<ConnectionId>,
+    /// The connector of an app's hook.
+    pub connector: Option<String>,
+    /// The app's hook by whose address its deliveries come.
+    pub app: Option<HookId>,
     /// The manifest's name of the webhook.
     pub webhook: String,
     /// Where the vendor is to send: a path of this server.
     pub path: String,
     pub created: Timestamp,
+    /// What is entered at a vendor that sends it along with its question; only of a hook that was asked for by itself.
+    pub verify_token: Option<String>,
 }
 
 /// One webhook received.
@@ -68,7 +88,11 @@ pub enum Error {
     NoReceipt(ReceiptId),
     #[error("the connector has no webhook `{wanted}`; it has {offered}")]
     Webhook { wanted: String, offered: String },
-    #[error("the secret has to be 8 to 4096 characters")]
+    #[error("webhook `{0}` does not say in its manifest where a delivery names its account")]
+    NoAccount(String),
+    #[error("there is no connector `{0}`")]
+    Connector(String),
+    #[error("the secret has to be 8 to 4096 characters, an id of the vendor's 1 to 4096")]
     Secret,
     #[error("the secret is the vendor's and has to be entered: its public key, an id, or an id and a key")]
     Entered,
@@ -87,6 +111,8 @@ impl Error {
         "receipt.not_found",
         "hook.webhook",
         "hook.secret",
+        "hook.no_account",
+        "hook.connector",
     ];
 
     /// The stable code.
@@ -97,6 +123,8 @@ impl Error {
             Self::NoReceipt(_) => "receipt.not_found",
             Self::Webhook { .. } => "hook.webhook",
             Self::Secret | Self::Entered => "hook.secret",
+            Self::NoAccount(_) => "hook.no_account",
+            Self::Connector(_) => "hook.connector",
             Self::Connection(error) => error.code(),
             Self::Catalogue(error) => error.code(),
             Self::Store(error) => error.code(),
@@ -112,6 +140,8 @@ impl Error {
             Self::Missing(_)
             | Self::NoReceipt(_)
             | Self::Webhook { .. }
+            | Self::NoAccount(_)
+            | Self::Connector(_)
             | Self::Secret
             | Self::Entered
             | Self::Catalogue(_) => None,
@@ -119,66 +149,8 @@ impl Error {
     }
 }
 
-/// What [`receive`] needs to know of a hook, read once and kept until the hook or its connection goes.
-pub(crate) struct Address {
-    org: OrgId,
-    hook: HookId,
-    connection: ConnectionId,
-    /// Which of the manifest's webhooks it is.
-    webhook: usize,
-    known: Arc<KnownInstall>,
-    secrets: Vec<Secret>,
-}
-
-/// Hooks that were asked for since the start.
-#[derive(Default)]
-pub(crate) struct Known {
-    addresses: Mutex<HashMap<HookId, Arc<Address>>>,
-}
-
-/// More are not kept at once: what is idle can be read again.
-const MAX_KNOWN: usize = 10_000;
-
 /// The field under which a hook's secret is kept.
-const SECRET_FIELD: &str = "hook-secret";
-
-impl Known {
-    fn get(&self, hook: HookId) -> Option<Arc<Address>> {
-        self.addresses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&hook)
-            .cloned()
-    }
-
-    fn put(&self, address: Arc<Address>) {
-        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        if addresses.len() >= MAX_KNOWN {
-            addresses.clear();
-        }
-        addresses.insert(address.hook, address);
-    }
-
-    fn forget_hook(&self, hook: HookId) {
-        self.addresses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&hook);
-    }
-
-    pub(crate) fn forget(&self, connection: ConnectionId) {
-        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        addresses.retain(|_, address| address.connection != connection);
-    }
-}
-
-impl fmt::Debug for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Address")
-            .field("hook", &self.hook)
-            .finish_non_exhaustive()
-    }
-}
+pub(crate) const SECRET_FIELD: &str = "hook-secret";
 
 /// Makes an address for a webhook of the connection's connector; the first one if none is named. Without a secret one is
 /// made and answered: it is shown this once, to be entered at the vendor.
@@ -195,25 +167,91 @@ pub async fn create(
 ) -> Result<(Hook, Option<Secret>), Error> {
     let connection = connection::get(service, org, &id.to_string()).await?;
     let known = catalogue::known(service, org, connection.install).await?;
-    let declared = &known.manifest.webhooks;
-    let chosen = match webhook {
-        Some(name) => known.manifest.webhook(name),
-        None => declared.first(),
+    let chosen = chosen(&known.manifest, webhook)?;
+    let (kept, made) = secret_for(service, chosen, secret)?;
+    let hook = sluice_store::hook::Hook {
+        id: service.new_id(),
+        connection: id,
+        webhook: chosen.name.clone(),
+        state: HookState::Active,
+        created: service.now(),
+        app: None,
+        chores: Chores::default(),
     };
-    let Some(chosen) = chosen else {
-        let offered: Vec<_> = declared.iter().map(|webhook| webhook.name.as_str()).collect();
-        let offered = if offered.is_empty() {
-            "none".to_owned()
-        } else {
-            offered.join(", ")
-        };
-        return Err(Error::Webhook {
+    service.store().create_hook(org, hook.clone()).await?;
+    let told = json!({"connection": id, "webhook": hook.webhook});
+    finish(service, org, view(hook), told, kept)
+        .await
+        .map(|hook| (hook, made))
+}
+
+/// Makes an address for a webhook of all accounts that connections of this connector have: a vendor's app has one address
+/// for all of them.
+///
+/// # Errors
+///
+/// As [`create`]; [`Error::Connector`], [`Error::NoAccount`].
+pub async fn create_for_app(
+    service: &Service,
+    org: OrgId,
+    connector: &str,
+    webhook: Option<&str>,
+    secret: Option<Secret>,
+) -> Result<(Hook, Option<Secret>), Error> {
+    let newest = install::newest_id(service, org, connector).await?;
+    let newest = newest.ok_or_else(|| Error::Connector(connector.to_owned()))?;
+    let known = catalogue::known(service, org, newest).await?;
+    let chosen = chosen(&known.manifest, webhook)?;
+    if chosen.account.is_none() {
+        return Err(Error::NoAccount(chosen.name.clone()));
+    }
+    let (kept, made) = secret_for(service, chosen, secret)?;
+    let hook = AppHook {
+        id: service.new_id(),
+        connector: connector.to_owned(),
+        webhook: chosen.name.clone(),
+        state: HookState::Active,
+        created: service.now(),
+    };
+    service.store().create_app_hook(org, hook.clone()).await?;
+    let told = json!({"connector": connector, "webhook": hook.webhook});
+    finish(service, org, view_of_app(hook), told, kept)
+        .await
+        .map(|hook| (hook, made))
+}
+
+fn chosen<'m>(manifest: &'m Manifest, webhook: Option<&str>) -> Result<&'m Webhook, Error> {
+    let found = match webhook {
+        Some(name) => manifest.webhook(name),
+        None => manifest.webhooks.first(),
+    };
+    found.ok_or_else(|| {
+        let offered: Vec<_> = manifest
+            .webhooks
+            .iter()
+            .map(|webhook| webhook.name.as_str())
+            .collect();
+        Error::Webhook {
             wanted: webhook.unwrap_or("(any)").to_owned(),
-            offered,
-        });
-    };
+            offered: if offered.is_empty() {
+                "none".to_owned()
+            } else {
+                offered.join(", ")
+            },
+        }
+    })
+}
+
+/// The secret that a new hook has, and whether it was made just now.
+fn secret_for(
+    service: &Service,
+    chosen: &Webhook,
+    secret: Option<Secret>,
+) -> Result<(Option<Secret>, Option<Secret>), Error> {
     let made = match &secret {
-        Some(secret) if !(8..=4096).contains(&secret.expose().len()) => return Err(Error::Secret),
+        Some(secret) if !(shortest(chosen)..=4096).contains(&secret.expose().len()) => {
+            return Err(Error::Secret);
+        }
         Some(_) => None,
         None if chosen.learns_secret() => None,
         None if chosen.recipe.secret_use() == SecretUse::Entered => return Err(Error::Entered),
@@ -224,29 +262,35 @@ pub async fn create(
         )),
         None => None,
     };
-    let hook = sluice_store::hook::Hook {
-        id: service.new_id(),
-        connection: id,
-        webhook: chosen.name.clone(),
-        state: HookState::Active,
-        created: service.now(),
-    };
-    service.store().create_hook(org, hook.clone()).await?;
-    if let Some(secret) = secret.or_else(|| made.clone()) {
+    Ok((secret.or_else(|| made.clone()), made))
+}
+
+/// Keeps a new hook's secret and tells of the hook.
+async fn finish(
+    service: &Service,
+    org: OrgId,
+    mut hook: Hook,
+    told: serde_json::Value,
+    secret: Option<Secret>,
+) -> Result<Hook, Error> {
+    if let Some(secret) = secret {
         service
             .store()
             .put_secret(org, &hook.id.to_string(), SECRET_FIELD, secret, service.now())
             .await?;
     }
-    event::platform(
-        service,
-        org,
-        "sluice.hook.created",
-        hook.id,
-        || json!({"connection": id, "webhook": hook.webhook}),
-    )
-    .await?;
-    Ok((view(hook), made))
+    event::platform(service, org, "sluice.hook.created", hook.id, || told).await?;
+    hook.verify_token = token_of(service, hook.id).await?;
+    Ok(hook)
+}
+
+/// What a person or a machine made up has to be long enough; an id that the vendor gave is as long as it is.
+fn shortest(webhook: &Webhook) -> usize {
+    match (&webhook.recipe, webhook.recipe.secret_use()) {
+        (Recipe::Basic, _) => 8,
+        (_, SecretUse::Entered) => 1,
+        _ => 8,
+    }
 }
 
 /// The hooks of an organization, or of one connection.
@@ -259,13 +303,13 @@ pub async fn list(
     org: OrgId,
     connection: Option<ConnectionId>,
 ) -> Result<Vec<Hook>, Error> {
-    Ok(service
-        .store()
-        .list_hooks(org, connection)
-        .await?
-        .into_iter()
-        .map(view)
-        .collect())
+    let of_apps = match connection {
+        None => service.store().list_app_hooks(org).await?,
+        Some(_) => Vec::new(),
+    };
+    let hooks = service.store().list_hooks(org, connection).await?;
+    let of_apps = of_apps.into_iter().map(view_of_app);
+    Ok(of_apps.chain(hooks.into_iter().map(view)).collect())
 }
 
 /// One hook.
@@ -274,8 +318,28 @@ pub async fn list(
 ///
 /// [`Error::Missing`].
 pub async fn get(service: &Service, org: OrgId, id: HookId) -> Result<Hook, Error> {
-    let hook = service.store().get_hook(org, id).await?;
-    hook.map(view).ok_or_else(|| Error::Missing(id.to_string()))
+    let mut hook = match service.store().get_hook(org, id).await? {
+        Some(hook) => view(hook),
+        None => {
+            let hook = service.store().get_app_hook(org, id).await?;
+            hook.map(view_of_app)
+                .ok_or_else(|| Error::Missing(id.to_string()))?
+        }
+    };
+    hook.verify_token = token_of(service, id).await?;
+    Ok(hook)
+}
+
+/// The verify token of a hook whose vendor sends one.
+async fn token_of(service: &Service, id: HookId) -> Result<Option<String>, Error> {
+    let Some(address) = address(service, id).await? else {
+        return Ok(None);
+    };
+    let webhook = address.known.manifest.webhooks.get(address.webhook);
+    let has_token =
+        webhook.is_some_and(|webhook| webhook.challenges.iter().any(|asked| asked.token.is_some()));
+    let secret = address.secrets.first().filter(|_| has_token);
+    Ok(secret.and_then(verify_token))
 }
 
 /// Removes a hook and its secret. Its receipts stay.
@@ -284,11 +348,11 @@ pub async fn get(service: &Service, org: OrgId, id: HookId) -> Result<Hook, Erro
 ///
 /// [`Error::Missing`].
 pub async fn remove(service: &Service, org: OrgId, id: HookId) -> Result<(), Error> {
-    service
-        .store()
-        .remove_hook(org, id)
-        .await
-        .map_err(|error| missing(error, &id))?;
+    let removed = match service.store().remove_hook(org, id).await {
+        Err(sluice_store::Error::Missing { .. }) => service.store().remove_app_hook(org, id).await,
+        other => other,
+    };
+    removed.map_err(|error| missing(error, &id))?;
     service.known_hooks().forget_hook(id);
     event::platform(service, org, "sluice.hook.removed", id, || json!({})).await?;
     Ok(())
@@ -379,42 +443,6 @@ pub async fn replay(service: &Service, org: OrgId, id: ReceiptId) -> Result<Rece
     Ok(view_receipt(replayed))
 }
 
-/// The address that a hook's id names, whoever it belongs to: the id is what the sender knows.
-async fn address(service: &Service, id: HookId) -> Result<Option<Arc<Address>>, Error> {
-    if let Some(address) = service.known_hooks().get(id) {
-        return Ok(Some(address));
-    }
-    let Some((org, hook)) = service.store().get_hook_public(id).await? else {
-        return Ok(None);
-    };
-    if hook.state != HookState::Active {
-        return Ok(None);
-    }
-    let connection = connection::get(service, org, &hook.connection.to_string()).await?;
-    let known = catalogue::known(service, org, connection.install).await?;
-    let webhook = known
-        .manifest
-        .webhooks
-        .iter()
-        .position(|webhook| webhook.name == hook.webhook);
-    let Some(webhook) = webhook else { return Ok(None) };
-    let secret = service
-        .store()
-        .get_secret(org, &id.to_string(), SECRET_FIELD)
-        .await?;
-    let address = Address {
-        org,
-        hook: id,
-        connection: hook.connection,
-        webhook,
-        known,
-        secrets: secret.into_iter().collect(),
-    };
-    let address = Arc::new(address);
-    service.known_hooks().put(Arc::clone(&address));
-    Ok(Some(address))
-}
-
 fn missing(error: sluice_store::Error, id: &HookId) -> Error {
     match error {
         sluice_store::Error::Missing { .. } => Error::Missing(id.to_string()),
@@ -425,10 +453,26 @@ fn missing(error: sluice_store::Error, id: &HookId) -> Error {
 fn view(hook: sluice_store::hook::Hook) -> Hook {
     Hook {
         id: hook.id,
-        connection: hook.connection,
-        path: format!("/hooks/{}", hook.id),
+        connection: Some(hook.connection),
+        connector: None,
+        path: format!("/hooks/{}", hook.app.unwrap_or(hook.id)),
+        app: hook.app,
         webhook: hook.webhook,
         created: hook.created,
+        verify_token: None,
+    }
+}
+
+fn view_of_app(hook: AppHook) -> Hook {
+    Hook {
+        id: hook.id,
+        connection: None,
+        connector: Some(hook.connector),
+        path: format!("/hooks/{}", hook.id),
+        app: None,
+        webhook: hook.webhook,
+        created: hook.created,
+        verify_token: None,
     }
 }
 

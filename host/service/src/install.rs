@@ -214,6 +214,7 @@ pub async fn install(
         .put_install(org, stored.clone(), component.to_vec())
         .await?;
     let known = Known::read(service, stored)?;
+    service.known_hooks().forget_apps();
     event::platform(
         service,
         org,
@@ -296,6 +297,7 @@ pub async fn remove(service: &Service, org: OrgId, id: InstallId) -> Result<(), 
     let known = catalogue::known(service, org, id).await?;
     service.store().remove_install(org, id).await?;
     service.catalogue().forget(id);
+    service.known_hooks().forget_apps();
     event::platform(
         service,
         org,
@@ -305,6 +307,28 @@ pub async fn remove(service: &Service, org: OrgId, id: InstallId) -> Result<(), 
     )
     .await?;
     Ok(())
+}
+
+/// The newest install of a connector.
+pub(crate) async fn newest_id(
+    service: &Service,
+    org: OrgId,
+    connector: &str,
+) -> Result<Option<InstallId>, sluice_store::Error> {
+    let (mut newest, mut after) = (None, None);
+    loop {
+        let page = sluice_store::Page {
+            after,
+            limit: sluice_store::MAX_LIMIT,
+        };
+        let found = service.store().list_installs(org, page).await?;
+        let last = found.items.iter().rfind(|install| install.connector == connector);
+        newest = last.map(|install| install.id).or(newest);
+        after = found.next;
+        if after.is_none() {
+            return Ok(newest);
+        }
+    }
 }
 
 /// The newest install of a connector, with its grant.

@@ -16,6 +16,8 @@ pub struct Metrics {
     pub receipts_accepted: Counter,
     pub receipts_duplicate: Counter,
     pub receipts_refused: Counter,
+    pub receipts_answered: Counter,
+    pub receipts_unrouted: Counter,
     pub receipts_handled: Counter,
     pub receipts_failed: Counter,
     pub receipts_dead: Counter,
@@ -110,6 +112,18 @@ impl Metrics {
                 receipts.1,
                 Some(("outcome", "refused")),
                 &self.receipts_refused,
+            ),
+            sample(
+                receipts.0,
+                receipts.1,
+                Some(("outcome", "unrouted")),
+                &self.receipts_unrouted,
+            ),
+            sample(
+                receipts.0,
+                receipts.1,
+                Some(("outcome", "answered")),
+                &self.receipts_answered,
             ),
             sample(
                 receipts.0,

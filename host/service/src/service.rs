@@ -42,6 +42,9 @@ struct Inner {
     flights: Flights,
     discovered: Discovered,
     hooks: crate::hooks::Known,
+    material: crate::hooks::Material,
+    flood: crate::hooks::Flood,
+    replies: crate::hooks::Replies,
     active: crate::sync::Active,
     destinations: crate::destination::Open,
     random: SystemRandom,
@@ -92,6 +95,9 @@ impl Service {
             flights: Flights::default(),
             discovered: Discovered::default(),
             hooks: crate::hooks::Known::default(),
+            material: crate::hooks::Material::default(),
+            flood: crate::hooks::Flood::default(),
+            replies: crate::hooks::Replies::default(),
             active: crate::sync::Active::default(),
             destinations: crate::destination::Open::default(),
             random,
@@ -167,6 +173,18 @@ impl Service {
 
     pub(crate) fn known_hooks(&self) -> &crate::hooks::Known {
         &self.inner.hooks
+    }
+
+    pub(crate) fn material(&self) -> &crate::hooks::Material {
+        &self.inner.material
+    }
+
+    pub(crate) fn flood(&self) -> &crate::hooks::Flood {
+        &self.inner.flood
+    }
+
+    pub(crate) fn replies(&self) -> &crate::hooks::Replies {
+        &self.inner.replies
     }
 
     pub(crate) fn active(&self) -> &crate::sync::Active {

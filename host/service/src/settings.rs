@@ -20,6 +20,8 @@ pub struct Settings {
     pub sync_workers: usize,
     /// Receipts handled at once.
     pub hook_workers: usize,
+    /// The address under which the outside reaches this server, without a slash at its end.
+    pub public_url: Option<String>,
     /// The largest body of an inbound webhook.
     pub hook_body_bytes: u64,
     /// The largest component that can be installed.
@@ -47,6 +49,7 @@ impl Default for Settings {
             page_hint: 100,
             sync_workers: 4,
             hook_workers: 4,
+            public_url: None,
             // GitHub caps its payloads at 25 MB; so do most vendors, or lower.
             hook_body_bytes: 25 << 20,
             component_bytes: 32 << 20,

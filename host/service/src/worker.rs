@@ -42,6 +42,7 @@ pub fn spawn(service: &Service) -> Workers {
         start(Work::Schedules),
         start(Work::Loads),
         start(Work::Links),
+        start(Work::Chores),
         tokio::spawn(sweep(service.clone(), stop.clone())),
         tokio::spawn(key::rewrap(service.clone(), stop.clone())),
     ];
@@ -86,6 +87,7 @@ impl Dispatcher {
             Work::Schedules => SCHEDULE_WORKERS,
             Work::Loads => settings.load_workers,
             Work::Links => LINK_WORKERS,
+            Work::Chores => CHORE_WORKERS,
         };
         let slots = Arc::new(Semaphore::new(slots.max(1)));
         let wake = self.service.store().wake();
@@ -172,6 +174,16 @@ impl Dispatcher {
                 for ((org, id), permit) in leased.into_iter().zip(permits.by_ref()) {
                     self.start(permit, id.to_string(), move |service, _| async move {
                         auth::drive(&service, org, id).await
+                    });
+                }
+                Ok(taken)
+            }
+            Work::Chores => {
+                let leased = service.store().lease_due_chores(now, lease, free).await?;
+                let taken = leased.len();
+                for (leased, permit) in leased.into_iter().zip(permits.by_ref()) {
+                    self.start(permit, leased.1.id.to_string(), move |service, stop| async move {
+                        hooks::drive_chores(&service, leased, &stop).await
                     });
                 }
                 Ok(taken)
@@ -268,6 +280,8 @@ fn worker_name() -> String {
 const REFRESH_WORKERS: usize = 4;
 /// Links that are worked on at once.
 const LINK_WORKERS: usize = 4;
+/// Hooks whose vendors are told or asked something at once.
+const CHORE_WORKERS: usize = 4;
 /// Connections whose runs are queued at once: each is a commit or two, and they share their syncs.
 const SCHEDULE_WORKERS: usize = 32;
 /// The clock may be set while a worker sleeps; it looks again at least so often.

@@ -32,6 +32,8 @@ mod receipts;
 mod records;
 mod runs;
 mod secrets;
+mod source;
+mod spool;
 mod streams;
 mod text;
 mod writes;

@@ -9,7 +9,7 @@ mod accept;
 mod activity;
 mod tls;
 
-pub use accept::{ListenError, Listener};
+pub use accept::{ListenError, Listener, Peer};
 pub use tls::{TlsError, acceptor};
 
 use std::sync::Arc;

@@ -63,30 +63,34 @@ pub async fn serve(
     );
     let mut signals = Signals::new().map_err(ServeError::Signals)?;
 
-    let parts = open(&config, &listener, tell).await?;
+    let public_url = config.server.public_url.as_deref().unwrap_or(&url);
+    let public_url = public_url.trim_end_matches('/').to_owned();
+    let mut parts = open(&config, &listener, tell).await?;
+    parts.settings.public_url = Some(public_url.clone());
     let mut failed = parts.store.failed();
     let service = Service::start(parts).await?;
     first_key(&service, key_file, tell).await?;
 
+    let spool = config.data.dir.join("incoming");
+    // What a start before this one could not take its name from.
+    drop(std::fs::remove_dir_all(&spool));
+    std::fs::create_dir_all(&spool).map_err(|source| ServeError::Spool {
+        path: spool.clone(),
+        source,
+    })?;
     let counters = Counters::default();
     let seconds = Duration::from_secs;
     let app = api::App::new(api::Parts {
         service: service.clone(),
         listener: counters.clone(),
         hosts: api::hosts(listener.address().ip(), config.public_host()),
-        public_url: Some(
-            config
-                .server
-                .public_url
-                .as_deref()
-                .unwrap_or(&url)
-                .trim_end_matches('/')
-                .to_owned(),
-        ),
+        public_url: Some(public_url),
+        proxies: config.trusted_proxies(),
         body_timeout: seconds(config.server.body_timeout_s),
         body_memory_bytes: config.server.body_memory_bytes,
         component_bytes: config.limits.component_bytes,
         hook_body_bytes: config.hooks.body_bytes,
+        spool,
     });
     let bounds = Bounds {
         connections: config.server.max_connections,

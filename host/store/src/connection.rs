@@ -7,7 +7,7 @@ use sluice_model::id::{ConnectionId, InstallId, OrgId, kind};
 
 use crate::due::{self, Work};
 use crate::event::Encoded;
-use crate::install::{require_install, use_key};
+use crate::install::{require_install, sha256, use_key};
 use crate::key::{Key, Parts, Span};
 use crate::org::require;
 use crate::row::{MAX_VALUE_BYTES, cap, cap_name, corrupt, from_json};
@@ -42,6 +42,9 @@ pub struct Connection {
     /// Why it is in that state, where somebody has to act: a stable code and words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
+    /// The vendor's id of the account: webhooks of an app are routed by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// JSON text of whatever else the service keeps about it (account, schedule, chosen streams).
     pub settings: String,
     /// Goes up by one with every change.
@@ -67,6 +70,8 @@ pub struct ConnectionChange {
     /// [`Error::State`].
     pub state: Option<(ConnectionState, Option<Reason>)>,
     pub settings: Option<String>,
+    /// The vendor's id of the account.
+    pub account: Option<String>,
     /// Appended with the change or not at all: what is told of a state is true, and no state is untold.
     pub event: Option<NewEvent>,
 }
@@ -99,6 +104,7 @@ impl Store {
                 config: new.config,
                 state: ConnectionState::Draft,
                 reason: None,
+                account: None,
                 settings: "{}".to_owned(),
                 revision: 1,
                 created: new.at,
@@ -193,6 +199,17 @@ impl Store {
                 }
                 (new.state, new.reason) = (state, reason);
             }
+            if change.account.is_some() && change.account != old.account {
+                for (account, is_new) in [(&old.account, false), (&change.account, true)] {
+                    let Some(account) = account else { continue };
+                    let place = account_key(org, &old.connector, account).id(id);
+                    match is_new {
+                        true => rows.put(Table::Accounts, &place, &[])?,
+                        false => rows.delete(Table::Accounts, &place)?,
+                    }
+                }
+                new.account = change.account;
+            }
             new.config = change.config.unwrap_or(new.config);
             new.settings = change.settings.unwrap_or(new.settings);
             new.install = change.install.unwrap_or(new.install);
@@ -252,6 +269,12 @@ impl Store {
             hook::remove_all(rows, org, id)?;
             load::remove_all(rows, org, id)?;
             link::remove_all(rows, org, id)?;
+            if let Some(account) = &connection.account {
+                rows.delete(
+                    Table::Accounts,
+                    &account_key(org, &connection.connector, account).id(id),
+                )?;
+            }
             let tombstone = Stone {
                 connector: connection.connector,
                 name: connection.name,
@@ -401,6 +424,11 @@ pub(crate) fn remove_step(rows: &mut Writer<'_>, org: OrgId, id: ConnectionId) -
     }
     rows.delete(Table::Removals, &of_connection)?;
     Ok(false)
+}
+
+/// The connections of an account at a vendor.
+pub(crate) fn account_key(org: OrgId, connector: &str, account: &str) -> Key {
+    Key::org(org).text(connector).hash(&sha256(account.as_bytes()))
 }
 
 fn name_key(org: OrgId, connector: &str, name: &str) -> Key {

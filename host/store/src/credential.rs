@@ -266,6 +266,30 @@ impl Store {
             .await
     }
 
+    /// The same where there is none yet. Whether it was kept: of two that come at once, one is.
+    pub async fn put_first_secret(
+        &self,
+        org: OrgId,
+        owner: &str,
+        field: &str,
+        secret: Secret,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        cap_name("the owner of a secret", owner)?;
+        cap_name("a secret's field", field)?;
+        let ring = self.keyring().clone();
+        let (owner, field) = (owner.to_owned(), field.to_owned());
+        self.write(secret.expose().len(), move |rows| {
+            require(rows, org)?;
+            if head(rows, org, &owner, &field)?.is_some() {
+                return Ok(false);
+            }
+            put_again(rows, &ring, org, (&owner, &field), &secret, now)?;
+            Ok(true)
+        })
+        .await
+    }
+
     /// The secret that was set with [`Store::put_secret`].
     pub async fn get_secret(&self, org: OrgId, owner: &str, field: &str) -> Result<Option<Secret>, Error> {
         Ok(self.unseal(org, owner, field)?.map(|(secret, _)| secret))
@@ -308,17 +332,7 @@ impl Store {
         let ring = self.keyring().clone();
         self.write(secret.expose().len(), move |rows| {
             require(rows, org)?;
-            let old = head(rows, org, &owner, &field)?;
-            let head = Head {
-                version: old.map_or(0, |head| head.version) + 1,
-                origins: Vec::new(),
-                life: Life {
-                    obtained: Some(now),
-                    ..Life::default()
-                },
-            };
-            put(rows, &ring, org, (&owner, &field), &head, &secret)?;
-            Ok(head.version)
+            put_again(rows, &ring, org, (&owner, &field), &secret, now)
         })
         .await
     }
@@ -336,6 +350,28 @@ impl Store {
             Ok(Some((secret, head)))
         })
     }
+}
+
+/// The next version of a secret, whatever was there; answers it.
+pub(crate) fn put_again(
+    rows: &mut Writer<'_>,
+    ring: &Keyring,
+    org: OrgId,
+    (owner, field): (&str, &str),
+    secret: &Secret,
+    now: Timestamp,
+) -> Result<u32, Error> {
+    let old = head(rows, org, owner, field)?;
+    let head = Head {
+        version: old.map_or(0, |head| head.version) + 1,
+        origins: Vec::new(),
+        life: Life {
+            obtained: Some(now),
+            ..Life::default()
+        },
+    };
+    put(rows, ring, org, (owner, field), &head, secret)?;
+    Ok(head.version)
 }
 
 fn head(rows: &mut impl Rows, org: OrgId, owner: &str, field: &str) -> Result<Option<Head>, Error> {

@@ -24,6 +24,8 @@ pub enum Work {
     Loads,
     /// Streams that are kept saying the same.
     Links,
+    /// Hooks on whose behalf something is owed at the vendor.
+    Chores,
 }
 
 impl Work {
@@ -35,13 +37,14 @@ impl Work {
             Self::Schedules => Table::DueSchedules,
             Self::Loads => Table::DueLoads,
             Self::Links => Table::DueLinks,
+            Self::Chores => Table::DueChores,
         }
     }
 
     /// Where the time is under which a connection stands in the index, for work that is a connection's.
     const fn times(self) -> Option<Table> {
         match self {
-            Self::Runs | Self::Receipts | Self::Loads | Self::Links => None,
+            Self::Runs | Self::Receipts | Self::Loads | Self::Links | Self::Chores => None,
             Self::Credentials => Some(Table::CredentialTimes),
             Self::Schedules => Some(Table::ScheduleTimes),
         }

@@ -3,7 +3,9 @@
 use sluice_model::Timestamp;
 use sluice_model::id::{ConnectionId, HookId, OrgId, kind};
 
+use crate::chore::Chores;
 use crate::connection::require_connection;
+use crate::due::{self, Work};
 use crate::key::{Key, Parts, Span};
 use crate::row::{cap_name, from_json};
 use crate::table::{Rows, Table, Writer};
@@ -18,6 +20,12 @@ pub struct Hook {
     pub webhook: String,
     pub state: HookState,
     pub created: Timestamp,
+    /// The hook of an app that its deliveries come by: it has no address of its own then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<HookId>,
+    /// What is owed at the vendor on its behalf.
+    #[serde(default)]
+    pub chores: Chores,
 }
 
 /// Whether deliveries are taken.
@@ -46,6 +54,7 @@ impl Store {
                 &by_connection(org, hook.connection, hook.id),
                 &[],
             )?;
+            due::add(rows, Work::Chores, org, hook.chores.due, hook.id)?;
             rows.put_json(Table::Hooks, &Key::org(org).id(hook.id), &hook)
         })
         .await
@@ -129,9 +138,13 @@ pub(crate) fn remove_all(rows: &mut Writer<'_>, org: OrgId, connection: Connecti
     Ok(())
 }
 
-fn remove(rows: &mut Writer<'_>, org: OrgId, hook: &Hook) -> Result<(), Error> {
+pub(crate) fn remove(rows: &mut Writer<'_>, org: OrgId, hook: &Hook) -> Result<(), Error> {
     rows.delete(Table::HookOrgs, &Key::empty().id(hook.id))?;
+    if let Some(app) = hook.app {
+        rows.delete(Table::HooksOfApp, &Key::org(org).id(app).id(hook.connection))?;
+    }
     rows.delete(Table::Hooks, &Key::org(org).id(hook.id))?;
+    due::remove(rows, Work::Chores, org, hook.chores.due, hook.id)?;
     let mut all = usize::MAX;
     rows.delete_prefix(
         Table::Secrets,

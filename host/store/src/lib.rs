@@ -30,7 +30,9 @@ mod keyring;
 pub mod master;
 pub mod org_key;
 
+pub mod app_hook;
 pub mod authorization;
+pub mod chore;
 pub mod connection;
 pub mod credential;
 pub mod hook;

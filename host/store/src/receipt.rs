@@ -14,7 +14,7 @@ use crate::batch::{Batch, Into};
 use crate::connection::require_connection;
 use crate::due::{self, Work};
 use crate::event;
-use crate::hook::{self, require_hook};
+use crate::hook::{self, Hook, require_hook};
 use crate::install::sha256;
 use crate::key::{Key, Parts, Span};
 use crate::record::Quarantined;
@@ -38,6 +38,10 @@ pub struct NewReceipt {
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
     pub received: Timestamp,
+    /// A token that the vendor uses once: with another receipt's it is a replay.
+    pub one_time: Option<String>,
+    /// What it is about: receipts about the same are handled one after another.
+    pub order: Option<String>,
 }
 
 /// What came of accepting.
@@ -47,6 +51,8 @@ pub enum Accepted {
     New(ReceiptId),
     /// It was durable before: this is the first one's id.
     Duplicate(ReceiptId),
+    /// Its one-time token came with another webhook: nothing is kept.
+    Replayed,
 }
 
 /// A receipt without its body.
@@ -78,6 +84,12 @@ pub struct Receipt {
     pub traced: u64,
     pub logged: u64,
     pub dropped: u64,
+    /// The digest of its one-time token: it is forgotten with the dedupe key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub one_time: Option<String>,
+    /// The queue that it stands in as long as it is owed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<String>,
 }
 
 /// Why a try failed.
@@ -139,52 +151,11 @@ impl Store {
     /// Keeps a webhook, once per dedupe key and hook, also when the same one comes in on many connections at the same
     /// moment. [`Error::Missing`] if the hook is gone, [`Error::TooLarge`].
     pub async fn accept_receipt(&self, org: OrgId, new: NewReceipt) -> Result<Accepted, Error> {
-        cap_name("a dedupe key", &new.dedupe_key)?;
-        let head = RequestHead {
-            method: new.method,
-            query: new.query,
-            headers: new.headers,
-        };
-        let head = with_head(&head)?;
-        let bytes = head.len() + new.body.len();
-        cap("a webhook", bytes, MAX_VALUE_BYTES)?;
-        self.write(bytes, move |rows| {
+        let mut new = new;
+        let head = head(&mut new)?;
+        self.write(head.len() + new.body.len(), move |rows| {
             let hook = require_hook(rows, org, new.hook)?;
-            let seen = dedupe_key(org, new.hook, &new.dedupe_key);
-            if let Some(first) = rows.get_id(Table::Dedupe, &seen)? {
-                return Ok(Accepted::Duplicate(first));
-            }
-            if rows.has(Table::Receipts, &Key::org(org).id(new.id))? {
-                return Err(Error::Conflict {
-                    what: "a receipt",
-                    name: new.id.to_string(),
-                });
-            }
-            let receipt = Receipt {
-                id: new.id,
-                hook: new.hook,
-                connection: hook.connection,
-                dedupe_key: new.dedupe_key,
-                received: new.received,
-                state: ReceiptState::Accepted,
-                body_bytes: new.body.len() as u64,
-                failures: 0,
-                due: Some(new.received),
-                error: None,
-                handled: None,
-                fencing: 0,
-                worker: None,
-                replays: 0,
-                traced: 0,
-                logged: 0,
-                dropped: 0,
-            };
-            rows.put(Table::Dedupe, &seen, &[new.id.as_bytes()])?;
-            rows.put(Table::Requests, &Key::org(org).id(new.id), &[&head, &new.body])?;
-            rows.put(Table::ReceiptsByHook, &Key::org(org).id(new.hook).id(new.id), &[])?;
-            due::add(rows, Work::Receipts, org, receipt.due, receipt.id)?;
-            save(rows, org, &receipt)?;
-            Ok(Accepted::New(new.id))
+            accept(rows, org, &hook, new, &head)
         })
         .await
     }
@@ -316,6 +287,7 @@ impl Store {
             receipt.handled = Some(now);
             receipt.error = None;
             save(rows, org, &receipt)?;
+            leave_queue(rows, org, &receipt)?;
             Ok(counts)
         })
         .await
@@ -353,6 +325,9 @@ impl Store {
             receipt.error = Some(ReceiptError { code, message });
             due::add(rows, Work::Receipts, org, receipt.due, receipt.id)?;
             save(rows, org, &receipt)?;
+            if receipt.state == ReceiptState::Dead {
+                leave_queue(rows, org, &receipt)?;
+            }
             Ok(receipt)
         })
         .await
@@ -424,6 +399,123 @@ impl Store {
     }
 }
 
+/// What goes before the body in a webhook's row, taken out of it; a webhook that is too large is refused.
+pub(crate) fn head(new: &mut NewReceipt) -> Result<Vec<u8>, Error> {
+    cap_name("a dedupe key", &new.dedupe_key)?;
+    let head = RequestHead {
+        method: std::mem::take(&mut new.method),
+        query: std::mem::take(&mut new.query),
+        headers: std::mem::take(&mut new.headers),
+    };
+    let head = with_head(&head)?;
+    cap("a webhook", head.len() + new.body.len(), MAX_VALUE_BYTES)?;
+    Ok(head)
+}
+
+/// Keeps a webhook of this hook, if it is new.
+pub(crate) fn accept(
+    rows: &mut Writer<'_>,
+    org: OrgId,
+    hook: &Hook,
+    new: NewReceipt,
+    head: &[u8],
+) -> Result<Accepted, Error> {
+    let seen = dedupe_key(org, new.hook, &new.dedupe_key);
+    if let Some(first) = rows.get_id(Table::Dedupe, &seen)? {
+        return Ok(Accepted::Duplicate(first));
+    }
+    let one_time = new.one_time.as_ref().map(|token| once_key(org, new.hook, token));
+    if let Some(once) = &one_time
+        && let Some(first) = rows.get_id(Table::Dedupe, once)?
+    {
+        // Vendors that give a delivery no id repeat it whole.
+        let same = request(rows, org, first)?.is_some_and(|request| request.body == new.body);
+        return Ok(if same {
+            Accepted::Duplicate(first)
+        } else {
+            Accepted::Replayed
+        });
+    }
+    if rows.has(Table::Receipts, &Key::org(org).id(new.id))? {
+        return Err(Error::Conflict {
+            what: "a receipt",
+            name: new.id.to_string(),
+        });
+    }
+    let mut due = Some(new.received);
+    if let Some(order) = &new.order {
+        let queue = queue_key(org, hook.id, order);
+        if first_in(rows, &queue)?.is_some() {
+            // Whoever is before it has it handled in the end.
+            due = None;
+        }
+        rows.put(Table::Queues, &queue.id(new.id), &[])?;
+    }
+    let receipt = Receipt {
+        id: new.id,
+        hook: new.hook,
+        connection: hook.connection,
+        dedupe_key: new.dedupe_key,
+        received: new.received,
+        state: ReceiptState::Accepted,
+        body_bytes: new.body.len() as u64,
+        failures: 0,
+        due,
+        error: None,
+        handled: None,
+        fencing: 0,
+        worker: None,
+        replays: 0,
+        traced: 0,
+        logged: 0,
+        dropped: 0,
+        one_time: new.one_time,
+        order: new.order,
+    };
+    rows.put(Table::Dedupe, &seen, &[new.id.as_bytes()])?;
+    if let Some(once) = one_time {
+        rows.put(Table::Dedupe, &once, &[new.id.as_bytes()])?;
+    }
+    rows.put(Table::Requests, &Key::org(org).id(new.id), &[head, &new.body])?;
+    rows.put(Table::ReceiptsByHook, &Key::org(org).id(new.hook).id(new.id), &[])?;
+    due::add(rows, Work::Receipts, org, receipt.due, receipt.id)?;
+    save(rows, org, &receipt)?;
+    Ok(Accepted::New(new.id))
+}
+
+/// Takes a receipt that is owed no more out of its queue, and has the next one handled.
+fn leave_queue(rows: &mut Writer<'_>, org: OrgId, receipt: &Receipt) -> Result<(), Error> {
+    let Some(order) = &receipt.order else {
+        return Ok(());
+    };
+    let queue = queue_key(org, receipt.hook, order);
+    rows.delete(Table::Queues, &queue.clone().id(receipt.id))?;
+    let Some(next) = first_in(rows, &queue)? else {
+        return Ok(());
+    };
+    let Some(mut next) = rows.get_json::<Receipt>(Table::Receipts, &Key::org(org).id(next))? else {
+        return Ok(());
+    };
+    if next.due.is_none() && next.state.due() {
+        next.due = Some(next.received);
+        due::add(rows, Work::Receipts, org, next.due, next.id)?;
+        save(rows, org, &next)?;
+    }
+    Ok(())
+}
+
+fn first_in(rows: &mut impl Rows, queue: &Key) -> Result<Option<ReceiptId>, Error> {
+    let skip = queue.bytes().len();
+    let first = rows.collect(Table::Queues, &Span::prefix(queue), false, 1, |key, _| {
+        Ok(Parts::new(key.get(skip..).unwrap_or_default()).id::<kind::Receipt>())
+    })?;
+    Ok(first.first().copied())
+}
+
+fn queue_key(org: OrgId, hook: HookId, order: &str) -> Key {
+    Key::org(org).id(hook).hash(&sha256(order.as_bytes()))
+}
+
 /// The bodies that one lease hands out come to at most this, or are one.
 const MAX_LEASED_BYTES: u64 = 32 << 20;
 
@@ -471,6 +563,7 @@ pub(crate) fn remove_rows(
             *budget -= 1;
         }
         rows.delete_prefix(Table::Dedupe, &of_hook, budget)?;
+        rows.delete_prefix(Table::Queues, &of_hook, budget)?;
         if *budget == 0 {
             return Ok(());
         }
@@ -505,8 +598,14 @@ pub(crate) fn forget_keys(
             break;
         }
         let seen = dedupe_key(org, receipt.hook, &receipt.dedupe_key);
-        if rows.get_id(Table::Dedupe, &seen)? == Some(receipt.id) {
-            rows.delete(Table::Dedupe, &seen)?;
+        let once = receipt
+            .one_time
+            .as_ref()
+            .map(|token| once_key(org, receipt.hook, token));
+        for seen in std::iter::once(seen).chain(once) {
+            if rows.get_id(Table::Dedupe, &seen)? == Some(receipt.id) {
+                rows.delete(Table::Dedupe, &seen)?;
+            }
         }
         last = Some(receipt.id);
     }
@@ -561,6 +660,11 @@ fn request(rows: &mut impl Rows, org: OrgId, id: ReceiptId) -> Result<Option<Req
             body: body.to_vec(),
         })
     })
+}
+
+/// Dedupe keys begin with a word and a colon, none of them with this one.
+fn once_key(org: OrgId, hook: HookId, token: &str) -> Key {
+    dedupe_key(org, hook, &format!("once:{token}"))
 }
 
 fn dedupe_key(org: OrgId, hook: HookId, key: &str) -> Key {

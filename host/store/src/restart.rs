@@ -1,9 +1,10 @@
 //! What a start takes back: the leases of the process before it.
 
 use sluice_model::Timestamp;
-use sluice_model::id::{Id, Kind, OrgId, ReceiptId, RunId, kind};
+use sluice_model::id::{HookId, Id, Kind, OrgId, ReceiptId, RunId, kind};
 
 use crate::due::{self, Due, Work};
+use crate::hook::Hook;
 use crate::key::{Key, Parts, Span};
 use crate::link::Link;
 use crate::load::Load;
@@ -30,6 +31,8 @@ impl Store {
         self.release::<kind::Load>(Work::Loads, now, release_turn::<Load>)
             .await?;
         self.release::<kind::Link>(Work::Links, now, release_turn::<Link>)
+            .await?;
+        self.release::<kind::Hook>(Work::Chores, now, release_chores)
             .await?;
         self.release_credentials(now).await
     }
@@ -186,6 +189,29 @@ fn release_receipt(
     let row = to_json(&receipt)?;
     Ok(Some(Released {
         table: Table::Receipts,
+        key,
+        row,
+        was,
+    }))
+}
+
+fn release_chores(
+    rows: &mut Writer<'_>,
+    org: OrgId,
+    id: HookId,
+    now: Timestamp,
+) -> Result<Option<Released>, Error> {
+    let key = Key::org(org).id(id);
+    let Some(mut hook) = rows.get_json::<Hook>(Table::Hooks, &key)? else {
+        return Ok(None);
+    };
+    if !std::mem::take(&mut hook.chores.leased) {
+        return Ok(None);
+    }
+    let was = hook.chores.due.replace(now);
+    let row = to_json(&hook)?;
+    Ok(Some(Released {
+        table: Table::Hooks,
         key,
         row,
         was,

@@ -40,7 +40,7 @@ struct Shared {
     failed: Arc<watch::Sender<Option<Arc<str>>>>,
     thread: Option<JoinHandle<()>>,
     /// The organization whose work was leased last, per kind of work.
-    turns: [Mutex<OrgId>; 6],
+    turns: [Mutex<OrgId>; 7],
     frozen: Frozen,
     /// Keeps other processes out for as long as the store is open.
     _lock: Option<std::fs::File>,
@@ -105,7 +105,7 @@ impl Store {
                 wake,
                 failed,
                 thread: Some(thread),
-                turns: [turn(), turn(), turn(), turn(), turn(), turn()],
+                turns: [turn(), turn(), turn(), turn(), turn(), turn(), turn()],
                 frozen: Frozen::default(),
                 _lock: lock,
             }),
@@ -140,7 +140,7 @@ impl Store {
     }
 
     fn turn_of(&self, work: crate::due::Work) -> &Mutex<OrgId> {
-        let [runs, receipts, credentials, schedules, loads, links] = &self.shared.turns;
+        let [runs, receipts, credentials, schedules, loads, links, chores] = &self.shared.turns;
         match work {
             crate::due::Work::Runs => runs,
             crate::due::Work::Receipts => receipts,
@@ -148,6 +148,7 @@ impl Store {
             crate::due::Work::Schedules => schedules,
             crate::due::Work::Loads => loads,
             crate::due::Work::Links => links,
+            crate::due::Work::Chores => chores,
         }
     }
 

@@ -103,6 +103,16 @@ pub(crate) enum Table {
     Receipts,
     /// org, receipt → Request
     Requests,
+    /// org, time, hook → nothing
+    DueChores,
+    /// org, hook → AppHook
+    AppHooks,
+    /// org, app's hook, connection → hook
+    HooksOfApp,
+    /// org, connector, account, connection → nothing
+    Accounts,
+    /// org, hook, hash of the order's key, receipt → nothing; while it is owed
+    Queues,
     /// org, hook, receipt → nothing
     ReceiptsByHook,
     /// org, hook, hash of the key → receipt
@@ -140,7 +150,7 @@ pub(crate) enum Table {
 const TABLES: usize = Table::LinkOpen as usize + 1;
 
 /// Tables whose keys begin with the organization.
-pub(crate) const OF_ORG: [Table; 54] = [
+pub(crate) const OF_ORG: [Table; 59] = [
     Table::OrgKeyUses,
     Table::ApiKeys,
     Table::Installs,
@@ -175,6 +185,11 @@ pub(crate) const OF_ORG: [Table; 54] = [
     Table::Logs,
     Table::Hooks,
     Table::HooksByConnection,
+    Table::DueChores,
+    Table::AppHooks,
+    Table::HooksOfApp,
+    Table::Accounts,
+    Table::Queues,
     Table::Receipts,
     Table::Requests,
     Table::ReceiptsByHook,
@@ -252,6 +267,11 @@ impl Table {
             Self::Hooks => "hooks",
             Self::HookOrgs => "hook_orgs",
             Self::HooksByConnection => "hooks_by_connection",
+            Self::DueChores => "due_chores",
+            Self::AppHooks => "app_hooks",
+            Self::HooksOfApp => "hooks_of_app",
+            Self::Accounts => "accounts",
+            Self::Queues => "queues",
             Self::Receipts => "receipts",
             Self::Requests => "requests",
             Self::ReceiptsByHook => "receipts_by_hook",

@@ -24,6 +24,8 @@ pub(super) fn read(node: &Node<'_>) -> Result<Webhook, ManifestError> {
         "events",
         "dedupe",
         "event_header",
+        "account",
+        "order",
         "reply",
         "signature",
         "reason",
@@ -34,6 +36,7 @@ pub(super) fn read(node: &Node<'_>) -> Result<Webhook, ManifestError> {
     if let Some(reason) = table.get("reason").filter(|_| recipe.is_signed()) {
         return Err(reason.error("belongs to `signature = \"none\"` only"));
     }
+    let recipe_says_once = matches!(&recipe, Recipe::Signed(signed) if signed.one_time.is_some());
     Ok(Webhook {
         name: table.need("name")?.name()?,
         recipe,
@@ -55,8 +58,30 @@ pub(super) fn read(node: &Node<'_>) -> Result<Webhook, ManifestError> {
             .collect::<Result<_, _>>()?,
         dedupe: dedupe(&table.need("dedupe")?)?,
         event_header: table.get("event_header").map(|node| header(&node)).transpose()?,
+        account: account(&table, recipe_says_once)?,
+        order: table.get("order").map(|node| named(&node)).transpose()?,
         reply: table.flag_or("reply", false)?,
     })
+}
+
+/// A place in the query, a header or the body, as a table with one key.
+fn named(node: &Node<'_>) -> Result<Place, ManifestError> {
+    let place = place::read(node)?;
+    if place == Place::Body {
+        return Err(node.error("is the whole body, which names nothing"));
+    }
+    Ok(place)
+}
+
+fn account(webhook: &Table<'_>, is_once: bool) -> Result<Option<Place>, ManifestError> {
+    let Some(node) = webhook.get("account") else {
+        return Ok(None);
+    };
+    if is_once {
+        // The token is seen once at one connection: with another account it would be seen again.
+        return Err(node.error("does not go with a token that may be seen once"));
+    }
+    named(&node).map(Some)
 }
 
 fn event(node: &Node<'_>) -> Result<EventKind, ManifestError> {

@@ -31,6 +31,15 @@ pub enum Place {
 }
 
 impl Place {
+    /// The values at this place of a request: one, or those of each item where a pointer has `*`. Nothing if one is missing or
+    /// is there twice.
+    #[must_use]
+    pub fn values(&self, request: &Request<'_>) -> Option<Vec<String>> {
+        let view = View::new(request);
+        let found = view.all(self)?;
+        Some(found.into_iter().map(Cow::into_owned).collect())
+    }
+
     /// Whether the value is part of the body.
     #[must_use]
     pub const fn is_in_body(&self) -> bool {

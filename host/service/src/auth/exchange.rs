@@ -149,7 +149,7 @@ impl Vault for Only {
 
 /// The rule that permits this request and no other, and its origin. Recipes are `https`; a provider on a loopback
 /// address may be plain, for development.
-fn exactly(method: &str, url: &str) -> Result<(EgressRule, Origin), Error> {
+pub(crate) fn exactly(method: &str, url: &str) -> Result<(EgressRule, Origin), Error> {
     const UNFIT: Error = Error::Answer("an address of the flow is not an https address");
     let place = sluice_broker::Place::parse(url).map_err(|_| UNFIT)?;
     let local = place

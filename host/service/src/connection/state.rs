@@ -142,6 +142,7 @@ pub(crate) async fn settle(
             let mut settings: Settings = serde_json::from_str(&stored.settings).unwrap_or_default();
             settings.account = news.account.clone().or(settings.account);
             settings.auth = news.auth.clone().or(settings.auth);
+            change.account = news.account.as_ref().map(|account| account.id.clone());
             change.settings = Some(settings_text(&settings));
         }
         change.config = news.config.as_ref().map(Value::to_string);

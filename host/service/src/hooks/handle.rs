@@ -9,12 +9,12 @@ use sluice_model::id::ReceiptId;
 use sluice_model::manifest::Webhook;
 use sluice_model::record::Change;
 use sluice_model::run::{Mode, Trigger};
-use sluice_runtime::{CallError, Effects, Handled, Receipt};
+use sluice_runtime::{CallError, Effects, Handled, Receipt, Reply};
 use sluice_store::receipt::{ReceiptFailure, ReceiptOutcome};
 use sluice_store::record::Quarantined;
 use tokio_util::sync::CancellationToken;
 
-use super::LeasedReceipt;
+use super::{LeasedReceipt, coding};
 use crate::call::{self, Callee};
 use crate::problem::Problem;
 use crate::sync::Order;
@@ -27,6 +27,7 @@ pub const CODES: &[&str] = &[
     "webhook.bad_event",
     "webhook.bad_change",
     "webhook.unhandled",
+    "webhook.coding",
 ];
 
 /// Why handling gave nothing to commit.
@@ -48,10 +49,12 @@ pub(crate) async fn drive(
     let (org, id, fencing) = (leased.org, leased.receipt.id, leased.fencing);
     let mut effects = Effects::default();
     let written = match handle(service, &leased, &mut effects, shutdown).await {
-        Ok((outcome, resync)) => match service.store().finish_receipt(org, id, fencing, outcome).await {
+        Ok((outcome, resync, reply)) => match service.store().finish_receipt(org, id, fencing, outcome).await
+        {
             Ok(counts) => {
                 service.metrics().receipts_handled.add(1);
                 service.metrics().records_quarantined.add(counts.quarantined);
+                service.replies().give(id, reply);
                 queue_resync(service, &leased, &resync).await;
                 return Ok(());
             }
@@ -89,6 +92,7 @@ pub(crate) async fn drive(
         },
         Err(failure) => fail(service, &leased, failure, effects).await,
     };
+    service.replies().give(id, None);
     match written {
         Err(sluice_store::Error::Fenced { .. }) => Ok(()),
         other => other,
@@ -100,7 +104,7 @@ async fn handle(
     leased: &LeasedReceipt,
     effects: &mut Effects,
     shutdown: &CancellationToken,
-) -> Result<(ReceiptOutcome, Vec<String>), Failure> {
+) -> Result<(ReceiptOutcome, Vec<String>, Option<Reply>), Failure> {
     let callee = Callee::read(service, leased.org, leased.receipt.connection)
         .await
         .map_err(|error| Failure {
@@ -125,7 +129,12 @@ async fn handle(
         problem: Problem::new(error.code(), error),
         after: None,
     })?;
-    let outcome = service.runtime().handle(call, guest_receipt(leased)).await;
+    let received = guest_receipt(leased, service.settings().hook_body_bytes).map_err(|problem| Failure {
+        problem,
+        passes: false,
+        after: None,
+    })?;
+    let outcome = service.runtime().handle(call, received).await;
     call::observe(service, "handle", &callee, &outcome);
     *effects = outcome.effects;
     let handled = match outcome.result {
@@ -177,22 +186,28 @@ async fn handle(
         exchanges: std::mem::take(&mut effects.exchanges),
         now: service.now(),
     };
-    Ok((outcome, handled.resync))
+    let reply = handled.reply.filter(|_| webhook.reply);
+    Ok((outcome, handled.resync, reply))
 }
 
 /// How long a receipt of a connection that is paused or broken waits before it is looked at again.
 const UNTIL_ACTIVE: std::time::Duration = std::time::Duration::from_secs(300);
 
-fn guest_receipt(leased: &LeasedReceipt) -> Receipt {
-    let query = url_pairs(&leased.request.query);
-    Receipt {
+/// The request as the connector reads it: without the coding that it was sent in.
+fn guest_receipt(leased: &LeasedReceipt, limit: u64) -> Result<Receipt, Problem> {
+    let request = &leased.request;
+    let body = coding::plain(&request.headers, &request.body, limit)
+        .map_err(|unreadable| Problem::new("webhook.coding", unreadable))?;
+    let mut headers = request.headers.clone();
+    headers.retain(|(name, _)| name != "content-encoding" && name != "content-length");
+    Ok(Receipt {
         id: leased.receipt.id.to_string(),
         received: leased.receipt.received,
-        method: leased.request.method.clone(),
-        query,
-        headers: leased.request.headers.clone(),
-        body: leased.request.body.clone(),
-    }
+        method: request.method.clone(),
+        query: url_pairs(&request.query),
+        headers,
+        body: body.into_owned(),
+    })
 }
 
 /// A query as names and values, percent-decoding undone (WHATWG URL, application/x-www-form-urlencoded).

@@ -1,33 +1,51 @@
-//! The way of one webhook from the wire to the disk: verify, deduplicate, commit. No guest code runs here, and nothing
-//! is parsed before it is verified.
-//!
-//! Who sends to an address that does not exist gets the answer, and spends the time, of one whose signature is wrong.
+//! The way of a webhook from the wire to the disk: looked at or not, verified over the wire bytes, told apart, committed.
+//! Nothing is kept of what is refused, and a question is answered only after what has to be remembered of it is durable.
+
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use ring::digest::{SHA256, digest};
 use ring::hmac;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sluice_model::Timestamp;
-use sluice_model::id::{HookId, ReceiptId};
+use sluice_model::id::{ConnectionId, HookId, ReceiptId};
 use sluice_model::manifest::{Dedupe, Webhook};
-use sluice_model::secret::Secret;
-use sluice_model::signature::{Needs, Request, SignatureError};
+use sluice_model::signature::{Admitted, Answer, Fetched, Needs, Request, SignatureError, Verified, admit};
+use sluice_runtime::Reply;
 use sluice_store::receipt::NewReceipt;
 
-use super::{Address, address};
-use crate::Service;
+use super::address::{Address, address};
+use super::flood::Source;
+use super::{SECRET_FIELD, coding, material, route};
+use crate::{Service, event};
 
 /// A webhook as it came off the wire.
 #[derive(Debug, Clone)]
 pub struct Incoming {
     pub method: String,
-    /// Without the `?`, as it was sent.
-    pub query: String,
+    /// Path and query as they were sent.
+    pub target: String,
     /// Names in lower case, in the order of the wire.
     pub headers: Vec<(String, String)>,
     /// The exact bytes.
     pub body: Bytes,
+    /// Who sent it.
+    pub source: Option<IpAddr>,
+}
+
+/// What a sender is answered.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It is on disk.
+    Kept(Accepted),
+    /// The same, and the connector's code has answered it already.
+    Replied(Accepted, Reply),
+    /// It is genuine and concerns no connection.
+    Unrouted,
+    /// It was a question, and this is the answer.
+    Answered(Answer),
 }
 
 /// A webhook that is on disk.
@@ -47,23 +65,23 @@ pub enum Refused {
         /// For the operator.
         reason: &'static str,
     },
+    /// Its source had too much refused.
+    #[error("too much from its source was refused")]
+    Flood,
     #[error("more than {limit} bytes")]
     TooLarge { limit: u64 },
     /// Not now: the sender should try again.
     #[error("can't be kept now: {0}")]
     Unavailable(String),
-    /// Its recipe needs something fetched from the vendor, which is not done yet.
-    #[error("its recipe needs the vendor's certificate or keys, which are not fetched yet")]
-    Unsupported,
 }
 
 impl Refused {
     /// Every code that [`Refused::code`] can give.
     pub const CODES: &[&str] = &[
         "webhook.refused",
+        "webhook.flood",
         "webhook.too_large",
         "webhook.unavailable",
-        "webhook.unsupported",
     ];
 
     /// The stable code.
@@ -71,9 +89,9 @@ impl Refused {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Unauthorized { .. } => "webhook.refused",
+            Self::Flood => "webhook.flood",
             Self::TooLarge { .. } => "webhook.too_large",
             Self::Unavailable(_) => "webhook.unavailable",
-            Self::Unsupported => "webhook.unsupported",
         }
     }
 
@@ -82,26 +100,50 @@ impl Refused {
     pub const fn status(&self) -> u16 {
         match self {
             Self::Unauthorized { .. } => 401,
+            Self::Flood => 429,
             Self::TooLarge { .. } => 413,
-            Self::Unavailable(_) | Self::Unsupported => 503,
+            Self::Unavailable(_) => 503,
         }
     }
 }
 
-/// Takes a webhook: when this returns `Ok`, it is on disk.
+/// Whether a webhook is looked at at all, before its body is read.
+///
+/// # Errors
+///
+/// [`Refused::Flood`], whether the hook exists or not.
+pub fn knock(service: &Service, hook: &str, source: Option<IpAddr>) -> Result<(), Refused> {
+    let id = hook.parse().ok();
+    if service.flood().admits(Source::of(source), id, service.now()) {
+        return Ok(());
+    }
+    service.metrics().receipts_refused.add(1);
+    Err(Refused::Flood)
+}
+
+/// Takes a webhook: when this returns [`Taken::Kept`], it is on disk; when it returns [`Taken::Answered`], everything that
+/// the answer promises is.
 ///
 /// Cancel-safe: dropped early, the webhook may be kept although nobody was told; the sender's next try finds it.
 ///
 /// # Errors
 ///
 /// [`Refused`], and nothing is kept.
-pub async fn receive(service: &Service, hook: &str, incoming: Incoming) -> Result<Accepted, Refused> {
+pub async fn receive(service: &Service, hook: &str, incoming: Incoming) -> Result<Taken, Refused> {
+    let source = Source::of(incoming.source);
     let taken = take(service, hook, incoming).await;
     let metrics = service.metrics();
     match &taken {
-        Ok(Accepted { duplicate: false, .. }) => metrics.receipts_accepted.add(1),
-        Ok(Accepted { duplicate: true, .. }) => metrics.receipts_duplicate.add(1),
+        Ok(Taken::Kept(Accepted { duplicate: false, .. }) | Taken::Replied(..)) => {
+            metrics.receipts_accepted.add(1);
+        }
+        Ok(Taken::Unrouted) => metrics.receipts_unrouted.add(1),
+        Ok(Taken::Kept(Accepted { duplicate: true, .. })) => metrics.receipts_duplicate.add(1),
+        Ok(Taken::Answered(_)) => metrics.receipts_answered.add(1),
         Err(refused) => {
+            if matches!(refused, Refused::Unauthorized { .. }) {
+                service.flood().refused(source, service.now());
+            }
             metrics.receipts_refused.add(1);
             tracing::debug!(code = refused.code(), %refused, "a webhook was refused");
         }
@@ -109,7 +151,7 @@ pub async fn receive(service: &Service, hook: &str, incoming: Incoming) -> Resul
     taken
 }
 
-async fn take(service: &Service, hook: &str, incoming: Incoming) -> Result<Accepted, Refused> {
+async fn take(service: &Service, hook: &str, incoming: Incoming) -> Result<Taken, Refused> {
     let limit = service.settings().hook_body_bytes;
     if incoming.body.len() as u64 > limit {
         return Err(Refused::TooLarge { limit });
@@ -132,29 +174,48 @@ async fn take(service: &Service, hook: &str, incoming: Incoming) -> Result<Accep
             reason: "no such webhook",
         });
     };
-    let now = service.now();
-    verify(webhook, &incoming, &address.secrets, now)?;
-    let id = service.new_id();
-    let new = NewReceipt {
-        id,
-        hook: address.hook,
-        dedupe_key: dedupe_key(webhook, &incoming, id),
-        method: incoming.method,
-        query: incoming.query,
-        headers: incoming.headers,
-        body: incoming.body.into(),
-        received: now,
+    let from = |address| webhook.sources.iter().any(|range| range.contains(address));
+    if !webhook.sources.is_empty() && !incoming.source.is_some_and(from) {
+        spend_like_a_check(service, &incoming.body);
+        return Err(Refused::Unauthorized {
+            reason: "it comes from elsewhere than the vendor's addresses",
+        });
+    }
+    let Some(_place) = service.flood().enter(address.hook) else {
+        return Err(Refused::Unavailable("too many of this hook at once".to_owned()));
     };
-    keep(service, &address, new).await
+    let now = service.now();
+    match judge(service, &address, webhook, &incoming, now).await? {
+        Admitted::Challenge(answer) => settle(service, &address, answer, now).await,
+        Admitted::Webhook(verified) => {
+            if webhook.recipe.is_signed() {
+                let source = Source::of(incoming.source);
+                service.flood().was_genuine(source, address.hook, now);
+            }
+            let concerned = match address.connection {
+                Some(_) => None,
+                None => Some(route::concerned(service, &address, webhook, &incoming).await?),
+            };
+            let new = receipt(service.new_id(), &address, webhook, incoming, verified, now);
+            match concerned {
+                Some(concerned) => spread(service, &address, &concerned, new).await,
+                None if webhook.reply => keep_and_ask(service, &address, new).await,
+                None => keep(service, &address, new).await.map(Taken::Kept),
+            }
+        }
+    }
 }
 
-/// Whether it is the vendor's. Recipes that need the vendor's certificate or keys, or the address as the sender used it,
-/// refuse: neither is had here.
-fn verify(webhook: &Webhook, incoming: &Incoming, secrets: &[Secret], now: Timestamp) -> Result<(), Refused> {
-    let url = match incoming.query.as_str() {
-        "" => String::new(),
-        query => format!("?{query}"),
-    };
+/// Whether it is the vendor's, and what it is.
+async fn judge(
+    service: &Service,
+    address: &Address,
+    webhook: &Webhook,
+    incoming: &Incoming,
+    now: Timestamp,
+) -> Result<Admitted, Refused> {
+    let public = service.settings().public_url.as_deref();
+    let url = public.map_or_else(String::new, |public| format!("{public}{}", incoming.target));
     let request = Request {
         method: &incoming.method,
         url: &url,
@@ -162,18 +223,162 @@ fn verify(webhook: &Webhook, incoming: &Incoming, secrets: &[Secret], now: Times
         body: &incoming.body,
     };
     let refused = |error: SignatureError| Refused::Unauthorized { reason: error.code() };
-    if webhook.recipe.needs(&request).map_err(refused)? != Needs::Nothing {
-        return Err(Refused::Unsupported);
+    let admit = |fetched: Option<&Fetched>| {
+        admit(
+            &webhook.challenges,
+            &webhook.recipe,
+            &request,
+            &address.secrets,
+            fetched,
+            now,
+        )
+    };
+    // Whatever can be refused without the vendor's key is: nothing is fetched for it.
+    match admit(None) {
+        Err(SignatureError::Material) => {}
+        other => return other.map_err(refused),
     }
-    webhook
-        .recipe
-        .verify(&request, secrets, None, now)
-        .map(drop)
-        .map_err(refused)
+    let needs = webhook.recipe.needs(&request).map_err(refused)?;
+    if needs == Needs::Nothing {
+        return Err(refused(SignatureError::Material));
+    }
+    let fetched: Arc<Fetched> = material::get(service, address, &needs, now)
+        .await
+        .map_err(|missing| match missing {
+            material::Missing::Unfit => refused(SignatureError::Material),
+            material::Missing::Now => {
+                Refused::Unavailable("what verifies it could not be fetched from the vendor".to_owned())
+            }
+        })?;
+    admit(Some(&fetched)).map_err(refused)
+}
+
+/// Makes durable what an answer promises.
+async fn settle(
+    service: &Service,
+    address: &Address,
+    mut answer: Answer,
+    now: Timestamp,
+) -> Result<Taken, Refused> {
+    let unkept = |error: sluice_store::Error| {
+        tracing::error!(hook = %address.hook, code = error.code(), %error, "an answer's promise was not kept");
+        Refused::Unavailable(error.to_string())
+    };
+    let (org, hook) = (address.org, address.hook);
+    if let Some(secret) = answer.keep.take() {
+        let kept = service
+            .store()
+            .put_first_secret(org, &hook.to_string(), SECRET_FIELD, secret, now)
+            .await;
+        service.known_hooks().forget_hook(hook);
+        if !kept.map_err(unkept)? {
+            return Err(Refused::Unauthorized {
+                reason: "the hook has learned another secret already",
+            });
+        }
+        event::platform(
+            service,
+            org,
+            "sluice.hook.secret_learned",
+            hook,
+            || json!({"connection": address.connection}),
+        )
+        .await
+        .map_err(unkept)?;
+    }
+    if let Some(url) = answer.visit.take() {
+        service
+            .store()
+            .owe_visit(org, hook, url, now)
+            .await
+            .map_err(unkept)?;
+    }
+    Ok(Taken::Answered(answer))
+}
+
+fn receipt(
+    id: ReceiptId,
+    address: &Address,
+    webhook: &Webhook,
+    incoming: Incoming,
+    verified: Verified,
+    now: Timestamp,
+) -> NewReceipt {
+    let query = incoming.target.split_once('?').map_or("", |(_, query)| query);
+    NewReceipt {
+        id,
+        hook: address.hook,
+        dedupe_key: dedupe_key(webhook, &incoming, id),
+        one_time: verified.one_time.map(|token| digest_of(token.as_bytes())),
+        order: route::order(webhook, &incoming),
+        method: incoming.method,
+        query: query.to_owned(),
+        headers: incoming.headers,
+        body: incoming.body.into(),
+        received: now,
+    }
+}
+
+/// Keeps a webhook and waits a while for what the connector's code answers.
+async fn keep_and_ask(service: &Service, address: &Address, new: NewReceipt) -> Result<Taken, Refused> {
+    let waiting = service.replies().wait_for(new.id);
+    let accepted = keep(service, address, new).await?;
+    // The answer to the first one is not kept; whoever repeats a webhook has it acknowledged.
+    if accepted.duplicate {
+        return Ok(Taken::Kept(accepted));
+    }
+    Ok(match waiting.reply().await {
+        Some(reply) => Taken::Replied(accepted, reply),
+        None => Taken::Kept(accepted),
+    })
+}
+
+/// Keeps a webhook of an app at each connection that it concerns. Interrupted, the sender's next try goes on with it.
+async fn spread(
+    service: &Service,
+    address: &Address,
+    concerned: &[ConnectionId],
+    new: NewReceipt,
+) -> Result<Taken, Refused> {
+    let mut first = None;
+    let mut duplicate = true;
+    for connection in concerned {
+        let new = NewReceipt {
+            id: service.new_id(),
+            hook: service.new_id(),
+            ..new.clone()
+        };
+        let kept = service
+            .store()
+            .accept_routed(address.org, address.hook, *connection, new)
+            .await;
+        let accepted = match kept {
+            // It was removed meanwhile, and there is nobody left whom it concerns.
+            Err(sluice_store::Error::Missing {
+                what: "the connection",
+            }) => continue,
+            other => settled(service, address, other)?,
+        };
+        duplicate &= accepted.duplicate;
+        first.get_or_insert(accepted.receipt);
+    }
+    Ok(match first {
+        Some(receipt) => Taken::Kept(Accepted { receipt, duplicate }),
+        None => Taken::Unrouted,
+    })
 }
 
 async fn keep(service: &Service, address: &Address, new: NewReceipt) -> Result<Accepted, Refused> {
-    match service.store().accept_receipt(address.org, new).await {
+    let kept = service.store().accept_receipt(address.org, new).await;
+    settled(service, address, kept)
+}
+
+fn settled(
+    service: &Service,
+    address: &Address,
+    kept: Result<sluice_store::receipt::Accepted, sluice_store::Error>,
+) -> Result<Accepted, Refused> {
+    match kept {
         Ok(sluice_store::receipt::Accepted::New(receipt)) => Ok(Accepted {
             receipt,
             duplicate: false,
@@ -181,6 +386,9 @@ async fn keep(service: &Service, address: &Address, new: NewReceipt) -> Result<A
         Ok(sluice_store::receipt::Accepted::Duplicate(receipt)) => Ok(Accepted {
             receipt,
             duplicate: true,
+        }),
+        Ok(sluice_store::receipt::Accepted::Replayed) => Err(Refused::Unauthorized {
+            reason: "its one-time token was used before",
         }),
         Err(sluice_store::Error::Missing { .. }) => {
             service.known_hooks().forget_hook(address.hook);
@@ -204,21 +412,22 @@ fn dedupe_key(webhook: &Webhook, incoming: &Incoming, id: ReceiptId) -> String {
             .iter()
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.clone()),
-        Dedupe::JsonPointer(pointer) => from_body(&incoming.body, pointer),
+        Dedupe::JsonPointer(pointer) => {
+            let plain = coding::plain(&incoming.headers, &incoming.body, coding::LOOKED_AT_BYTES);
+            plain.ok().and_then(|body| from_body(&body, pointer))
+        }
         Dedupe::BodyHash => None,
         Dedupe::Nothing => return format!("own:{id}"),
     };
     match given {
         Some(id) if id.len() <= MAX_KEY_BYTES => format!("id:{id}"),
-        Some(long) => format!(
-            "long:{}",
-            HEXLOWER.encode(digest(&SHA256, long.as_bytes()).as_ref())
-        ),
-        None => format!(
-            "body:{}",
-            HEXLOWER.encode(digest(&SHA256, &incoming.body).as_ref())
-        ),
+        Some(long) => format!("long:{}", digest_of(long.as_bytes())),
+        None => format!("body:{}", digest_of(&incoming.body)),
     }
+}
+
+fn digest_of(bytes: &[u8]) -> String {
+    HEXLOWER.encode(digest(&SHA256, bytes).as_ref())
 }
 
 fn from_body(body: &[u8], pointer: &str) -> Option<String> {

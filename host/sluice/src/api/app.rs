@@ -1,10 +1,12 @@
 //! What every request's work can reach.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use sluice_model::id::{KeyId, OrgId};
+use sluice_model::signature::SourceRange;
 use sluice_service::Service;
 use tokio::sync::Semaphore;
 
@@ -23,10 +25,14 @@ pub struct Parts {
     pub hosts: Option<Vec<String>>,
     /// The public address without a slash at its end, for the addresses of hooks.
     pub public_url: Option<String>,
+    /// Proxies that are believed about who sends.
+    pub proxies: Vec<SourceRange>,
     pub body_timeout: Duration,
     pub body_memory_bytes: u64,
     pub component_bytes: u64,
     pub hook_body_bytes: u64,
+    /// Where large bodies wait until they are whole.
+    pub spool: PathBuf,
 }
 
 /// See [`Parts`].
@@ -36,10 +42,12 @@ pub struct Shared {
     pub listener: Counters,
     pub(super) hosts: Option<Vec<String>>,
     pub(super) public_url: Option<String>,
+    pub(super) proxies: Vec<SourceRange>,
     pub(super) body_timeout: Duration,
     pub(super) body_memory: Arc<Semaphore>,
     pub(super) component_bytes: u64,
     pub(super) hook_body_bytes: u64,
+    pub(super) spool: PathBuf,
     pub(super) requests: Requests,
 }
 
@@ -69,10 +77,12 @@ impl App {
             listener: parts.listener,
             hosts: parts.hosts,
             public_url: parts.public_url,
+            proxies: parts.proxies,
             body_timeout: parts.body_timeout,
             body_memory: Arc::new(Semaphore::new(blocks.clamp(1, Semaphore::MAX_PERMITS))),
             component_bytes: parts.component_bytes,
             hook_body_bytes: parts.hook_body_bytes,
+            spool: parts.spool,
             requests: Requests::default(),
         }))
     }

@@ -19,7 +19,37 @@ use super::problem::Problem;
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) bytes: Bytes,
-    _memory: Vec<OwnedSemaphorePermit>,
+    _memory: Memory,
+}
+
+/// A share of the memory that all bodies may use; given back when it is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    blocks: Vec<OwnedSemaphorePermit>,
+    paid: usize,
+}
+
+impl Held {
+    pub(super) const fn new(bytes: Bytes, memory: Memory) -> Self {
+        Self {
+            bytes,
+            _memory: memory,
+        }
+    }
+}
+
+impl Memory {
+    /// Makes the share large enough for so many bytes.
+    pub(super) fn pay(&mut self, app: &App, bytes: usize) -> Result<(), Problem> {
+        while self.paid < bytes {
+            let block = app.body_memory.clone().try_acquire_owned();
+            self.blocks.push(
+                block.map_err(|_| Problem::new("server.busy", "too many large requests are under way"))?,
+            );
+            self.paid += usize::try_from(BODY_BLOCK_BYTES).unwrap_or(usize::MAX);
+        }
+        Ok(())
+    }
 }
 
 /// Reads a body of at most `cap` bytes within the server's time.
@@ -38,17 +68,14 @@ pub(super) async fn read(app: &App, body: Body, cap: u64) -> Result<Held, Proble
     let cap = usize::try_from(cap).unwrap_or(usize::MAX);
     let mut body = std::pin::pin!(body);
     let mut bytes = BytesMut::new();
-    let (mut memory, mut paid) = (Vec::new(), 0);
+    let mut memory = Memory::default();
     loop {
         let frame = tokio::time::timeout_at(deadline, body.frame());
         let Some(frame) = frame
             .await
             .map_err(|_| Problem::new("request.slow", "the body did not come in time"))?
         else {
-            return Ok(Held {
-                bytes: bytes.freeze(),
-                _memory: memory,
-            });
+            return Ok(Held::new(bytes.freeze(), memory));
         };
         let frame =
             frame.map_err(|error| Problem::new("request.body", format!("the body ended early: {error}")))?;
@@ -56,13 +83,7 @@ pub(super) async fn read(app: &App, body: Body, cap: u64) -> Result<Held, Proble
         if bytes.len() + data.len() > cap {
             return Err(too_large());
         }
-        while paid < bytes.len() + data.len() {
-            let block = app.body_memory.clone().try_acquire_owned();
-            memory.push(
-                block.map_err(|_| Problem::new("server.busy", "too many large requests are under way"))?,
-            );
-            paid += usize::try_from(BODY_BLOCK_BYTES).unwrap_or(usize::MAX);
-        }
+        memory.pay(app, bytes.len() + data.len())?;
         bytes.extend_from_slice(&data);
     }
 }

@@ -21,7 +21,15 @@ use super::text::SecretText;
 #[schema(as = Hook)]
 pub(super) struct HookView {
     id: String,
-    connection: String,
+    /// Whose it is; without it it is an app's, for all accounts of its connector.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection: Option<String>,
+    /// The connector of an app's hook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connector: Option<String>,
+    /// The app's hook by whose address its deliveries come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<String>,
     /// The manifest's name of the webhook.
     webhook: String,
     /// What is entered at the vendor; only a path if the server does not know its public address.
@@ -31,16 +39,22 @@ pub(super) struct HookView {
     /// A secret that was made for it: shown this once.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
+    /// Entered at a vendor that sends it along with its question.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verify_token: Option<String>,
 }
 
 fn view(app: &App, hook: Hook) -> HookView {
     HookView {
         id: hook.id.to_string(),
-        connection: hook.connection.to_string(),
+        connection: hook.connection.map(|id| id.to_string()),
+        connector: hook.connector,
+        app: hook.app.map(|id| id.to_string()),
         webhook: hook.webhook,
         url: format!("{}{}", app.public_url.as_deref().unwrap_or_default(), hook.path),
         created: hook.created.to_string(),
         secret: None,
+        verify_token: hook.verify_token,
     }
 }
 
@@ -72,7 +86,9 @@ pub(super) async fn list(
 #[serde(deny_unknown_fields)]
 pub(super) struct Creation {
     /// A connection's id or name.
-    connection: String,
+    connection: Option<String>,
+    /// Instead: the connector of an app whose accounts share one address.
+    connector: Option<String>,
     /// Without it: the manifest's first webhook.
     webhook: Option<String>,
     /// Without it one is made and answered once.
@@ -85,9 +101,20 @@ pub(super) async fn create(
     caller: Caller,
     Json(new): Json<Creation>,
 ) -> Result<Response, Problem> {
-    let of = connection::get(&app.service, caller.org, &new.connection).await?;
+    let (service, org) = (&app.service, caller.org);
     let secret = new.secret.map(|secret| secret.0);
-    let (hook, made) = hooks::create(&app.service, caller.org, of.id, new.webhook.as_deref(), secret).await?;
+    let webhook = new.webhook.as_deref();
+    let (hook, made) = match (&new.connection, &new.connector) {
+        (Some(which), None) => {
+            let of = connection::get(service, org, which).await?;
+            hooks::create(service, org, of.id, webhook, secret).await?
+        }
+        (None, Some(connector)) => hooks::create_for_app(service, org, connector, webhook, secret).await?,
+        _ => {
+            let words = "either `connection` or `connector` has to be given";
+            return Err(Problem::new("request.body", words));
+        }
+    };
     let mut view = view(&app, hook);
     view.secret = made.map(|secret| String::from_utf8_lossy(secret.expose()).into_owned());
     Ok((StatusCode::CREATED, json(&view)).into_response())

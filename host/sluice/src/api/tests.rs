@@ -74,10 +74,12 @@ impl Server {
             listener: Counters::default(),
             hosts: super::hosts([127, 0, 0, 1].into(), Some("sluice.example.com".to_owned())),
             public_url: None,
+            proxies: Vec::new(),
             body_timeout: Duration::from_secs(5),
             body_memory_bytes: 1 << 20,
             component_bytes: 1 << 19,
             hook_body_bytes: 1 << 16,
+            spool: dir.path().to_owned(),
         });
         let revoked = texts.pop().unwrap();
         Self {

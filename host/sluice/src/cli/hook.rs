@@ -26,7 +26,11 @@ pub(super) enum Hook {
     },
     /// Make an address; prints what is entered at the vendor
     Create {
-        connection: String,
+        #[arg(required_unless_present = "app", conflicts_with = "app")]
+        connection: Option<String>,
+        /// One address for all accounts that connections of this connector have
+        #[arg(long, value_name = "CONNECTOR")]
+        app: Option<String>,
         /// Which webhook of the connector
         #[arg(long)]
         webhook: Option<String>,
@@ -76,12 +80,18 @@ impl Hook {
             }
             Self::Create {
                 connection,
+                app,
                 webhook,
                 secret_from_stdin,
                 secret_file,
             } => {
-                let found = resolve::connection(client, &connection).await?;
-                let mut body = json!({ "connection": text(&found, "id") });
+                let mut body = match connection {
+                    Some(connection) => {
+                        let found = resolve::connection(client, &connection).await?;
+                        json!({ "connection": text(&found, "id") })
+                    }
+                    None => json!({ "connector": app }),
+                };
                 let given = secret_from_stdin || secret_file.is_some();
                 let flags = "--secret-from-stdin or --secret-file FILE";
                 let source = input::Source {
@@ -105,6 +115,7 @@ impl Hook {
                         ("url", "url"),
                         ("webhook", "webhook"),
                         ("secret", "secret"),
+                        ("verify token", "verify_token"),
                     ];
                     output.fields(&names.map(|(shown, name)| (shown, text(&hook, name))));
                     if !text(&hook, "secret").is_empty() {

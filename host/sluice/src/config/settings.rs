@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sluice_model::grant::Ceiling;
 use sluice_model::secret::Secret;
+use sluice_model::signature::SourceRange;
 use sluice_service::auth::app::AppParts;
 
 use super::error::ConfigError;
@@ -57,6 +58,12 @@ impl Config {
             public_host(url).map_err(|message| BadValue {
                 key: "server.public_url",
                 message,
+            })?;
+        }
+        for text in &server.trusted_proxies {
+            SourceRange::parse(text).map_err(|reason| BadValue {
+                key: "server.trusted_proxies",
+                message: format!("`{}` {reason}", text.escape_debug()),
             })?;
         }
         for text in &self.broker.open {
@@ -127,6 +134,13 @@ impl Config {
             .public_url
             .as_deref()
             .and_then(|url| public_host(url).ok())
+    }
+
+    /// The proxies in front.
+    #[must_use]
+    pub fn trusted_proxies(&self) -> Vec<SourceRange> {
+        let texts = self.server.trusted_proxies.iter();
+        texts.filter_map(|text| SourceRange::parse(text).ok()).collect()
     }
 
     /// Settings of the road out.

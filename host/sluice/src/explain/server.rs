@@ -255,4 +255,12 @@ pub(super) const ENTRIES: &[Entry] = &[
         "What was under way was cut off; nothing that was acknowledged is lost.",
         "",
     ),
+    entry(
+        7207,
+        "server.spool",
+        500,
+        "the directory for large webhooks cannot be made",
+        "Webhooks larger than a mebibyte wait in `incoming` of the data directory until they are whole; it cannot be made there.",
+        "check who may write in the data directory, and whether the disk is full",
+    ),
 ];

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -64,6 +64,10 @@ impl ListenError {
     }
 }
 
+/// Who is at the other end of a connection: an extension of each of its requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);
+
 /// A bound socket that is not served yet.
 #[derive(Debug)]
 pub struct Listener {
@@ -120,8 +124,8 @@ impl Listener {
                 () = stop.cancelled() => break,
                 accepted = self.socket.accept() => accepted,
             };
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
                 Err(error) if is_about_one_connection(&error) => continue,
                 Err(error) => {
                     counters.exhausted.fetch_add(1, Ordering::Relaxed);
@@ -144,6 +148,7 @@ impl Listener {
                 bounds,
                 counters: counters.clone(),
                 stop: stop.clone(),
+                peer: Peer(peer.ip()),
             };
             let (tls, router, abort) = (tls.clone(), router.clone(), abort.clone());
             connections.spawn(async move {
@@ -183,6 +188,7 @@ struct Life {
     bounds: Bounds,
     counters: Counters,
     stop: CancellationToken,
+    peer: Peer,
 }
 
 impl Life {
@@ -207,15 +213,18 @@ impl Life {
     async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
         let activity = Activity::begin();
         let seen = activity.clone();
-        let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let serving = seen.serve();
-            let answer = router.clone().oneshot(request.map(axum::body::Body::new));
-            async move {
-                let answer = answer.await;
-                drop(serving);
-                answer
-            }
-        });
+        let peer = self.peer;
+        let service =
+            hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+                request.extensions_mut().insert(peer);
+                let serving = seen.serve();
+                let answer = router.clone().oneshot(request.map(axum::body::Body::new));
+                async move {
+                    let answer = answer.await;
+                    drop(serving);
+                    answer
+                }
+            });
         let builder = builder(&self.bounds);
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);

@@ -35,6 +35,12 @@ pub enum ServeError {
         #[source]
         source: std::io::Error,
     },
+    #[error("make the directory {} for large webhooks", path.display())]
+    Spool {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("make the first API key: the machine's random source does not answer")]
     Random,
     #[error("listen for signals")]
@@ -49,7 +55,13 @@ pub enum ServeError {
 
 impl ServeError {
     /// The codes of this enum itself; the wrapped errors have their own.
-    pub const CODES: &[&str] = &["internal", "server.key_file", "server.aborted", "store.failed"];
+    pub const CODES: &[&str] = &[
+        "internal",
+        "server.key_file",
+        "server.spool",
+        "server.aborted",
+        "store.failed",
+    ];
 
     /// The stable code.
     #[must_use]
@@ -64,6 +76,7 @@ impl ServeError {
             Self::Broker(error) => error.code(),
             Self::Runtime(error) => error.code(),
             Self::KeyFile { .. } => "server.key_file",
+            Self::Spool { .. } => "server.spool",
             Self::StoreFailed { .. } => "store.failed",
             Self::Aborted => "server.aborted",
             Self::Work(_) | Self::Random | Self::Signals(_) | Self::Panicked => "internal",

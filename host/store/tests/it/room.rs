@@ -10,6 +10,7 @@ use sluice_model::record::{Change, Item};
 use sluice_model::run::{Mode, Trigger};
 use sluice_model::seal::MasterKey;
 use sluice_store::checkpoint::PageCommit;
+use sluice_store::chore::Chores;
 use sluice_store::connection::NewConnection;
 use sluice_store::cursor::Place;
 use sluice_store::hook::{Hook, HookState};
@@ -87,6 +88,8 @@ pub(crate) async fn furnish(store: Store, org: OrgId, n: u8) -> Room {
         webhook: "events".into(),
         state: HookState::Active,
         created: NOW,
+        app: None,
+        chores: Chores::default(),
     };
     store.create_hook(org, new).await.unwrap();
     Room {
@@ -173,6 +176,8 @@ impl Room {
             headers: vec![("a".into(), "b".into())],
             body: b"{}".to_vec(),
             received: NOW,
+            one_time: None,
+            order: None,
         }
     }
 

@@ -1,0 +1,169 @@
+//! The addresses that were asked for, each read once and kept until it or its connection changes.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sluice_model::id::{ConnectionId, HookId, OrgId};
+use sluice_model::secret::Secret;
+use sluice_store::hook::{Hook, HookState};
+
+use super::{Error, SECRET_FIELD};
+use crate::catalogue::Known as KnownInstall;
+use crate::{Service, catalogue, connection, install};
+
+/// What [`receive`](super::receive) needs to know of a hook.
+pub(crate) struct Address {
+    pub(super) org: OrgId,
+    pub(super) hook: HookId,
+    /// Whose it is; none: an app's, and what comes in says whose it is.
+    pub(super) connection: Option<ConnectionId>,
+    /// Which of the manifest's webhooks it is.
+    pub(super) webhook: usize,
+    pub(super) known: Arc<KnownInstall>,
+    pub(super) secrets: Vec<Secret>,
+}
+
+/// Hooks that were asked for since the start.
+#[derive(Default)]
+pub(crate) struct Known {
+    addresses: Mutex<Addresses>,
+}
+
+#[derive(Default)]
+struct Addresses {
+    read: HashMap<HookId, Arc<Address>>,
+    /// How often something was forgotten: what was read before is not kept after it.
+    forgotten: u64,
+}
+
+/// More are not kept at once: what is idle can be read again.
+const MAX_KNOWN: usize = 10_000;
+
+impl Known {
+    /// The address, or what to keep it with once it was read.
+    fn get(&self, hook: HookId) -> Result<Arc<Address>, u64> {
+        let addresses = self.lock();
+        addresses.read.get(&hook).cloned().ok_or(addresses.forgotten)
+    }
+
+    fn put(&self, address: Arc<Address>, forgotten: u64) {
+        let mut addresses = self.lock();
+        if addresses.forgotten != forgotten {
+            return;
+        }
+        if addresses.read.len() >= MAX_KNOWN {
+            addresses.read.clear();
+        }
+        addresses.read.insert(address.hook, address);
+    }
+
+    pub(crate) fn forget_hook(&self, hook: HookId) {
+        let mut addresses = self.lock();
+        addresses.forgotten += 1;
+        addresses.read.remove(&hook);
+    }
+
+    pub(crate) fn forget(&self, connection: ConnectionId) {
+        self.keep(|address| address.connection != Some(connection));
+    }
+
+    /// Addresses of apps use the newest install of their connector.
+    pub(crate) fn forget_apps(&self) {
+        self.keep(|address| address.connection.is_some());
+    }
+
+    fn keep(&self, kept: impl Fn(&Address) -> bool) {
+        let mut addresses = self.lock();
+        addresses.forgotten += 1;
+        addresses.read.retain(|_, address| kept(address));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Addresses> {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Address")
+            .field("hook", &self.hook)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The address that a hook's id names, whoever it belongs to: the id is what the sender knows.
+pub(super) async fn address(service: &Service, id: HookId) -> Result<Option<Arc<Address>>, Error> {
+    let forgotten = match service.known_hooks().get(id) {
+        Ok(address) => return Ok(Some(address)),
+        Err(forgotten) => forgotten,
+    };
+    let found = match service.store().get_hook_public(id).await? {
+        Some((org, hook)) => of_connection(service, org, hook).await?,
+        None => of_app(service, id).await?,
+    };
+    if let Some(address) = &found {
+        service.known_hooks().put(Arc::clone(address), forgotten);
+    }
+    Ok(found)
+}
+
+async fn of_connection(service: &Service, org: OrgId, hook: Hook) -> Result<Option<Arc<Address>>, Error> {
+    if hook.state != HookState::Active || hook.app.is_some() {
+        return Ok(None);
+    }
+    let connection = match connection::get(service, org, &hook.connection.to_string()).await {
+        // It is being removed.
+        Err(connection::Error::Missing(_)) => return Ok(None),
+        other => other?,
+    };
+    let known = catalogue::known(service, org, connection.install).await?;
+    read(
+        service,
+        (org, hook.id),
+        Some(hook.connection),
+        &hook.webhook,
+        known,
+    )
+    .await
+}
+
+/// The address of an app, by the newest install of its connector.
+async fn of_app(service: &Service, id: HookId) -> Result<Option<Arc<Address>>, Error> {
+    let Some((org, hook)) = service.store().get_app_hook_public(id).await? else {
+        return Ok(None);
+    };
+    if hook.state != HookState::Active {
+        return Ok(None);
+    }
+    let Some(install) = install::newest_id(service, org, &hook.connector).await? else {
+        return Ok(None);
+    };
+    let known = catalogue::known(service, org, install).await?;
+    read(service, (org, id), None, &hook.webhook, known).await
+}
+
+async fn read(
+    service: &Service,
+    (org, hook): (OrgId, HookId),
+    connection: Option<ConnectionId>,
+    webhook: &str,
+    known: Arc<KnownInstall>,
+) -> Result<Option<Arc<Address>>, Error> {
+    let declared = &known.manifest.webhooks;
+    let Some(webhook) = declared.iter().position(|declared| declared.name == webhook) else {
+        return Ok(None);
+    };
+    let secret = service
+        .store()
+        .get_secret(org, &hook.to_string(), SECRET_FIELD)
+        .await?;
+    Ok(Some(Arc::new(Address {
+        org,
+        hook,
+        connection,
+        webhook,
+        known,
+        secrets: secret.into_iter().collect(),
+    })))
+}

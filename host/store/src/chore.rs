@@ -1,0 +1,200 @@
+//! Chores: what is owed at a vendor on behalf of a hook. An address that the vendor wants visited, a subscription to be
+//! made or extended: durable before anybody is answered, done in the background, by one worker at a time.
+//!
+//! What must always hold: a chore is struck off only by whoever was given it last (its fencing number), and only the
+//! chore that was done; what came up meanwhile stays due.
+
+use std::fmt;
+use std::time::Duration;
+
+use sluice_model::Timestamp;
+use sluice_model::id::{HookId, OrgId, kind};
+use sluice_model::secret::Secret;
+
+use crate::due::{self, Work};
+use crate::hook::{Hook, require_hook};
+use crate::key::Key;
+use crate::receipt::ReceiptError;
+use crate::row::cap;
+use crate::table::{Rows, Table, Writer};
+use crate::{Error, Store};
+
+/// What is owed on behalf of one hook.
+#[derive(Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Chores {
+    /// An address of the vendor's to be visited once. A token of the vendor's is part of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub visit: Option<String>,
+    /// The subscription at the vendor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enrolment: Option<Enrolment>,
+    /// When the next of them is due; the lease's end while a worker has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due: Option<Timestamp>,
+    pub leased: bool,
+    pub fencing: u64,
+    /// Tries that failed since the last one that did not.
+    pub failures: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ReceiptError>,
+}
+
+/// How far a hook is subscribed at the vendor.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Enrolment {
+    /// The connector is to do it.
+    Wanted,
+    /// The vendor has an entry of this id.
+    Made {
+        /// The vendor's.
+        id: String,
+        expires: Option<Timestamp>,
+        /// The connector's own, as JSON.
+        state: String,
+    },
+    /// The connector cannot: a person enters the address at the vendor.
+    ByHand,
+}
+
+/// What came of doing a hook's chores.
+#[derive(Debug, Default)]
+pub struct ChoresDone {
+    /// The address that was visited.
+    pub visited: Option<String>,
+    /// How the hook is subscribed now.
+    pub enrolment: Option<Enrolment>,
+    /// The hook's secret, where the vendor made it: the field it is kept under.
+    pub secret: Option<(String, Secret)>,
+    /// When there is more to do.
+    pub due: Option<Timestamp>,
+    /// Why something was not done.
+    pub error: Option<ReceiptError>,
+    pub now: Timestamp,
+}
+
+/// An address has a token and little else.
+const MAX_VISIT_BYTES: usize = 4 << 10;
+/// Ids and states of subscriptions.
+const MAX_ENROLMENT_BYTES: usize = 64 << 10;
+
+impl fmt::Debug for Chores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chores")
+            .field("visit", &self.visit.is_some())
+            .field("due", &self.due)
+            .field("failures", &self.failures)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Notes an address that is to be visited, instead of one that was not yet. [`Error::Missing`], [`Error::TooLarge`].
+    pub async fn owe_visit(
+        &self,
+        org: OrgId,
+        hook: HookId,
+        url: String,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        cap("an address to visit", url.len(), MAX_VISIT_BYTES)?;
+        self.write(url.len(), move |rows| {
+            let mut hook = require_hook(rows, org, hook)?;
+            hook.chores.visit = Some(url);
+            hook.chores.failures = 0;
+            move_due(rows, org, &mut hook, Some(now))
+        })
+        .await
+    }
+
+    /// Leases up to `limit` hooks with chores that are due, one organization after the other.
+    pub async fn lease_due_chores(
+        &self,
+        now: Timestamp,
+        lease_for: Duration,
+        limit: usize,
+    ) -> Result<Vec<(OrgId, Hook)>, Error> {
+        if !self.any_due(Work::Chores, now).await? {
+            return Ok(Vec::new());
+        }
+        let (turn, until) = (self.turn(Work::Chores), now.after(lease_for));
+        let leased = self
+            .write(256, move |rows| {
+                let due = due::take::<kind::Hook>(rows, Work::Chores, turn, now, limit)?;
+                let found = due::load(rows, Work::Chores, due, |rows, org, id| {
+                    rows.get_json::<Hook>(Table::Hooks, &Key::org(org).id(id))
+                })?;
+                let mut leased = Vec::with_capacity(found.len());
+                for (org, mut hook) in found {
+                    hook.chores.fencing += 1;
+                    hook.chores.leased = true;
+                    move_due(rows, org, &mut hook, Some(until))?;
+                    leased.push((org, hook));
+                }
+                Ok(leased)
+            })
+            .await?;
+        if let Some((last, _)) = leased.last() {
+            self.set_turn(Work::Chores, *last);
+        }
+        Ok(leased)
+    }
+
+    /// Commits what came of a hook's chores. [`Error::Fenced`] if another worker has them, [`Error::Missing`] if the hook
+    /// is gone.
+    pub async fn finish_chores(
+        &self,
+        org: OrgId,
+        hook: HookId,
+        fencing: u64,
+        done: ChoresDone,
+    ) -> Result<Hook, Error> {
+        if let Some(Enrolment::Made { id, state, .. }) = &done.enrolment {
+            cap("a subscription", id.len() + state.len(), MAX_ENROLMENT_BYTES)?;
+        }
+        let ring = self.keyring().clone();
+        self.write(256, move |rows| {
+            let mut hook = require_hook(rows, org, hook)?;
+            if hook.chores.fencing != fencing {
+                return Err(Error::Fenced {
+                    what: "the hook's chores",
+                    given: fencing,
+                });
+            }
+            if let Some((field, secret)) = &done.secret {
+                crate::credential::put_again(
+                    rows,
+                    &ring,
+                    org,
+                    (&hook.id.to_string(), field),
+                    secret,
+                    done.now,
+                )?;
+            }
+            let chores = &mut hook.chores;
+            let came_up = chores.visit.is_some() && chores.visit != done.visited && done.error.is_none();
+            if chores.visit == done.visited {
+                chores.visit = None;
+            }
+            chores.enrolment = done.enrolment.or_else(|| chores.enrolment.take());
+            chores.failures = match done.error {
+                Some(_) => chores.failures.saturating_add(1),
+                None => 0,
+            };
+            chores.error = done.error;
+            chores.leased = false;
+            let due = if came_up { Some(done.now) } else { done.due };
+            move_due(rows, org, &mut hook, due)?;
+            Ok(hook)
+        })
+        .await
+    }
+}
+
+fn move_due(rows: &mut Writer<'_>, org: OrgId, hook: &mut Hook, due: Option<Timestamp>) -> Result<(), Error> {
+    due::remove(rows, Work::Chores, org, hook.chores.due, hook.id)?;
+    due::add(rows, Work::Chores, org, due, hook.id)?;
+    hook.chores.due = due;
+    rows.put_json(Table::Hooks, &Key::org(org).id(hook.id), hook)
+}
