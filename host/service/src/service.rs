@@ -44,6 +44,7 @@ struct Inner {
     hooks: crate::hooks::Known,
     active: crate::sync::Active,
     destinations: crate::destination::Open,
+    outbox: crate::endpoint::Outbox,
     random: SystemRandom,
 }
 
@@ -94,6 +95,7 @@ impl Service {
             hooks: crate::hooks::Known::default(),
             active: crate::sync::Active::default(),
             destinations: crate::destination::Open::default(),
+            outbox: crate::endpoint::Outbox::default(),
             random,
         };
         Ok(Self {
@@ -171,6 +173,10 @@ impl Service {
 
     pub(crate) fn active(&self) -> &crate::sync::Active {
         &self.inner.active
+    }
+
+    pub(crate) fn outbox(&self) -> &crate::endpoint::Outbox {
+        &self.inner.outbox
     }
 
     /// A random share of a wait, from 0 to 1, so that what failed together does not come back together.

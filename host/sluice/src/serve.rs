@@ -69,6 +69,7 @@ pub async fn serve(
     first_key(&service, key_file, tell).await?;
 
     let counters = Counters::default();
+    let stop = CancellationToken::new();
     let seconds = Duration::from_secs;
     let app = api::App::new(api::Parts {
         service: service.clone(),
@@ -87,6 +88,7 @@ pub async fn serve(
         body_memory_bytes: config.server.body_memory_bytes,
         component_bytes: config.limits.component_bytes,
         hook_body_bytes: config.hooks.body_bytes,
+        stop: stop.clone(),
     });
     let bounds = Bounds {
         connections: config.server.max_connections,
@@ -94,7 +96,6 @@ pub async fn serve(
         idle: seconds(config.server.idle_timeout_s),
     };
     let workers = worker::spawn(&service);
-    let stop = CancellationToken::new();
     let serving = tokio::spawn(listener.serve(tls, api::router(app), bounds, counters, stop.clone()));
     tracing::info!(url, "serving");
     tell(Notice::Listening { url });

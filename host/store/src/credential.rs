@@ -338,6 +338,27 @@ impl Store {
     }
 }
 
+/// Seals a secret of another kind with what it belongs to, in one commit.
+pub(crate) fn put_with(
+    rows: &mut Writer<'_>,
+    ring: &Keyring,
+    org: OrgId,
+    (owner, field): (&str, &str),
+    secret: &Secret,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let old = head(rows, org, owner, field)?;
+    let head = Head {
+        version: old.map_or(0, |head| head.version) + 1,
+        origins: Vec::new(),
+        life: Life {
+            obtained: Some(now),
+            ..Life::default()
+        },
+    };
+    put(rows, ring, org, (owner, field), &head, secret)
+}
+
 fn head(rows: &mut impl Rows, org: OrgId, owner: &str, field: &str) -> Result<Option<Head>, Error> {
     rows.look(Table::Secrets, &secret_key(org, owner, field), |content| {
         Ok(split_head(Table::Secrets, content)?.0)

@@ -31,6 +31,7 @@ impl Store {
             .await?;
         self.release::<kind::Link>(Work::Links, now, release_turn::<Link>)
             .await?;
+        self.release_endpoints(now).await?;
         self.release_credentials(now).await
     }
 

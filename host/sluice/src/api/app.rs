@@ -7,6 +7,7 @@ use std::time::Duration;
 use sluice_model::id::{KeyId, OrgId};
 use sluice_service::Service;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::listen::Counters;
 
@@ -27,6 +28,8 @@ pub struct Parts {
     pub body_memory_bytes: u64,
     pub component_bytes: u64,
     pub hook_body_bytes: u64,
+    /// Says that what has no end of its own has to end.
+    pub stop: CancellationToken,
 }
 
 /// See [`Parts`].
@@ -41,6 +44,9 @@ pub struct Shared {
     pub(super) component_bytes: u64,
     pub(super) hook_body_bytes: u64,
     pub(super) requests: Requests,
+    /// Turns of those who follow the events.
+    pub(super) tails: Arc<Semaphore>,
+    pub(super) stop: CancellationToken,
 }
 
 /// Answers by their class, and panics that were caught.
@@ -74,6 +80,8 @@ impl App {
             component_bytes: parts.component_bytes,
             hook_body_bytes: parts.hook_body_bytes,
             requests: Requests::default(),
+            stop: parts.stop,
+            tails: Arc::new(Semaphore::new(super::tail::MAX_TAILS)),
         }))
     }
 }
