@@ -17,6 +17,7 @@
 //! | [`sdks`] | do connectors in JavaScript, Python and C read what the one in Rust reads, and fail with file and line? |
 //! | [`vendors`] | are every vendor's signatures, questions, certificates and keys taken as the vendor means them, and forged ones never? |
 //! | [`aws`] | does an AWS that checks every signature believe ours? |
+//! | [`outbound`] | are events delivered, signed so that others believe it, whatever the receiver does and whoever is killed? |
 //! | [`hostile`] | does every hostile guest get what `fixtures/guests/expected.toml` says, and nothing else? |
 //!
 //! and what they stand on:
@@ -28,6 +29,7 @@
 //! | [`ledger`] | a vendor whose records can be written, with revisions and keys |
 //! | [`package`] | connector files with the manifests that a test needs |
 //! | [`guests`] | the fixture guests as components, built once |
+//! | [`receiver`] | a receiver of deliveries that behaves well, badly or not at all |
 //! | [`counterpart`] | software of others as processes: an OpenID provider, a browser, an AWS |
 
 #![expect(
@@ -43,6 +45,7 @@ mod github;
 mod guests;
 mod ledger;
 mod package;
+mod receiver;
 mod server;
 
 mod api_auth;
@@ -55,6 +58,7 @@ mod kills;
 mod links;
 mod main_job;
 mod oauth;
+mod outbound;
 mod peers;
 mod sdks;
 mod secrets;

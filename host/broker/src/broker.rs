@@ -16,9 +16,11 @@ use crate::breaker::Breakers;
 use crate::caller::{Owner, VendorApp};
 use crate::config::Config;
 use crate::dial::Dialer;
-use crate::error::ConfigError;
+use crate::error::{ConfigError, Error};
 use crate::exchange::Exchanger;
+use crate::header::refuse;
 use crate::permit::Permits;
+use crate::place::Place;
 use crate::pool::Pool;
 use crate::rate::Rates;
 use crate::resolve::Resolve;
@@ -89,6 +91,16 @@ impl Broker {
     /// The missing grant.
     pub fn check(rights: &Rights, target: &Target<'_>) -> Result<(), Denial> {
         rights.permits(target)
+    }
+
+    /// Whether a request to `url` would get as far as a socket now: resolves the name and vets every address of it, and opens
+    /// nothing. For whoever registers an address; [`send`](Self::send) vets anew. Cancel-safe.
+    ///
+    /// # Errors
+    /// What [`send`](Self::send) would say: a URL that is none, a name without addresses, an address that is not to be reached.
+    pub async fn vet(&self, url: &str) -> Result<(), Error> {
+        let place = Place::parse(url).map_err(|error| refuse(&error.to_string()))?;
+        self.shared.exchanger.dialer.look(&place).await
     }
 
     /// What is known of the budgets that a connection's requests are counted in: the vendor's, as its answers told them, and

@@ -49,6 +49,12 @@ impl Dialer {
         })
     }
 
+    /// Resolves and vets, and dials nothing.
+    pub(crate) async fn look(&self, place: &Place) -> Result<(), Error> {
+        let addresses = self.addresses(place).await?;
+        self.vet(place, &addresses)
+    }
+
     async fn addresses(&self, place: &Place) -> Result<Vec<SocketAddr>, Error> {
         let (host, port) = (place.host(), place.port());
         if let Some(fixed) = self

@@ -55,6 +55,12 @@ pub mod kind {
     /// Link.
     #[derive(Debug)]
     pub enum Link {}
+    /// Endpoint.
+    #[derive(Debug)]
+    pub enum Endpoint {}
+    /// Replay.
+    #[derive(Debug)]
+    pub enum Replay {}
 
     impl Kind for Org {
         const PREFIX: &'static str = "org_";
@@ -92,6 +98,12 @@ pub mod kind {
     impl Kind for Load {
         const PREFIX: &'static str = "lod_";
     }
+    impl Kind for Endpoint {
+        const PREFIX: &'static str = "ep_";
+    }
+    impl Kind for Replay {
+        const PREFIX: &'static str = "rpl_";
+    }
 }
 
 /// An organization: the tenant.
@@ -118,6 +130,10 @@ pub type DestinationId = Id<kind::Destination>;
 pub type LoadId = Id<kind::Load>;
 /// Two streams that are kept saying the same.
 pub type LinkId = Id<kind::Link>;
+/// An outbound webhook address.
+pub type EndpointId = Id<kind::Endpoint>;
+/// A part of the event store that is delivered again.
+pub type ReplayId = Id<kind::Replay>;
 
 /// 16 bytes that know what they name.
 pub struct Id<K> {

@@ -15,6 +15,8 @@
 //! | run | one execution of a sync |
 //! | hook, receipt | an inbound webhook address; one webhook received there |
 //! | event | one entry of the event store |
+//! | endpoint, delivery, attempt | an outbound webhook address; one event owed to it; one try |
+//! | replay | a part of the event store that is delivered again, as a job |
 //! | action | a named operation that a connector can perform |
 //! | lease | a time-limited claim of due work, with a fencing number |
 //! | exchange, trace | one brokered request and its answer, redacted; all exchanges of a run |
@@ -30,6 +32,7 @@ pub mod limits;
 pub mod manifest;
 
 pub mod connection;
+pub mod endpoint;
 pub mod event;
 pub mod exchange;
 pub mod fault;

@@ -21,6 +21,8 @@ pub struct Metrics {
     pub receipts_handled: Counter,
     pub receipts_failed: Counter,
     pub receipts_dead: Counter,
+    pub deliveries_made: Counter,
+    pub deliveries_failed: Counter,
     pub actions_run: Counter,
     pub guest_calls: Counter,
     pub guest_traps: Counter,
@@ -67,6 +69,10 @@ impl Metrics {
         let runs = ("sluice_runs_total", "Runs by how they ended or were put off.");
         let records = ("sluice_records_total", "Record changes by what became of them.");
         let receipts = ("sluice_receipts_total", "Webhooks by what became of them.");
+        let deliveries = (
+            "sluice_delivery_tries_total",
+            "Tries to deliver events by what they came to.",
+        );
         vec![
             sample(
                 runs.0,
@@ -142,6 +148,18 @@ impl Metrics {
                 receipts.1,
                 Some(("outcome", "dead")),
                 &self.receipts_dead,
+            ),
+            sample(
+                deliveries.0,
+                deliveries.1,
+                Some(("outcome", "delivered")),
+                &self.deliveries_made,
+            ),
+            sample(
+                deliveries.0,
+                deliveries.1,
+                Some(("outcome", "failed")),
+                &self.deliveries_failed,
             ),
             sample("sluice_actions_total", "Actions run.", None, &self.actions_run),
             sample(

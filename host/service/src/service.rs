@@ -47,6 +47,7 @@ struct Inner {
     replies: crate::hooks::Replies,
     active: crate::sync::Active,
     destinations: crate::destination::Open,
+    outbox: crate::endpoint::Outbox,
     random: SystemRandom,
 }
 
@@ -100,6 +101,7 @@ impl Service {
             replies: crate::hooks::Replies::default(),
             active: crate::sync::Active::default(),
             destinations: crate::destination::Open::default(),
+            outbox: crate::endpoint::Outbox::default(),
             random,
         };
         Ok(Self {
@@ -189,6 +191,10 @@ impl Service {
 
     pub(crate) fn active(&self) -> &crate::sync::Active {
         &self.inner.active
+    }
+
+    pub(crate) fn outbox(&self) -> &crate::endpoint::Outbox {
+        &self.inner.outbox
     }
 
     /// A random share of a wait, from 0 to 1, so that what failed together does not come back together.

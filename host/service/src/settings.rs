@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sluice_model::endpoint::{Limits, RetryWaits};
 use sluice_model::grant::Ceiling;
 use sluice_model::schedule::Schedule;
+use sluice_store::sweep::Keep;
 
 use crate::auth::app::AppParts;
 
@@ -34,6 +36,10 @@ pub struct Settings {
     pub run_retry: Schedule,
     /// Waits between the tries of a receipt.
     pub receipt_retry: Schedule,
+    /// How endpoints are delivered to.
+    pub endpoint: EndpointSettings,
+    /// How long events and deliveries are kept.
+    pub keep: Keep,
     /// The operator's apps by connector and auth scheme; an organization's own goes before.
     pub apps: HashMap<(String, String), AppParts>,
     /// Below it are the directories that records are loaded into as files; none: nowhere.
@@ -67,9 +73,35 @@ impl Default for Settings {
                 max: Duration::from_secs(3600),
                 tries: 12,
             },
+            endpoint: EndpointSettings::default(),
+            keep: Keep {
+                events: Some(Duration::from_secs(90 * 24 * 3600)),
+                deliveries: Some(Duration::from_secs(30 * 24 * 3600)),
+            },
             apps: HashMap::new(),
             files_dir: None,
             load_workers: 4,
+        }
+    }
+}
+
+/// How endpoints are delivered to.
+#[derive(Debug, Clone)]
+pub struct EndpointSettings {
+    /// Waits between the tries of one delivery.
+    pub waits: RetryWaits,
+    /// When an owner is warned, and an endpoint switched off.
+    pub health: Limits,
+    /// The time of one try, until the receiver's status is there.
+    pub attempt_time: Duration,
+}
+
+impl Default for EndpointSettings {
+    fn default() -> Self {
+        Self {
+            waits: RetryWaits::default(),
+            health: Limits::default(),
+            attempt_time: Duration::from_secs(15),
         }
     }
 }

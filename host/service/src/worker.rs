@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::{Service, auth, destination, hooks, key, link, sync};
+use crate::{Service, auth, destination, endpoint, hooks, key, link, sync};
 
 /// The workers of one process.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ pub fn spawn(service: &Service) -> Workers {
         start(Work::Loads),
         start(Work::Links),
         start(Work::Chores),
+        start(Work::Endpoints),
+        start(Work::Replays),
         tokio::spawn(sweep(service.clone(), stop.clone())),
         tokio::spawn(key::rewrap(service.clone(), stop.clone())),
     ];
@@ -88,6 +90,9 @@ impl Dispatcher {
             Work::Loads => settings.load_workers,
             Work::Links => LINK_WORKERS,
             Work::Chores => CHORE_WORKERS,
+            Work::Endpoints => ENDPOINT_WORKERS,
+            // A step is one commit, and each does a good part of it.
+            Work::Replays => 1,
         };
         let slots = Arc::new(Semaphore::new(slots.max(1)));
         let wake = self.service.store().wake();
@@ -220,6 +225,28 @@ impl Dispatcher {
                 }
                 Ok(taken)
             }
+            Work::Endpoints => {
+                let leased = service.store().lease_due_endpoints(now, lease, free).await?;
+                let taken = leased.len();
+                for (leased, permit) in leased.into_iter().zip(permits.by_ref()) {
+                    self.start(
+                        permit,
+                        leased.endpoint.id.to_string(),
+                        move |service, stop| async move { endpoint::drive(&service, leased, &stop).await },
+                    );
+                }
+                Ok(taken)
+            }
+            Work::Replays => {
+                let due = service.store().due_replays(now, REPLAYS_AT_ONCE).await?;
+                for (org, id) in &due {
+                    service
+                        .store()
+                        .step_replay(*org, *id, service.new_id(), service.now())
+                        .await?;
+                }
+                Ok(due.len())
+            }
         }
     }
 
@@ -253,7 +280,15 @@ impl Dispatcher {
 /// Forgets what is kept for a time only, in small steps between the day's work.
 async fn sweep(service: Service, stop: CancellationToken) {
     loop {
-        match service.store().sweep(service.now(), SWEEP_STEPS).await {
+        let (store, now, keep) = (service.store(), service.now(), service.settings().keep);
+        let swept = match store.sweep(now, SWEEP_STEPS).await {
+            Ok(more) => store
+                .sweep_events(now, keep, SWEEP_STEPS)
+                .await
+                .map(|also| more || also),
+            Err(error) => Err(error),
+        };
+        match swept {
             Ok(true) => {
                 tokio::task::yield_now().await;
                 if !stop.is_cancelled() {
@@ -284,6 +319,10 @@ const LINK_WORKERS: usize = 4;
 const CHORE_WORKERS: usize = 4;
 /// Connections whose runs are queued at once: each is a commit or two, and they share their syncs.
 const SCHEDULE_WORKERS: usize = 32;
+/// Endpoints that are delivered to at once. Each waits most of the time; how many tries are under way is bounded elsewhere.
+const ENDPOINT_WORKERS: usize = 1024;
+/// Replays that are moved on one after another, before it is looked what else is due.
+const REPLAYS_AT_ONCE: usize = 8;
 /// The clock may be set while a worker sleeps; it looks again at least so often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// Keeps a clock that stands still from making a worker spin.

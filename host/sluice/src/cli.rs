@@ -8,6 +8,7 @@ mod connector;
 mod context;
 mod destination;
 mod doctor;
+mod endpoint;
 mod event;
 mod exit;
 mod explain;
@@ -17,13 +18,16 @@ mod hook;
 mod input;
 mod key;
 mod link;
+mod listen;
 mod new;
 mod output;
 mod raw;
+mod replay;
 mod resolve;
 mod run;
 mod secret;
 mod serve;
+mod sse;
 mod status;
 mod stream;
 mod sync;
@@ -131,6 +135,9 @@ enum Command {
     /// Inbound webhooks: addresses and receipts
     #[command(subcommand)]
     Hook(hook::Hook),
+    /// Outbound webhooks: where events are delivered
+    #[command(subcommand)]
+    Endpoint(endpoint::Endpoint),
     /// The event store
     #[command(subcommand)]
     Event(event::Event),
@@ -226,6 +233,7 @@ fn execute(cli: Cli, output: &Output) -> Result<Exit, Failure> {
             Command::Link(link) => link.run(&client()?, output).await,
             Command::Run(run) => run.run(&client()?, output).await,
             Command::Hook(hook) => hook.run(&client()?, output).await,
+            Command::Endpoint(endpoint) => endpoint.run(&client()?, output).await,
             Command::Event(event) => event.run(&client()?, output).await,
             Command::Key(key) => key.run(&client()?, output).await,
             Command::Secret(secret) => secret.run(&client()?, output).await,

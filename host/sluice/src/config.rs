@@ -32,6 +32,8 @@ pub struct Config {
     pub sync: Sync,
     pub hooks: Hooks,
     pub destinations: Destinations,
+    pub endpoints: Endpoints,
+    pub events: Events,
     pub log: Log,
     pub app: Vec<OperatorApp>,
 }
@@ -157,6 +159,25 @@ pub struct Destinations {
     pub files_dir: Option<PathBuf>,
 }
 
+/// Outbound webhooks.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Endpoints {
+    pub attempt_timeout_s: u64,
+    pub retry_waits_ms: Vec<u64>,
+    pub pause_ms: u64,
+    pub warn_after_s: u64,
+    pub disable_after_s: u64,
+    pub keep_days: u64,
+}
+
+/// The event store.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Events {
+    pub keep_days: u64,
+}
+
 /// The server's log.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -252,6 +273,28 @@ impl Default for Hooks {
             workers: 4,
             body_bytes: 25 << 20,
         }
+    }
+}
+
+impl Default for Endpoints {
+    fn default() -> Self {
+        let waits_s = [
+            5, 30, 120, 600, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400, 86_400,
+        ];
+        Self {
+            attempt_timeout_s: 15,
+            retry_waits_ms: waits_s.map(|seconds: u64| seconds * 1000).to_vec(),
+            pause_ms: 5_000,
+            warn_after_s: 3_600,
+            disable_after_s: 432_000,
+            keep_days: 30,
+        }
+    }
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self { keep_days: 90 }
     }
 }
 

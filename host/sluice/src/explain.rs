@@ -1,7 +1,7 @@
 //! What every stable code means and what to do about it: one catalogue for the API, the command line and people.
 //!
 //! Numbers never move: `SLU-1xxx` packages, `2xxx` the road out and secrets, `3xxx` connectors' code, `4xxx` connections, their
-//! credentials, syncs and destinations, `5xxx` webhooks, `6xxx` the database and keys, `7xxx` the API and the configuration. A test holds the catalogue
+//! credentials, syncs and destinations, `5xxx` webhooks and endpoints, `6xxx` the database and keys, `7xxx` the API and the configuration. A test holds the catalogue
 //! against the `CODES` of every crate.
 
 mod auth;
@@ -11,6 +11,7 @@ mod guest;
 mod key;
 mod link;
 mod mapping;
+mod outbound;
 mod package;
 mod server;
 mod sync;
@@ -50,6 +51,7 @@ pub fn all() -> impl Iterator<Item = &'static Entry> {
         link::ENTRIES,
         mapping::ENTRIES,
         webhook::ENTRIES,
+        outbound::ENTRIES,
         auth::ENTRIES,
         key::ENTRIES,
         server::ENTRIES,

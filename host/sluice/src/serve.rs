@@ -79,6 +79,7 @@ pub async fn serve(
         source,
     })?;
     let counters = Counters::default();
+    let stop = CancellationToken::new();
     let seconds = Duration::from_secs;
     let app = api::App::new(api::Parts {
         service: service.clone(),
@@ -91,6 +92,7 @@ pub async fn serve(
         component_bytes: config.limits.component_bytes,
         hook_body_bytes: config.hooks.body_bytes,
         spool,
+        stop: stop.clone(),
     });
     let bounds = Bounds {
         connections: config.server.max_connections,
@@ -98,7 +100,6 @@ pub async fn serve(
         idle: seconds(config.server.idle_timeout_s),
     };
     let workers = worker::spawn(&service);
-    let stop = CancellationToken::new();
     let serving = tokio::spawn(listener.serve(tls, api::router(app), bounds, counters, stop.clone()));
     tracing::info!(url, "serving");
     tell(Notice::Listening { url });

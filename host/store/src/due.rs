@@ -26,6 +26,10 @@ pub enum Work {
     Links,
     /// Hooks on whose behalf something is owed at the vendor.
     Chores,
+    /// Endpoints with something to deliver.
+    Endpoints,
+    /// Replays that are under way.
+    Replays,
 }
 
 impl Work {
@@ -38,15 +42,18 @@ impl Work {
             Self::Loads => Table::DueLoads,
             Self::Links => Table::DueLinks,
             Self::Chores => Table::DueChores,
+            Self::Endpoints => Table::DueEndpoints,
+            Self::Replays => Table::DueReplays,
         }
     }
 
-    /// Where the time is under which a connection stands in the index, for work that is a connection's.
+    /// Where the time is under which a thing stands in the index, for work that is a connection's or an endpoint's.
     const fn times(self) -> Option<Table> {
         match self {
-            Self::Runs | Self::Receipts | Self::Loads | Self::Links | Self::Chores => None,
+            Self::Runs | Self::Receipts | Self::Loads | Self::Links | Self::Chores | Self::Replays => None,
             Self::Credentials => Some(Table::CredentialTimes),
             Self::Schedules => Some(Table::ScheduleTimes),
+            Self::Endpoints => Some(Table::EndpointTimes),
         }
     }
 }
@@ -57,6 +64,14 @@ impl Store {
     pub async fn next_due(&self, work: Work) -> Result<Option<Timestamp>, Error> {
         self.read_now(|rows| {
             let mut earliest = None;
+            // New events are due at once: who wants them is found out by the lease.
+            if work == Work::Endpoints
+                && !rows
+                    .collect(Table::News, &Span::all(), false, 1, |_, _| Ok(Some(())))?
+                    .is_empty()
+            {
+                return Ok(Some(Timestamp::default()));
+            }
             each_org(rows, work, OrgId::from_bytes([0; 16]), |_, _, time| {
                 earliest = Some(earliest.map_or(time, |earlier: Timestamp| earlier.min(time)));
                 Ok(ControlFlow::Continue(()))
@@ -131,19 +146,30 @@ pub(crate) fn move_connection(
     connection: ConnectionId,
     at: Option<Timestamp>,
 ) -> Result<(), Error> {
+    move_to(rows, work, org, connection, at)
+}
+
+/// Moves a thing in the index of this kind of work, or takes it out.
+pub(crate) fn move_to<K>(
+    rows: &mut Writer<'_>,
+    work: Work,
+    org: OrgId,
+    id: Id<K>,
+    at: Option<Timestamp>,
+) -> Result<(), Error> {
     let times = work
         .times()
         .ok_or(Error::Broken("put a connection among other things"))?;
-    let place = Key::org(org).id(connection);
+    let place = Key::org(org).id(id);
     if rows.has(times, &place)? {
         let old = Timestamp::from_millis(rows.get_number(times, &place)?);
-        remove(rows, work, org, Some(old), connection)?;
+        remove(rows, work, org, Some(old), id)?;
     }
     match at {
         Some(at) => rows.put_number(times, &place, at.as_millis())?,
         None => rows.delete(times, &place)?,
     }
-    add(rows, work, org, at, connection)
+    add(rows, work, org, at, id)
 }
 
 /// A thing that is due.

@@ -68,8 +68,7 @@ impl Store {
                     end = false;
                     return Ok(ControlFlow::Break(()));
                 }
-                let seq = Parts::new(key.get(16..).unwrap_or_default()).number();
-                let seq = seq.ok_or_else(|| corrupt(Table::Events, "a key is too short"))?;
+                let seq = seq_of(key)?;
                 let (head, data): (Head, _) = split_head(Table::Events, content)?;
                 looked += 1;
                 next = seq;
@@ -84,6 +83,37 @@ impl Store {
         .await
     }
 
+    /// One event, by its number.
+    pub async fn event(&self, org: OrgId, seq: u64) -> Result<Option<Event>, Error> {
+        self.read(move |rows| get(rows, org, seq)).await
+    }
+
+    /// The number of the last event that was appended before `time`, 0 if there is none: what to read after to get
+    /// everything since then. Right as long as the clock was never set back.
+    pub async fn last_event_before(&self, org: OrgId, time: Timestamp) -> Result<u64, Error> {
+        self.read(move |rows| {
+            let (mut low, mut high) = (0, rows.get_number(Table::EventNumbers, &Key::org(org))?);
+            // Everything up to `low` was before; nothing behind `high` was.
+            while low < high {
+                let middle = low + (high - low).div_ceil(2);
+                let of_org = Key::org(org);
+                let span = Span::prefix(&of_org).from(of_org.number(middle));
+                let found = rows.collect(Table::Events, &span, false, 1, |key, content| {
+                    let seq = seq_of(key)?;
+                    let (head, _): (Head, _) = split_head(Table::Events, content)?;
+                    Ok(Some((seq, head.at)))
+                })?;
+                match found.first() {
+                    // What was there is no longer kept, so it was before; what is kept begins behind it.
+                    Some((seq, at)) if *at < time => low = (*seq).min(high),
+                    Some(_) | None => high = middle - 1,
+                }
+            }
+            Ok(low)
+        })
+        .await
+    }
+
     /// The number of the last event, 0 if there is none.
     pub async fn last_event(&self, org: OrgId) -> Result<u64, Error> {
         self.read_now(|rows| rows.get_number(Table::EventNumbers, &Key::org(org)))
@@ -92,6 +122,62 @@ impl Store {
 
 /// Rows that one call looks through, whatever its filter lets pass.
 const MAX_LOOKED: usize = 10_000;
+
+pub(crate) fn get(rows: &mut impl Rows, org: OrgId, seq: u64) -> Result<Option<Event>, Error> {
+    rows.look(Table::Events, &Key::org(org).number(seq), |content| {
+        let (head, data): (Head, _) = split_head(Table::Events, content)?;
+        Ok(head.event(seq, utf8(Table::Events, data)?))
+    })
+}
+
+/// The ids and kinds of events behind number `after`, up to `last`, in order; reads no data.
+pub(crate) fn heads(
+    rows: &mut impl Rows,
+    org: OrgId,
+    (after, last): (u64, u64),
+    limit: usize,
+) -> Result<Vec<(u64, EventId, String)>, Error> {
+    let of_org = Key::org(org);
+    let span = Span::prefix(&of_org)
+        .after(of_org.clone().number(after))
+        .before(of_org.number(last.saturating_add(1)));
+    rows.collect(Table::Events, &span, false, limit, |key, content| {
+        let (head, _): (Head, _) = split_head(Table::Events, content)?;
+        Ok(Some((seq_of(key)?, head.id, head.kind)))
+    })
+}
+
+/// Deletes events that were appended before `before`, up to `limit` of them. Whether there may be more.
+pub(crate) fn forget(
+    rows: &mut Writer<'_>,
+    org: OrgId,
+    before: Timestamp,
+    limit: usize,
+) -> Result<bool, Error> {
+    let mut old = Vec::new();
+    rows.scan(
+        Table::Events,
+        &Span::prefix(&Key::org(org)),
+        false,
+        |key, content| {
+            let (head, _): (Head, _) = split_head(Table::Events, content)?;
+            if head.at >= before || old.len() >= limit {
+                return Ok(ControlFlow::Break(()));
+            }
+            old.push(seq_of(key)?);
+            Ok(ControlFlow::Continue(()))
+        },
+    )?;
+    for seq in &old {
+        rows.delete(Table::Events, &Key::org(org).number(*seq))?;
+    }
+    Ok(old.len() >= limit)
+}
+
+fn seq_of(key: &[u8]) -> Result<u64, Error> {
+    let seq = Parts::new(key.get(16..).unwrap_or_default()).number();
+    seq.ok_or_else(|| corrupt(Table::Events, "a key is too short"))
+}
 
 /// What goes before an event's data.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -176,6 +262,8 @@ impl Encoded {
             )?;
         }
         rows.put_number(Table::EventNumbers, &Key::org(org), last)?;
+        rows.tell();
+        crate::endpoint::note_news(rows, org)?;
         Ok(last)
     }
 }

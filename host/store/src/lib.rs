@@ -54,6 +54,10 @@ pub mod stream_settings;
 pub mod trace;
 pub mod undo;
 
+pub mod delivery;
+pub mod endpoint;
+pub mod replay;
+
 pub mod due;
 mod restart;
 pub mod sweep;

@@ -25,7 +25,7 @@ use crate::{Error, OpenError, org_key};
 
 /// The format that is written. 2 added the tables of authorizations and of credentials that are due, and versions of the
 /// organizations' keys.
-const FORMAT: u64 = 3;
+const FORMAT: u64 = 4;
 const FILE: &str = "sluice.redb";
 const NEW_FILE: &str = "sluice.redb.new";
 const LOCK_FILE: &str = "sluice.lock";
@@ -294,6 +294,10 @@ fn step_up(database: &Database, file: &Path, ring: &Keyring) -> Result<(), OpenE
     }
     if at == Some(2) {
         guarded_rows(file, || commit(database, from_2_to_3))?;
+        at = Some(3);
+    }
+    if at == Some(3) {
+        guarded_rows(file, || commit(database, from_3_to_4))?;
     }
     if checks.is_some_and(|checks| checks.is_new()) {
         let check = ring.new_check().map_err(OpenError::Seal)?;
@@ -313,6 +317,12 @@ fn from_1_to_2(rows: &mut Writer<'_>) -> Result<(), Error> {
 fn from_2_to_3(rows: &mut Writer<'_>) -> Result<(), Error> {
     rows.open_all()?;
     rows.put_number(Table::Meta, &Key::empty().tail("format"), 3)
+}
+
+/// Format 4 has more tables, for endpoints, what is owed to them, and replays.
+fn from_3_to_4(rows: &mut Writer<'_>) -> Result<(), Error> {
+    rows.open_all()?;
+    rows.put_number(Table::Meta, &Key::empty().tail("format"), 4)
 }
 
 fn format(database: &Database) -> Result<Option<u64>, Error> {

@@ -34,6 +34,7 @@ impl Store {
             .await?;
         self.release::<kind::Hook>(Work::Chores, now, release_chores)
             .await?;
+        self.release_endpoints(now).await?;
         self.release_credentials(now).await
     }
 

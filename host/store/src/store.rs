@@ -18,7 +18,7 @@ use crate::keyring::Keyring;
 use crate::open::{self, Disk, Opened, Options};
 use crate::row::cap;
 use crate::table::{Reader, Writer};
-use crate::writer::{self, Job, Ran};
+use crate::writer::{self, Bells, Job, Ran};
 use crate::{Error, OpenError, stream};
 
 /// The input of one operation is at most this large: a page of records, a component, a receipt.
@@ -36,11 +36,11 @@ struct Shared {
     queue: Option<mpsc::Sender<Job>>,
     /// Bytes that may still be queued.
     room: Arc<Semaphore>,
-    wake: Arc<Notify>,
+    bells: Bells,
     failed: Arc<watch::Sender<Option<Arc<str>>>>,
     thread: Option<JoinHandle<()>>,
     /// The organization whose work was leased last, per kind of work.
-    turns: [Mutex<OrgId>; 7],
+    turns: [Mutex<OrgId>; 9],
     frozen: Frozen,
     /// Keeps other processes out for as long as the store is open.
     _lock: Option<std::fs::File>,
@@ -81,11 +81,11 @@ impl Store {
         } = opened;
         let database = Arc::new(database);
         let (queue, jobs) = mpsc::channel(writer::QUEUE_OPS);
-        let wake = Arc::new(Notify::new());
+        let bells = Bells::default();
         let failed = Arc::new(watch::Sender::new(None));
         let thread = {
-            let (database, wake, failed) = (database.clone(), wake.clone(), failed.clone());
-            let work = move || writer::run(&database, jobs, &wake, &|reason| note_failure(&failed, reason));
+            let (database, bells, failed) = (database.clone(), bells.clone(), failed.clone());
+            let work = move || writer::run(&database, jobs, &bells, &|reason| note_failure(&failed, reason));
             std::thread::Builder::new()
                 .name("store-writer".to_owned())
                 .spawn(work)
@@ -102,10 +102,10 @@ impl Store {
                 keyring: Arc::new(keyring),
                 queue: Some(queue),
                 room: Arc::new(Semaphore::new(writer::QUEUE_BYTES)),
-                wake,
+                bells,
                 failed,
                 thread: Some(thread),
-                turns: [turn(), turn(), turn(), turn(), turn(), turn(), turn()],
+                turns: std::array::from_fn(|_| turn()),
                 frozen: Frozen::default(),
                 _lock: lock,
             }),
@@ -123,7 +123,13 @@ impl Store {
     /// for work, so that nothing falls between.
     #[must_use]
     pub fn wake(&self) -> Arc<Notify> {
-        self.shared.wake.clone()
+        self.shared.bells.work.clone()
+    }
+
+    /// Fires after each commit that appended events, of whichever organization. Take the `notified()` future before looking.
+    #[must_use]
+    pub fn news(&self) -> Arc<Notify> {
+        self.shared.bells.news.clone()
     }
 
     pub(crate) fn keyring(&self) -> &Arc<Keyring> {
@@ -140,7 +146,17 @@ impl Store {
     }
 
     fn turn_of(&self, work: crate::due::Work) -> &Mutex<OrgId> {
-        let [runs, receipts, credentials, schedules, loads, links, chores] = &self.shared.turns;
+        let [
+            runs,
+            receipts,
+            credentials,
+            schedules,
+            loads,
+            links,
+            chores,
+            endpoints,
+            replays,
+        ] = &self.shared.turns;
         match work {
             crate::due::Work::Runs => runs,
             crate::due::Work::Receipts => receipts,
@@ -149,6 +165,8 @@ impl Store {
             crate::due::Work::Loads => loads,
             crate::due::Work::Links => links,
             crate::due::Work::Chores => chores,
+            crate::due::Work::Endpoints => endpoints,
+            crate::due::Work::Replays => replays,
         }
     }
 

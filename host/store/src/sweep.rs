@@ -1,5 +1,7 @@
 //! Sweeping: what time makes superfluous, and removals that were interrupted, in bounded steps.
 
+use std::time::Duration;
+
 use sluice_model::Timestamp;
 use sluice_model::id::{ConnectionId, OrgId};
 
@@ -8,11 +10,11 @@ use crate::key::{Parts, Span};
 use crate::org::WHOLE_ORG;
 use crate::receipt::DEDUPE_FOR;
 use crate::table::{Rows, Table};
-use crate::{Error, Store, authorization, connection, history, org, receipt};
+use crate::{Error, Store, authorization, connection, delivery, endpoint, event, history, org, receipt};
 
 impl Store {
     /// Does up to `max_steps` steps (each one commit of at most a thousand rows): forgets dedupe keys older than
-    /// [`DEDUPE_FOR`](crate::receipt::DEDUPE_FOR) authorizations that ended a day ago and history that
+    /// [`DEDUPE_FOR`](crate::receipt::DEDUPE_FOR), authorizations that ended a day ago, history that
     /// is old enough, and goes on with removals that were
     /// interrupted and with rotations of organizations' keys. Looking costs no step, so that many organizations
     /// with nothing to do end a sweep. Answers whether there is more.
@@ -73,10 +75,72 @@ impl Store {
     }
 }
 
+/// How long things are kept; nothing is forgotten without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Keep {
+    /// Events, from when they were appended.
+    pub events: Option<Duration>,
+    /// Deliveries and their attempts, from when they were owed.
+    pub deliveries: Option<Duration>,
+}
+
 /// Rows that one step deletes at most: its commit stays short, so that others' writes are not held up.
 pub(crate) const STEP_ROWS: usize = 1000;
 
 impl Store {
+    /// Forgets events and deliveries older than `keep`, and goes on with removals of endpoints, in up to `max_steps` steps like
+    /// [`Store::sweep`]'s. Answers whether there is more.
+    pub async fn sweep_events(&self, now: Timestamp, keep: Keep, max_steps: usize) -> Result<bool, Error> {
+        let mut left = max_steps;
+        let before = |kept: Duration| {
+            let kept = u64::try_from(kept.as_millis()).unwrap_or(u64::MAX);
+            Timestamp::from_millis(now.as_millis().saturating_sub(kept))
+        };
+        for (org, id) in self.read(endpoint::removals).await? {
+            while self
+                .write(64, move |rows| endpoint::remove_step(rows, org, id))
+                .await?
+            {
+                left = left.saturating_sub(1);
+                if left == 0 {
+                    return Ok(true);
+                }
+            }
+        }
+        for org in self.list_orgs().await? {
+            let org = org.id;
+            if let Some(before) = keep.events.map(before) {
+                while self
+                    .write(64, move |rows| event::forget(rows, org, before, STEP_ROWS))
+                    .await?
+                {
+                    left = left.saturating_sub(1);
+                    if left == 0 {
+                        return Ok(true);
+                    }
+                }
+            }
+            let Some(before) = keep.deliveries.map(before) else {
+                continue;
+            };
+            for known in self.list_endpoints(org).await? {
+                let id = known.endpoint.id;
+                while self
+                    .write(64, move |rows| {
+                        delivery::forget(rows, org, id, before, STEP_ROWS / 4)
+                    })
+                    .await?
+                {
+                    left = left.saturating_sub(1);
+                    if left == 0 {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+        Ok(false)
+    }
+
     /// Removals that are under way, or were when the process ended.
     async fn removals(&self) -> Result<Vec<(OrgId, ConnectionId)>, Error> {
         self.read(|rows| {

@@ -37,11 +37,20 @@ pub(crate) struct Ran {
     pub(crate) answer: Box<dyn FnOnce(Result<(), Error>) + Send>,
 }
 
+/// Whom commits wake.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Bells {
+    /// Workers: there is due work.
+    pub(crate) work: Arc<Notify>,
+    /// Whoever follows the events: there are new ones.
+    pub(crate) news: Arc<Notify>,
+}
+
 /// Runs until every sender is gone or the store fails.
 pub(crate) fn run(
     database: &Database,
     mut queue: mpsc::Receiver<Job>,
-    wake: &Notify,
+    bells: &Bells,
     fail: &dyn Fn(&str) -> Error,
 ) {
     while let Some(first) = queue.blocking_recv() {
@@ -53,7 +62,7 @@ pub(crate) fn run(
             group.push(job);
         }
         // The database panics on some kinds of damage; that must not leave callers without an answer.
-        let done = catch_unwind(AssertUnwindSafe(|| commit(database, group, wake, fail)));
+        let done = catch_unwind(AssertUnwindSafe(|| commit(database, group, bells, fail)));
         let failed = match done {
             Ok(committed) => !committed,
             Err(_) => {
@@ -72,17 +81,20 @@ pub(crate) fn run(
 }
 
 /// Commits a group and answers it. Whether the store may go on.
-fn commit(database: &Database, group: Vec<Job>, wake: &Notify, fail: &dyn Fn(&str) -> Error) -> bool {
+fn commit(database: &Database, group: Vec<Job>, bells: &Bells, fail: &dyn Fn(&str) -> Error) -> bool {
     let mut answers = Vec::with_capacity(group.len());
     let mut permits = Vec::with_capacity(group.len());
     let outcome = write(database, group, &mut answers, &mut permits);
-    let (result, woken) = match outcome {
-        Ok(woken) => (Ok(()), woken),
-        Err(reason) => (Err(fail(&reason)), false),
+    let (result, (woken, told)) = match outcome {
+        Ok(rung) => (Ok(()), rung),
+        Err(reason) => (Err(fail(&reason)), (false, false)),
     };
     drop(permits);
     if woken {
-        wake.notify_waiters();
+        bells.work.notify_waiters();
+    }
+    if told {
+        bells.news.notify_waiters();
     }
     let ok = result.is_ok();
     for answer in answers {
@@ -93,13 +105,13 @@ fn commit(database: &Database, group: Vec<Job>, wake: &Notify, fail: &dyn Fn(&st
 
 type Answer = Box<dyn FnOnce(Result<(), Error>) + Send>;
 
-/// One transaction. Whether there is new due work, or why the store cannot go on.
+/// One transaction. Whether there is new due work and whether there are new events, or why the store cannot go on.
 fn write(
     database: &Database,
     group: Vec<Job>,
     answers: &mut Vec<Answer>,
     permits: &mut Vec<Option<OwnedSemaphorePermit>>,
-) -> Result<bool, String> {
+) -> Result<(bool, bool), String> {
     let mut transaction = database
         .begin_write()
         .map_err(|error| format!("begin a transaction: {error}"))?;
@@ -122,7 +134,7 @@ fn write(
             break;
         }
     }
-    let (writes, woken) = (writer.writes(), writer.woken());
+    let (writes, rung) = (writer.writes(), (writer.woken(), writer.told()));
     drop(writer);
     if let Some(reason) = fatal {
         let _ = transaction.abort();
@@ -132,11 +144,11 @@ fn write(
     if writes == 0 {
         return transaction
             .abort()
-            .map(|()| false)
+            .map(|()| (false, false))
             .map_err(|error| format!("end a transaction: {error}"));
     }
     transaction
         .commit()
-        .map(|()| woken)
+        .map(|()| rung)
         .map_err(|error| format!("commit: {error}"))
 }

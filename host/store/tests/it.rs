@@ -20,6 +20,7 @@
 //! | `crash` | the power cut at every write and sync; damage at rest |
 //! | `generation` | a complete reading takes the old records' place at once, with the power cut anywhere |
 //! | `history` | what records were, and runs that are undone |
+//! | `endpoint` | events owed to endpoints, once, with the power cut anywhere; replays; what is forgotten |
 //! | `pages` | several pages in one commit |
 //! | `simulation` | all of it at once, with faults and power cuts, decided by one number |
 //! | `disk` | the disk in memory that remembers what was synced |
@@ -34,6 +35,7 @@ mod it {
     pub(crate) mod credential;
     pub(crate) mod disk;
     pub(crate) mod due;
+    mod endpoint;
     pub(crate) mod generation;
     pub(crate) mod history;
     pub(crate) mod install;

@@ -9,6 +9,7 @@ use sluice_model::id::{KeyId, OrgId};
 use sluice_model::signature::SourceRange;
 use sluice_service::Service;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::listen::Counters;
 
@@ -33,6 +34,8 @@ pub struct Parts {
     pub hook_body_bytes: u64,
     /// Where large bodies wait until they are whole.
     pub spool: PathBuf,
+    /// Says that what has no end of its own has to end.
+    pub stop: CancellationToken,
 }
 
 /// See [`Parts`].
@@ -49,6 +52,9 @@ pub struct Shared {
     pub(super) hook_body_bytes: u64,
     pub(super) spool: PathBuf,
     pub(super) requests: Requests,
+    /// Turns of those who follow the events.
+    pub(super) tails: Arc<Semaphore>,
+    pub(super) stop: CancellationToken,
 }
 
 /// Answers by their class, and panics that were caught.
@@ -84,6 +90,8 @@ impl App {
             hook_body_bytes: parts.hook_body_bytes,
             spool: parts.spool,
             requests: Requests::default(),
+            stop: parts.stop,
+            tails: Arc::new(Semaphore::new(super::tail::MAX_TAILS)),
         }))
     }
 }

@@ -13,10 +13,10 @@ use utoipa::openapi::{ResponseBuilder, Schema};
 use super::body::json;
 use super::routes::{Access, ROUTES, Route};
 use super::{
-    actions, apps, authorizations, connections, connectors, destinations, events, health, hooks, inbound,
-    installs, keys, problem, receipts,
+    actions, apps, authorizations, connections, connectors, destinations, endpoints, events, health, hooks,
+    inbound, installs, keys, problem, receipts,
 };
-use super::{links, records, runs, secrets, streams, writes};
+use super::{links, records, replays, runs, secrets, streams, writes};
 
 /// The document of this version.
 #[must_use]
@@ -130,6 +130,16 @@ fn schemas() -> ComponentsBuilder {
         .schema_from::<receipts::ReceiptView>()
         .schema_from::<receipts::ReceiptDetail>()
         .schema_from::<receipts::RequestView>()
+        .schema_from::<endpoints::EndpointView>()
+        .schema_from::<endpoints::Change>()
+        .schema_from::<endpoints::Rotation>()
+        .schema_from::<endpoints::Sample>()
+        .schema_from::<endpoints::DeliveryView>()
+        .schema_from::<endpoints::DeliveryDetail>()
+        .schema_from::<endpoints::AttemptView>()
+        .schema_from::<replays::ReplayView>()
+        .schema_from::<replays::Creation>()
+        .schema_from::<events::KindView>()
         .schema_from::<events::EventView>()
         .schema_from::<events::EventsView>()
         .schema_from::<keys::KeyView>()
@@ -143,6 +153,7 @@ fn method(name: &str) -> HttpMethod {
     match name {
         "POST" => HttpMethod::Post,
         "PUT" => HttpMethod::Put,
+        "PATCH" => HttpMethod::Patch,
         "DELETE" => HttpMethod::Delete,
         _ => HttpMethod::Get,
     }

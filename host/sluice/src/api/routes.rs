@@ -1,21 +1,44 @@
 //! The table of routes: what there is, who may, and what it is called. The router, the check of keys and the OpenAPI
 //! document are all made of it, so none of them can know a route that another does not.
 
+mod outbound;
 mod table;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, any, delete, get, post, put};
+use axum::routing::{MethodRouter, any, delete, get, patch, post, put};
 
 use super::app::App;
 use super::problem::Problem;
 use super::{
-    actions, apps, authorizations, connect, connections, connectors, destinations, document, events, front,
-    guard, health, hooks, inbound,
+    actions, apps, authorizations, connect, connections, connectors, destinations, document, endpoints,
+    events, front, guard, health, hooks, inbound,
 };
-use super::{installs, keys, links, metrics, receipts, records, runs, secrets, streams, writes};
+use super::{
+    installs, keys, links, metrics, receipts, records, replays, runs, secrets, streams, tail, writes,
+};
 
-pub use table::ROUTES;
+/// All routes.
+pub const ROUTES: &[Route] = &joined::<{ table::ROUTES.len() + outbound::ROUTES.len() }>();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "at compile time: an index that is out of bounds does not compile"
+)]
+const fn joined<const N: usize>() -> [Route; N] {
+    let (first, second) = (table::ROUTES, outbound::ROUTES);
+    let mut all = [first[0]; N];
+    let mut place = 0;
+    while place < N {
+        all[place] = if place < first.len() {
+            first[place]
+        } else {
+            second[place - first.len()]
+        };
+        place += 1;
+    }
+    all
+}
 
 /// Who may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +129,26 @@ pub enum Operation {
     ReplayReceipt,
     ListEvents,
     GetEvent,
+    TailEvents,
+    ExportEvents,
+    ListEventKinds,
+    ListEndpoints,
+    CreateEndpoint,
+    GetEndpoint,
+    ChangeEndpoint,
+    RemoveEndpoint,
+    PauseEndpoint,
+    ResumeEndpoint,
+    DisableEndpoint,
+    RotateEndpoint,
+    TestEndpoint,
+    ListDeliveries,
+    GetDelivery,
+    RedriveDelivery,
+    ListReplays,
+    CreateReplay,
+    GetReplay,
+    CancelReplay,
     ListKeys,
     CreateKey,
     RevokeKey,
@@ -282,6 +325,26 @@ fn work(operation: Operation) -> MethodRouter<App> {
         Operation::ReplayReceipt => post(receipts::replay),
         Operation::ListEvents => get(events::list),
         Operation::GetEvent => get(events::get),
+        Operation::TailEvents => get(tail::tail),
+        Operation::ExportEvents => get(events::export),
+        Operation::ListEventKinds => get(events::kinds),
+        Operation::ListEndpoints => get(endpoints::list),
+        Operation::CreateEndpoint => post(endpoints::create),
+        Operation::GetEndpoint => get(endpoints::get),
+        Operation::ChangeEndpoint => patch(endpoints::change),
+        Operation::RemoveEndpoint => delete(endpoints::remove),
+        Operation::PauseEndpoint => post(endpoints::pause),
+        Operation::ResumeEndpoint => post(endpoints::resume),
+        Operation::DisableEndpoint => post(endpoints::disable),
+        Operation::RotateEndpoint => post(endpoints::rotate),
+        Operation::TestEndpoint => post(endpoints::test),
+        Operation::ListDeliveries => get(endpoints::deliveries),
+        Operation::GetDelivery => get(endpoints::delivery),
+        Operation::RedriveDelivery => post(endpoints::redrive),
+        Operation::ListReplays => get(replays::list),
+        Operation::CreateReplay => post(replays::create),
+        Operation::GetReplay => get(replays::get),
+        Operation::CancelReplay => post(replays::cancel),
         Operation::ListKeys => get(keys::list),
         Operation::CreateKey => post(keys::create),
         Operation::RevokeKey => delete(keys::revoke),

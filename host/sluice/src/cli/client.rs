@@ -9,7 +9,10 @@ use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
 use super::failure::Failure;
 use super::{Global, context};
@@ -80,6 +83,43 @@ impl Client {
         })
     }
 
+    /// Another program on this machine or elsewhere, and the path there: no server of ours, so it gets no key.
+    pub(super) fn to(url: &str) -> Result<(Self, String), Failure> {
+        let refused = || {
+            Failure::usage(format!(
+                "`{url}` is not an address like http://localhost:3000/hook"
+            ))
+        };
+        let parsed = url::Url::parse(url).map_err(|_| refused())?;
+        let server = parsed.origin().ascii_serialization();
+        let path = parsed.path().to_owned();
+        let path = parsed
+            .query()
+            .map_or(path.clone(), |query| format!("{path}?{query}"));
+        Ok((Self::at(&server, None).map_err(|_| refused())?, path))
+    }
+
+    /// Posts a body with these headers; the status of the answer.
+    pub(super) async fn deliver(
+        &self,
+        path: &str,
+        headers: &[(String, String)],
+        body: Vec<u8>,
+    ) -> Result<u16, Failure> {
+        let mut request = self.request(Method::POST, path, Body::None, None)?;
+        for (name, value) in headers {
+            let name = http::HeaderName::try_from(name.as_str());
+            let value = http::HeaderValue::try_from(value.as_str());
+            if let (Ok(name), Ok(value)) = (name, value) {
+                request.headers_mut().insert(name, value);
+            }
+        }
+        let request = request.map(|_| Full::new(Bytes::from(body)));
+        let failed = |reason: String| Failure::unreachable(&self.server, reason);
+        let answer = exchange(self.stream().await?, request).await.map_err(failed)?;
+        Ok(answer.status)
+    }
+
     pub(super) async fn get(&self, path: &str) -> Result<Value, Failure> {
         self.send(Method::GET, path, Body::None).await
     }
@@ -113,6 +153,44 @@ impl Client {
 
     /// The answer, whatever it is.
     pub(super) async fn exchange(&self, method: Method, path: &str, body: Body) -> Result<Answer, Failure> {
+        let request = self.request(method, path, body, None)?;
+        let failed = |reason: String| Failure::unreachable(&self.server, reason);
+        exchange(self.stream().await?, request).await.map_err(failed)
+    }
+
+    /// An answer that goes on, as server-sent events do; it begins behind the event with this id.
+    pub(super) async fn follow(&self, path: &str, last: Option<u64>) -> Result<Following, Failure> {
+        let request = self.request(Method::GET, path, Body::None, last)?;
+        let failed = |error: hyper::Error| Failure::unreachable(&self.server, error.to_string());
+        let stream = TokioIo::new(self.stream().await?);
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(stream)
+            .await
+            .map_err(failed)?;
+        let driver = tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "the connection ended badly");
+            }
+        });
+        let response = sender.send_request(request).await.map_err(failed)?;
+        let status = response.status().as_u16();
+        if status >= 400 {
+            let body = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
+            let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+            return Err(Failure::of_answer(status, &body));
+        }
+        Ok(Following {
+            body: response.into_body(),
+            driver,
+        })
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Body,
+        last: Option<u64>,
+    ) -> Result<Request<Full<Bytes>>, Failure> {
         let authority = match (self.tls, self.port) {
             (true, 443) | (false, 80) => self.host.clone(),
             _ => format!("{}:{}", self.host, self.port),
@@ -127,6 +205,9 @@ impl Client {
             value.set_sensitive(true);
             request = request.header(header::AUTHORIZATION, value);
         }
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
         let bytes = match body {
             Body::None => Bytes::new(),
             Body::Json(value) => {
@@ -138,9 +219,12 @@ impl Client {
                 bytes
             }
         };
-        let request = request
+        request
             .body(Full::new(bytes))
-            .map_err(|error| Failure::usage(format!("`{path}` is not a path: {error}")))?;
+            .map_err(|error| Failure::usage(format!("`{path}` is not a path: {error}")))
+    }
+
+    async fn stream(&self) -> Result<Either<TcpStream, TlsStream<TcpStream>>, Failure> {
         let failed = |reason: String| Failure::unreachable(&self.server, reason);
         let connect = tokio::time::timeout(
             CONNECT_TIME,
@@ -157,9 +241,39 @@ impl Client {
                 .connect(name, stream)
                 .await
                 .map_err(|error| failed(error.to_string()))?;
-            return exchange(stream, request).await.map_err(failed);
+            return Ok(Either::Right(stream));
         }
-        exchange(stream, request).await.map_err(failed)
+        Ok(Either::Left(stream))
+    }
+}
+
+/// An answer under way.
+pub(super) struct Following {
+    body: hyper::body::Incoming,
+    driver: tokio::task::JoinHandle<()>,
+}
+
+impl Following {
+    /// The next bytes; nothing at the end, or when the connection broke.
+    pub(super) async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            match self.body.frame().await? {
+                Ok(frame) => match frame.into_data() {
+                    Ok(data) => return Some(data),
+                    Err(_) => continue,
+                },
+                Err(error) => {
+                    tracing::debug!(%error, "what was followed broke off");
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.driver.abort();
     }
 }
 
@@ -197,8 +311,8 @@ async fn exchange(
     clippy::disallowed_methods,
     reason = "the command line speaks to the server that its user named; no connector is near"
 )]
-async fn connect(host: &str, port: u16) -> std::io::Result<tokio::net::TcpStream> {
-    tokio::net::TcpStream::connect((host, port)).await
+async fn connect(host: &str, port: u16) -> std::io::Result<TcpStream> {
+    TcpStream::connect((host, port)).await
 }
 
 fn tls() -> Result<TlsConnector, Failure> {

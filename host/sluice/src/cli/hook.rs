@@ -13,7 +13,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{Output, items, text};
 use super::run::pages;
-use super::{input, resolve};
+use super::{input, listen, resolve};
 
 /// Inbound webhooks: addresses and receipts
 #[derive(Debug, Subcommand)]
@@ -43,6 +43,8 @@ pub(super) enum Hook {
     },
     /// Remove an address; its receipts stay
     Remove { hook: String },
+    /// Forward events to a program on this machine, as an endpoint would get them
+    Listen(listen::Listen),
     /// What came in, newest first
     Receipts { hook: String },
     /// One receipt and its request
@@ -129,6 +131,7 @@ impl Hook {
                 output.done(&format!("{hook} is removed"));
                 Ok(Exit::Ok)
             }
+            Self::Listen(listen) => listen.run(client, output).await,
             Self::Receipts { hook } => {
                 let path = format!("{}/receipts", path(client, &hook).await?);
                 let row = |receipt: &Value| {

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use sluice_model::endpoint::{Limits as HealthLimits, RetryWaits, WaitsError};
 use sluice_model::grant::Ceiling;
 use sluice_model::secret::Secret;
 use sluice_model::signature::SourceRange;
 use sluice_service::auth::app::AppParts;
+use sluice_service::settings::EndpointSettings;
+use sluice_store::sweep::Keep;
 
 use super::error::ConfigError;
 use super::layers::BadValue;
@@ -46,6 +49,22 @@ impl Config {
         between("destinations.workers", self.destinations.workers, 1, 1_000)?;
         between("hooks.workers", self.hooks.workers, 1, 1_000)?;
         between("hooks.body_bytes", self.hooks.body_bytes, 1 << 10, 1 << 30)?;
+        let endpoints = &self.endpoints;
+        between("endpoints.attempt_timeout_s", endpoints.attempt_timeout_s, 1, 60)?;
+        between("endpoints.pause_ms", endpoints.pause_ms, 1, 60_000)?;
+        between("endpoints.warn_after_s", endpoints.warn_after_s, 1, 30 * 86_400)?;
+        between(
+            "endpoints.disable_after_s",
+            endpoints.disable_after_s,
+            1,
+            90 * 86_400,
+        )?;
+        between("endpoints.keep_days", endpoints.keep_days, 0, 3_650)?;
+        between("events.keep_days", self.events.keep_days, 0, 3_650)?;
+        retry_waits(&endpoints.retry_waits_ms).map_err(|error| BadValue {
+            key: "endpoints.retry_waits_ms",
+            message: error.to_string(),
+        })?;
         if server.body_memory_bytes < self.hooks.body_bytes.max(self.limits.component_bytes) {
             let message =
                 "must hold one webhook (hooks.body_bytes) and one component (limits.component_bytes)";
@@ -265,8 +284,27 @@ impl Config {
             load_workers: self.destinations.workers,
             hook_body_bytes: self.hooks.body_bytes,
             component_bytes: self.limits.component_bytes,
+            endpoint: self.endpoint(),
+            keep: Keep {
+                events: days(self.events.keep_days),
+                deliveries: days(self.endpoints.keep_days),
+            },
             ..sluice_service::Settings::default()
         })
+    }
+
+    fn endpoint(&self) -> EndpointSettings {
+        let set = &self.endpoints;
+        EndpointSettings {
+            // `check` has read them.
+            waits: retry_waits(&set.retry_waits_ms).unwrap_or_default(),
+            health: HealthLimits {
+                warn_after: Duration::from_secs(set.warn_after_s),
+                off_after: Duration::from_secs(set.disable_after_s),
+                pause: Duration::from_millis(set.pause_ms),
+            },
+            attempt_time: Duration::from_secs(set.attempt_timeout_s),
+        }
     }
 
     /// Starts writing the log to standard error.
@@ -297,6 +335,15 @@ fn missing(key: &str, message: &str) -> ConfigError {
         key: key.to_owned(),
         message: message.to_owned(),
     }
+}
+
+fn retry_waits(waits: &[u64]) -> Result<RetryWaits, WaitsError> {
+    RetryWaits::new(waits.iter().copied().map(Duration::from_millis).collect())
+}
+
+/// 0 is for ever.
+fn days(days: u64) -> Option<Duration> {
+    (days > 0).then(|| Duration::from_secs(days * 86_400))
 }
 
 fn between<N: PartialOrd + std::fmt::Display>(

@@ -2,13 +2,12 @@
 
 use super::{Operation, Route, route};
 
-const LIMIT: (&str, &str) = ("limit", "1 to 1000; 100 without it");
+pub(super) const LIMIT: (&str, &str) = ("limit", "1 to 1000; 100 without it");
 const AFTER: (&str, &str) = ("after", "`next` of the page before");
-const PLACE: (&str, &str) = ("after", "the number after which to read; 0 without it");
-const PAGED: &[(&str, &str)] = &[LIMIT, AFTER];
+pub(super) const PLACE: (&str, &str) = ("after", "the number after which to read; 0 without it");
+pub(super) const PAGED: &[(&str, &str)] = &[LIMIT, AFTER];
 
-/// All routes.
-pub const ROUTES: &[Route] = &[
+pub(super) const ROUTES: &[Route] = &[
     route(
         "GET",
         "/health/live",
@@ -433,21 +432,6 @@ pub const ROUTES: &[Route] = &[
         "have it handled again",
     )
     .gives(202, "Receipt"),
-    route(
-        "GET",
-        "/api/v1/events",
-        Operation::ListEvents,
-        "the event store, oldest first",
-    )
-    .query(&[PLACE, LIMIT, ("kind", "only events whose kind begins so")])
-    .gives(200, "Events"),
-    route(
-        "GET",
-        "/api/v1/events/{event}",
-        Operation::GetEvent,
-        "an event, by its number",
-    )
-    .gives(200, "Event"),
     route("GET", "/api/v1/keys", Operation::ListKeys, "the API keys").gives(200, "[ApiKey]"),
     route(
         "POST",

@@ -32,6 +32,8 @@ pub(crate) async fn deliver(world: &World, id: &str) -> Result<(), Error> {
             headers: vec![],
             body: id.as_bytes().to_vec(),
             received: world.now(),
+            one_time: None,
+            order: None,
         };
         let after = world.model.borrow().then(|model| {
             if !again {

@@ -1,0 +1,124 @@
+//! `sluice hook listen`: events as they come, forwarded to a program on this machine as an endpoint would get them, with one line for
+//! each of what it answered. Nothing is kept of it: the place is the last event's number, and a broken connection goes on behind it.
+
+use std::time::Instant;
+
+use clap::Args;
+use ring::rand::{SecureRandom, SystemRandom};
+use serde_json::Value;
+use sluice_model::endpoint::{KeyKind, SigningKey, signed};
+use sluice_model::event::CLOUD_EVENT_TYPE;
+use sluice_model::{Clock, SystemClock};
+
+use super::client::{Client, segment};
+use super::exit::Exit;
+use super::failure::Failure;
+use super::output::{Output, items, text};
+use super::{input, replay, resolve, sse};
+
+/// Forward events to a program on this machine
+#[derive(Debug, Args)]
+pub(super) struct Listen {
+    /// Where to: http://localhost:3000/hook
+    #[arg(long, value_name = "URL")]
+    forward: String,
+    /// Only kinds that begin so
+    #[arg(long)]
+    kind: Option<String>,
+    /// Only about this connection
+    #[arg(long)]
+    connection: Option<String>,
+    /// Begin with what was recorded since, as 2026-01-31T12:00:00Z or 2h
+    #[arg(long, conflicts_with = "after")]
+    since: Option<String>,
+    /// Begin after this number
+    #[arg(long)]
+    after: Option<u64>,
+    /// Read the signing key (whsec_… or whsk_…) from standard input; one is made without
+    #[arg(long)]
+    secret_from_stdin: bool,
+}
+
+impl Listen {
+    pub(super) async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
+        let (target, path) = Client::to(&self.forward)?;
+        let key = self.key(output)?;
+        let mut query = Vec::new();
+        query.extend(self.kind.map(|kind| format!("kind={}", segment(&kind))));
+        if let Some(which) = &self.connection {
+            let found = resolve::connection(client, which).await?;
+            query.push(format!("connection={}", segment(&text(&found, "id"))));
+        }
+        let after = match &self.since {
+            Some(since) => Some(begin(client, since).await?),
+            None => self.after,
+        };
+        output.note(&format!("forwarding to {}; Ctrl-C ends it", self.forward));
+        let (sender, mut events) = tokio::sync::mpsc::channel::<sse::Event>(WAITING);
+        let tail = format!("/api/v1/events/tail?{}", query.join("&"));
+        let following = sse::follow(client, output, &tail, after, sender);
+        let forwarding = async {
+            while let Some(event) = events.recv().await {
+                forward(&target, &path, &key, output, &event).await;
+            }
+        };
+        tokio::select! {
+            ended = following => ended,
+            () = forwarding => Ok(Exit::Ok),
+        }
+    }
+
+    fn key(&self, output: &Output) -> Result<SigningKey, Failure> {
+        if self.secret_from_stdin {
+            let source = input::Source {
+                stdin: true,
+                file: None,
+                flags: "--secret-from-stdin",
+            };
+            let text = input::secret(&source, "signing key", output)?.unwrap_or_default();
+            return SigningKey::parse(text.as_bytes()).map_err(|error| Failure::usage(error.to_string()));
+        }
+        let mut random = [0; 32];
+        let failed = || Failure::bug("the machine's random source does not answer");
+        SystemRandom::new().fill(&mut random).map_err(|_| failed())?;
+        let key = SigningKey::made(KeyKind::Hmac, random).map_err(|_| failed())?;
+        let shown = String::from_utf8_lossy(key.text().expose()).into_owned();
+        output.note(&format!("signed with {shown}"));
+        Ok(key)
+    }
+}
+
+/// Events that wait for a slow program; the tail waits beyond that.
+const WAITING: usize = 100;
+
+/// The number to begin after.
+async fn begin(client: &Client, since: &str) -> Result<u64, Failure> {
+    let since = segment(&replay::moment(since)?);
+    let found = client
+        .get(&format!("/api/v1/events?since={since}&limit=1"))
+        .await?;
+    let first = items(&found).first().and_then(|event| event.get("seq")?.as_u64());
+    let next = found.get("next").and_then(Value::as_u64).unwrap_or_default();
+    Ok(first.map_or(next, |first| first.saturating_sub(1)))
+}
+
+/// One event, and a line of what became of it.
+async fn forward(target: &Client, path: &str, key: &SigningKey, output: &Output, event: &sse::Event) {
+    let shape: Value = serde_json::from_str(&event.data).unwrap_or_default();
+    let (id, kind) = (text(&shape, "id"), text(&shape, "type"));
+    let body = event.data.as_bytes();
+    let mut headers = signed(std::slice::from_ref(key), &id, SystemClock.now(), body);
+    headers.push(("content-type".to_owned(), CLOUD_EVENT_TYPE.to_owned()));
+    let began = Instant::now();
+    let answer = target.deliver(path, &headers, body.to_vec()).await;
+    let took = began.elapsed().as_millis();
+    let status = match answer {
+        Ok(status) => status.to_string(),
+        Err(failure) => failure.message,
+    };
+    let seq = event.id.unwrap_or_default();
+    let line = serde_json::json!({"seq": seq, "event": id, "kind": kind, "answer": status, "took_ms": took});
+    output.show(&line, |output| {
+        output.line(&format!("{seq:>8}  {kind}  {status}  {took} ms"));
+    });
+}
