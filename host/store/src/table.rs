@@ -37,6 +37,10 @@ pub(crate) enum Table {
     Components,
     /// org, install, connection → nothing
     InstallUses,
+    /// org → Kept: the trust policy
+    TrustPolicies,
+    /// org, mark, name of a connector or place of an index → Kept
+    TrustMarks,
     /// org, connection → Connection
     Connections,
     /// org, connector, name → connection
@@ -150,12 +154,14 @@ pub(crate) enum Table {
 const TABLES: usize = Table::LinkOpen as usize + 1;
 
 /// Tables whose keys begin with the organization.
-pub(crate) const OF_ORG: [Table; 59] = [
+pub(crate) const OF_ORG: [Table; 61] = [
     Table::OrgKeyUses,
     Table::ApiKeys,
     Table::Installs,
     Table::Components,
     Table::InstallUses,
+    Table::TrustPolicies,
+    Table::TrustMarks,
     Table::Connections,
     Table::ConnectionNames,
     Table::Tombstones,
@@ -226,6 +232,8 @@ impl Table {
             Self::Installs => "installs",
             Self::Components => "components",
             Self::InstallUses => "install_uses",
+            Self::TrustPolicies => "trust_policies",
+            Self::TrustMarks => "trust_marks",
             Self::Connections => "connections",
             Self::ConnectionNames => "connection_names",
             Self::Tombstones => "tombstones",

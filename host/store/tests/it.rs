@@ -22,6 +22,7 @@
 //! | `history` | what records were, and runs that are undone |
 //! | `pages` | several pages in one commit |
 //! | `simulation` | all of it at once, with faults and power cuts, decided by one number |
+//! | `trust` | who is believed, and what is remembered with an install |
 //! | `disk` | the disk in memory that remembers what was synced |
 //! | `room` | a store with one of everything |
 
@@ -48,4 +49,5 @@ mod it {
     pub(crate) mod secret;
     mod simulation;
     pub(crate) mod storage;
+    mod trust;
 }
