@@ -17,6 +17,7 @@
 //! | [`sdks`] | do connectors in JavaScript, Python and C read what the one in Rust reads, and fail with file and line? |
 //! | [`vendors`] | are every vendor's signatures, questions, certificates and keys taken as the vendor means them, and forged ones never? |
 //! | [`aws`] | does an AWS that checks every signature believe ours? |
+//! | [`packages`] | does a connector come from whom it says it does, whole, and never older than it was? |
 //! | [`hostile`] | does every hostile guest get what `fixtures/guests/expected.toml` says, and nothing else? |
 //!
 //! and what they stand on:
@@ -55,6 +56,7 @@ mod kills;
 mod links;
 mod main_job;
 mod oauth;
+mod packages;
 mod peers;
 mod sdks;
 mod secrets;

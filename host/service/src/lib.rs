@@ -26,9 +26,12 @@ pub mod hooks;
 pub mod install;
 pub mod key;
 pub mod link;
+mod reach;
 pub mod record;
 pub mod secret;
+pub mod source;
 pub mod sync;
+pub mod trust;
 pub mod write;
 
 pub mod call;

@@ -36,6 +36,7 @@ mod source;
 mod spool;
 mod streams;
 mod text;
+mod trust;
 mod writes;
 
 pub use app::{App, Parts};

@@ -1,6 +1,7 @@
 //! The command line: a client of the API. One noun a file; data on standard output, everything else on standard error.
 
 mod app;
+mod author;
 mod authorize;
 mod client;
 mod connection;
@@ -20,6 +21,7 @@ mod link;
 mod new;
 mod output;
 mod raw;
+mod registry;
 mod resolve;
 mod run;
 mod secret;
@@ -27,6 +29,7 @@ mod serve;
 mod status;
 mod stream;
 mod sync;
+mod trust;
 mod watch;
 
 use std::ffi::OsString;
@@ -110,7 +113,7 @@ enum Command {
     Login(context::Login),
     /// Forget them
     Logout,
-    /// Inspect, install and remove connectors
+    /// Pack, sign, publish, inspect, install and remove connectors
     #[command(subcommand)]
     Connector(connector::Connector),
     /// What the vendor gave for a connector: client id, client secret, private key
@@ -219,6 +222,7 @@ fn execute(cli: Cli, output: &Output) -> Result<Exit, Failure> {
             Command::Login(login) => login.run(&global, output).await,
             Command::Status => status::run(&client()?, output).await,
             Command::Doctor => doctor::run(&global, output).await,
+            Command::Connector(connector::Connector::Author(author)) => author.run(output).await,
             Command::Connector(connector) => connector.run(&client()?, output).await,
             Command::App(app) => app.run(&client()?, output).await,
             Command::Connection(connection) => connection.run(&client()?, output).await,

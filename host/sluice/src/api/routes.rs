@@ -13,7 +13,7 @@ use super::{
     actions, apps, authorizations, connect, connections, connectors, destinations, document, events, front,
     guard, health, hooks, inbound,
 };
-use super::{installs, keys, links, metrics, receipts, records, runs, secrets, streams, writes};
+use super::{installs, keys, links, metrics, receipts, records, runs, secrets, streams, trust, writes};
 
 pub use table::ROUTES;
 
@@ -58,6 +58,11 @@ pub enum Operation {
     CreateInstall,
     GetInstall,
     RemoveInstall,
+    GetPackage,
+    GetTrustPolicy,
+    SetTrustPolicy,
+    ListTrustedNames,
+    ForgetTrustedName,
     ListConnections,
     CreateConnection,
     GetConnection,
@@ -212,6 +217,11 @@ fn work(operation: Operation) -> MethodRouter<App> {
         Operation::CreateInstall => post(installs::create),
         Operation::GetInstall => get(installs::get),
         Operation::RemoveInstall => delete(installs::remove),
+        Operation::GetPackage => get(installs::file),
+        Operation::GetTrustPolicy => get(trust::get),
+        Operation::SetTrustPolicy => put(trust::set),
+        Operation::ListTrustedNames => get(trust::names),
+        Operation::ForgetTrustedName => delete(trust::forget),
         Operation::ListConnections => get(connections::list),
         Operation::CreateConnection => post(connections::create),
         Operation::GetConnection => get(connections::get),

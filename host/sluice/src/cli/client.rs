@@ -113,14 +113,7 @@ impl Client {
 
     /// The answer, whatever it is.
     pub(super) async fn exchange(&self, method: Method, path: &str, body: Body) -> Result<Answer, Failure> {
-        let authority = match (self.tls, self.port) {
-            (true, 443) | (false, 80) => self.host.clone(),
-            _ => format!("{}:{}", self.host, self.port),
-        };
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, authority);
+        let mut request = Request::builder().method(method).uri(path);
         if let Some(key) = &self.key {
             let mut value = http::HeaderValue::from_str(&format!("Bearer {key}"))
                 .map_err(|_| Failure::usage("the API key has characters that no key has"))?;
@@ -138,9 +131,27 @@ impl Client {
                 bytes
             }
         };
+        let response = self.transmit(request, bytes).await?;
+        Ok(Answer {
+            status: response.status().as_u16(),
+            body: response.into_body(),
+        })
+    }
+
+    /// One request with the head that the caller made; the server's name is added. The key is not.
+    pub(super) async fn transmit(
+        &self,
+        request: http::request::Builder,
+        bytes: Bytes,
+    ) -> Result<http::Response<Bytes>, Failure> {
+        let authority = match (self.tls, self.port) {
+            (true, 443) | (false, 80) => self.host.clone(),
+            _ => format!("{}:{}", self.host, self.port),
+        };
         let request = request
+            .header(header::HOST, authority)
             .body(Full::new(bytes))
-            .map_err(|error| Failure::usage(format!("`{path}` is not a path: {error}")))?;
+            .map_err(|error| Failure::usage(format!("this makes no request: {error}")))?;
         let failed = |reason: String| Failure::unreachable(&self.server, reason);
         let connect = tokio::time::timeout(
             CONNECT_TIME,
@@ -166,7 +177,7 @@ impl Client {
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,
-) -> Result<Answer, String> {
+) -> Result<http::Response<Bytes>, String> {
     let text = |error: hyper::Error| error.to_string();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
@@ -178,15 +189,12 @@ async fn exchange(
     });
     let answer = async {
         let response = sender.send_request(request).await.map_err(text)?;
-        let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES)
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, ANSWER_BYTES)
             .collect()
             .await
             .map_err(|error| error.to_string())?;
-        Ok(Answer {
-            status,
-            body: body.to_bytes(),
-        })
+        Ok(http::Response::from_parts(head, body.to_bytes()))
     };
     let answer = answer.await;
     driver.abort();
