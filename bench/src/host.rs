@@ -167,7 +167,7 @@ impl Host {
     ) -> Result<ConnectionId> {
         let service = &self.service;
         let bytes = Bytes::from(package.bytes());
-        let proposal = install::inspect(service, bytes.clone()).await?;
+        let proposal = install::inspect(service, service.org(), bytes.clone()).await?;
         install::install(service, service.org(), bytes, &proposal.digest, "bench").await?;
         let part =
             |(name, value): &(&str, &str)| ((*name).to_owned(), Secret::new(value.as_bytes().to_vec()));

@@ -89,15 +89,7 @@ impl Counterpart {
 
     /// A script of Python's.
     pub(crate) fn python(script: &str, words: &[&str]) -> Self {
-        let python = root().join("target/counterparts-venv/bin/python");
-        assert!(
-            python.exists(),
-            "{} is missing: `cargo xtask test` makes it, see tests/counterparts/README.md",
-            python.display()
-        );
-        let mut command = Command::new(python);
-        command.arg(home().join(script)).args(words);
-        Self::start(script, command)
+        Self::start(script, python(script, words))
     }
 
     fn start(name: &str, command: Command) -> Self {
@@ -169,7 +161,16 @@ impl Judge {
 
 /// A script that does one thing and prints one line.
 pub(crate) fn run_node(script: &str, words: &[&str]) -> Value {
-    let output = node(script, words).output().expect("run it");
+    run(script, words, node(script, words))
+}
+
+/// The same in Python.
+pub(crate) fn run_python(script: &str, words: &[&str]) -> Value {
+    run(script, words, python(script, words))
+}
+
+fn run(script: &str, words: &[&str], mut command: Command) -> Value {
+    let output = command.output().expect("run it");
     assert!(
         output.status.success(),
         "{script} {words:?}: {}\n{}",
@@ -178,6 +179,18 @@ pub(crate) fn run_node(script: &str, words: &[&str]) -> Value {
     );
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{script}: {error}: {}", String::from_utf8_lossy(&output.stdout)))
+}
+
+fn python(script: &str, words: &[&str]) -> Command {
+    let python = root().join("target/counterparts-venv/bin/python");
+    assert!(
+        python.exists(),
+        "{} is missing: `cargo xtask test` makes it, see tests/counterparts/README.md",
+        python.display()
+    );
+    let mut command = Command::new(python);
+    command.arg(home().join(script)).args(words);
+    command
 }
 
 fn node(script: &str, words: &[&str]) -> Command {

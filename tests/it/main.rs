@@ -18,6 +18,7 @@
 //! | [`vendors`] | are every vendor's signatures, questions, certificates and keys taken as the vendor means them, and forged ones never? |
 //! | [`aws`] | does an AWS that checks every signature believe ours? |
 //! | [`outbound`] | are events delivered, signed so that others believe it, whatever the receiver does and whoever is killed? |
+//! | [`packages`] | does a connector come from whom it says it does, whole, and never older than it was? |
 //! | [`hostile`] | does every hostile guest get what `fixtures/guests/expected.toml` says, and nothing else? |
 //!
 //! and what they stand on:
@@ -59,6 +60,7 @@ mod links;
 mod main_job;
 mod oauth;
 mod outbound;
+mod packages;
 mod peers;
 mod sdks;
 mod secrets;

@@ -136,6 +136,10 @@ pub enum Untrusted {
     },
     #[error("the index was signed {0} seconds before the one that was here before")]
     OldIndex(u64),
+    #[error("the index is not signed, and it was signed with {0} before")]
+    UnsignedIndex(PublicKey),
+    #[error("the index is signed with {key}, and it was signed with {before} before")]
+    OtherIndexKey { key: PublicKey, before: PublicKey },
 }
 
 impl Untrusted {

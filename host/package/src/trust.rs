@@ -185,7 +185,7 @@ impl Policy {
             content: signature.content,
             at: now,
         };
-        let remember = remember(&name, known, signature, mark, now)?;
+        let remember = remember(known, signature, (mark, standing), now)?;
         Ok(Verdict {
             standing,
             signer: Some(Signer {
@@ -362,12 +362,12 @@ fn is_pattern(pattern: &str) -> bool {
 
 /// The memory after this package, if it is newer than what the key had signed before, or the same.
 fn remember(
-    name: &Name,
     known: &Remembered,
     signature: &Signature,
-    mark: Mark,
+    (mark, standing): (Mark, Standing),
     now: Timestamp,
 ) -> Result<Option<Remembered>, Untrusted> {
+    let name = &signature.name;
     if let Some(before) = known.mark(&mark.key) {
         match mark.version.precedence(&before.version) {
             std::cmp::Ordering::Less => {
@@ -390,10 +390,18 @@ fn remember(
         }
     }
     let mut next = known.with(mark);
-    next.pin.get_or_insert_with(|| Pin {
-        publisher: signature.publisher.clone(),
-        key: signature.key,
-        since: now,
-    });
+    // Whom the policy listed takes the place of whoever was first, also for the time after the list.
+    let other = |pin: &Pin| pin.key != signature.key || pin.publisher != signature.publisher;
+    if next
+        .pin
+        .as_ref()
+        .is_none_or(|pin| standing == Standing::Listed && other(pin))
+    {
+        next.pin = Some(Pin {
+            publisher: signature.publisher.clone(),
+            key: signature.key,
+            since: now,
+        });
+    }
     Ok(Some(next))
 }

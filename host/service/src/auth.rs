@@ -40,7 +40,6 @@ pub(crate) use bundle::Bundle;
 pub use callback::{Callback, Landed, callback};
 pub(crate) use discovery::Discovered;
 pub use error::Error;
-pub(crate) use exchange::exactly;
 pub use refresh::refresh;
 pub(crate) use refresh::{Flights, comes_by_itself, drive, is_renewable, renew};
 pub use revoke::revoke;

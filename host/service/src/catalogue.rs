@@ -1,25 +1,30 @@
 //! The connectors this process knows: each install's manifest, schemas and compiled code, made once and shared.
 //!
 //! An install never changes: another version or grant is another install. So nothing here is ever stale, and an entry
-//! leaves only when its install does.
+//! leaves only when its install does, or when whom the organization believes has changed.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use sluice_model::grant::{Grant, Rights};
 use sluice_model::id::{InstallId, OrgId};
 use sluice_model::manifest::{Manifest, ManifestError};
+use sluice_package::{FormatError, Package, Revocation, Signer, Untrusted};
 use sluice_runtime::{Connector, LoadError};
 use tokio::sync::OnceCell;
 
 use crate::schema::{Schema, SchemaError};
-use crate::{Service, install};
+use crate::{Service, install, trust};
 
 /// One install, ready to be called.
 pub struct Known {
     pub install: sluice_store::install::Install,
     pub manifest: Arc<Manifest>,
+    /// Who signed it; nobody did where it was installed by consent alone.
+    pub signer: Option<Signer>,
+    /// Why it is not called any more, although it was loaded.
+    barred: OnceLock<Untrusted>,
     /// Request ∩ ceiling ∩ grant, with `${config.…}` still in it.
     pub(crate) rights: Rights,
     pub(crate) config: Schema,
@@ -49,6 +54,8 @@ pub enum Error {
     Manifest(#[from] ManifestError),
     #[error("its approved grant no longer reads: {0}")]
     Grant(String),
+    #[error("who signed it no longer reads: {0}")]
+    Signer(String),
     #[error(transparent)]
     Schema(#[from] SchemaError),
     #[error("its component is not in the database")]
@@ -56,7 +63,17 @@ pub enum Error {
     #[error(transparent)]
     Load(#[from] LoadError),
     #[error(transparent)]
+    Format(#[from] FormatError),
+    #[error(transparent)]
+    Trust(#[from] Box<trust::Error>),
+    #[error(transparent)]
     Store(#[from] sluice_store::Error),
+}
+
+impl From<Untrusted> for Error {
+    fn from(error: Untrusted) -> Self {
+        Self::Trust(Box::new(error.into()))
+    }
 }
 
 impl Error {
@@ -68,10 +85,12 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Missing => "install.not_found",
-            Self::Grant(_) | Self::Component => "install.unreadable",
+            Self::Grant(_) | Self::Signer(_) | Self::Component => "install.unreadable",
             Self::Schema(error) => error.code(),
             Self::Manifest(error) => error.code(),
             Self::Load(error) => error.code(),
+            Self::Format(error) => error.code(),
+            Self::Trust(error) => error.code(),
             Self::Store(error) => error.code(),
         }
     }
@@ -97,10 +116,14 @@ impl Known {
             streams,
             actions,
         } = Schemas::compile(&manifest)?;
+        let signer = install.signer.as_deref().map(serde_json::from_str).transpose();
+        let signer = signer.map_err(|error| Error::Signer(error.to_string()))?;
         let rights = Rights::new(&manifest.capabilities, &service.settings().ceiling, grant);
         Ok(Self {
             install,
             manifest: Arc::new(manifest),
+            signer,
+            barred: OnceLock::new(),
             rights,
             config,
             streams,
@@ -118,8 +141,12 @@ impl Known {
         self.actions.get(name)
     }
 
-    /// The compiled code: from the authenticated cache, or compiled now, once for all callers.
+    /// The compiled code: from the authenticated cache, or compiled now, once for all callers. What was signed is held against
+    /// its signature and the policy once more before it is loaded.
     pub(crate) async fn code(&self, service: &Service, org: OrgId) -> Result<&Connector, Error> {
+        if let Some(reason) = self.barred.get() {
+            return Err(reason.clone().into());
+        }
         self.code
             .get_or_try_init(|| async {
                 let digest = self.install.component_digest;
@@ -128,6 +155,11 @@ impl Known {
                     .component(org, digest)
                     .await?
                     .ok_or(Error::Component)?;
+                if let Some(signer) = &self.signer {
+                    let package = Package::read(&component)?;
+                    let checked = trust::recheck(service, org, &package, signer).await;
+                    checked.map_err(Box::new)?;
+                }
                 Ok(service
                     .runtime()
                     .load(&component, &install::digest_text(&digest))
@@ -190,6 +222,30 @@ pub async fn known(service: &Service, org: OrgId, id: InstallId) -> Result<Arc<K
     known
 }
 
+/// Ends what revoked keys signed: the next call of such an install is refused. What is loaded later is judged then.
+pub(crate) async fn revoke(
+    service: &Service,
+    org: OrgId,
+    revoked: &[Revocation],
+) -> Result<(), sluice_store::Error> {
+    for (of, install) in service.store().all_installs().await? {
+        if of != org || install.signer.is_none() {
+            continue;
+        }
+        // Whoever holds it sees the bar; who asks for it anew has it judged anew, also if a key is believed again.
+        let Some(known) = service.catalogue().take(install.id) else {
+            continue;
+        };
+        let Some(signer) = &known.signer else { continue };
+        if let Some(Revocation { key, reason }) =
+            revoked.iter().find(|revoked| revoked.key == signer.key).cloned()
+        {
+            let _ = known.barred.set(Untrusted::Revoked { key, reason });
+        }
+    }
+    Ok(())
+}
+
 /// Loads every install's code, so that the first call of each is a warm one. Failures are logged; the call that needs
 /// the code will say what is wrong.
 pub async fn warm(service: &Service) {
@@ -219,10 +275,13 @@ impl Catalogue {
     }
 
     pub(crate) fn forget(&self, id: InstallId) {
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&id);
+        drop(self.take(id));
+    }
+
+    /// Forgets an install and gives back what was known of it.
+    fn take(&self, id: InstallId) -> Option<Arc<Known>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.remove(&id)?.get().cloned()
     }
 }
 

@@ -1,20 +1,20 @@
-//! Installs: a connector file is inspected, its permissions are shown, and the approval of exactly that manifest makes
+//! Installs: a connector file is judged and inspected, its permissions are shown, and the approval of exactly that manifest makes
 //! an install. Nothing of the connector's code runs here; it is compiled, in a child process, only after the approval.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ring::digest::{SHA256, digest};
 use sluice_model::Timestamp;
 use sluice_model::grant::{Grant, GrantDiff, PermissionPage, diff, permission_page};
 use sluice_model::id::{InstallId, OrgId};
-use sluice_model::manifest::{Manifest, ManifestError};
+use sluice_model::manifest::Manifest;
+use sluice_package::{Digest, FormatError, Package, Part, Signer, Standing};
 use sluice_runtime::LoadError;
 
 use crate::catalogue::{self, Known, Schemas};
 use crate::page::{Listed, Page};
 use crate::schema::SchemaError;
-use crate::{Service, event};
+use crate::{Service, event, source, trust};
 
 /// One organization's installed connector version.
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub struct Install {
     pub component_digest: String,
     pub installed_at: Timestamp,
     pub approved_by: String,
+    /// Who signed it; nobody did where it was installed by consent alone.
+    pub signer: Option<Signer>,
     pub manifest: Arc<Manifest>,
 }
 
@@ -41,7 +43,18 @@ pub struct Proposal {
     /// What an approval must name.
     pub digest: String,
     pub page: PermissionPage,
+    /// Of the whole file, as `sha256:…`.
+    pub component_digest: String,
     pub component_bytes: u64,
+    /// Why it is believed.
+    pub standing: Standing,
+    pub signer: Option<Signer>,
+    /// What belongs to the component, with its bytes.
+    pub parts: Vec<(Part, usize)>,
+    /// What its symbols are found by.
+    pub build_id: Option<String>,
+    /// Markdown of the publisher's: a claim, not a fact.
+    pub readme: Option<String>,
     /// The version of this connector that is installed now.
     pub installed: Option<Install>,
     /// What would change against it.
@@ -53,10 +66,15 @@ pub struct Proposal {
 pub enum Error {
     #[error("the file has {bytes} bytes; {limit} are allowed")]
     TooLarge { bytes: u64, limit: u64 },
-    #[error("the component has no manifest in it")]
-    NoManifest,
     #[error(transparent)]
-    Manifest(#[from] ManifestError),
+    Format(#[from] FormatError),
+    #[error(transparent)]
+    Trust(#[from] trust::Error),
+    #[error(transparent)]
+    Source(#[from] source::Error),
+    /// What came is not what was looked at.
+    #[error("the file is {found}, and {expected} was meant")]
+    Other { expected: String, found: String },
     #[error(transparent)]
     Schema(#[from] SchemaError),
     #[error(transparent)]
@@ -80,8 +98,8 @@ impl Error {
     /// The codes of this enum itself; the wrapped errors have their own.
     pub const CODES: &[&str] = &[
         "package.too_large",
-        "package.no_manifest",
         "package.contract",
+        "package.digest_mismatch",
         "package.approval_needed",
         "package.version_taken",
         "install.not_found",
@@ -92,12 +110,14 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::TooLarge { .. } => "package.too_large",
-            Self::NoManifest => "package.no_manifest",
+            Self::Other { .. } => "package.digest_mismatch",
             Self::Contract { .. } => "package.contract",
             Self::ApprovalNeeded { .. } => "package.approval_needed",
             Self::Taken { .. } => "package.version_taken",
             Self::Missing(_) => "install.not_found",
-            Self::Manifest(error) => error.code(),
+            Self::Format(error) => error.code(),
+            Self::Trust(error) => error.code(),
+            Self::Source(error) => error.code(),
             Self::Schema(error) => error.code(),
             Self::Load(error) => error.code(),
             Self::Known(error) => error.code(),
@@ -109,9 +129,13 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoManifest => {
-                Some("build it with `cargo xtask build`, which embeds connector.toml".to_owned())
+            Self::Format(FormatError::NoManifest) => {
+                Some("pack it: `sluice connector pack COMPONENT` puts connector.toml into it".to_owned())
             }
+            Self::Format(error) => error.hint(),
+            Self::Trust(error) => error.hint(),
+            Self::Source(error) => error.hint(),
+            Self::Other { .. } => Some("look at what is there now, then decide again".to_owned()),
             Self::ApprovalNeeded { digest, .. } => {
                 Some(format!("read its permissions, then accept {digest}"))
             }
@@ -122,7 +146,7 @@ impl Error {
             Self::TooLarge { .. } => Some("build it for release and strip what it does not need".to_owned()),
             Self::Load(error) => error.hint(),
             Self::Store(error) => error.hint(),
-            Self::Missing(_) | Self::Manifest(_) | Self::Schema(_) | Self::Known(_) => None,
+            Self::Missing(_) | Self::Schema(_) | Self::Known(_) => None,
         }
     }
 }
@@ -130,16 +154,17 @@ impl Error {
 /// The minor version of the contract that this server serves.
 pub const CONTRACT: &str = "0.1";
 
-/// Reads a connector file and says what installing it would permit. Nothing is kept.
+/// Reads a connector file and says whose it is and what installing it would permit. Nothing is kept.
 ///
 /// # Errors
 ///
-/// If the file is not a connector that this server could install.
-pub async fn inspect(service: &Service, component: Bytes) -> Result<Proposal, Error> {
-    let text = manifest_text(service, &component)?;
-    let manifest = read_manifest(&text)?;
+/// If the file is not a connector that this server could install, or one that the organization does not believe.
+pub async fn inspect(service: &Service, org: OrgId, component: Bytes) -> Result<Proposal, Error> {
+    let package = read(service, &component)?;
+    let (verdict, _) = trust::judge(service, org, &package).await?;
+    let manifest = package.manifest();
     let grant = manifest.capabilities.without_optional();
-    let installed = newest(service, service.org(), &manifest.id).await?;
+    let installed = newest(service, org, &manifest.id).await?;
     let diff = installed.as_ref().map(|(_, old, before)| {
         let mut diff = diff(old, &grant);
         diff.compare_auth(&before.auth, &manifest.auth);
@@ -147,23 +172,31 @@ pub async fn inspect(service: &Service, component: Bytes) -> Result<Proposal, Er
         diff
     });
     Ok(Proposal {
-        digest: Manifest::digest(&text),
-        page: permission_page(&manifest, &grant),
+        digest: Manifest::digest(package.manifest_text()),
+        page: permission_page(manifest, &grant),
+        component_digest: Digest::of(&component).to_string(),
         component_bytes: component.len() as u64,
+        standing: verdict.standing,
+        signer: verdict.signer,
+        parts: package.parts().collect(),
+        build_id: package.build_id(),
+        readme: package.text(Part::Readme).map(str::to_owned),
         installed: installed.map(|(install, ..)| install),
         diff,
-        manifest,
+        manifest: manifest.clone(),
     })
 }
 
-/// Installs a connector file whose manifest was approved: `accept` is its digest. The same file again answers the
-/// install that is there. The component is compiled before anything is kept, so what is installed can be called.
+/// Installs a connector file that the organization believes and whose manifest was approved: `accept` is its digest. The same
+/// file again answers the install that is there, also if it was signed anew. The component is compiled before anything is
+/// kept, so what is installed can be called.
 ///
 /// Cancel-safe: dropped early, either nothing or the whole install is there.
 ///
 /// # Errors
 ///
-/// [`Error::ApprovalNeeded`] if `accept` is not the manifest's digest; and whatever is wrong with the file.
+/// [`Error::Trust`] if the file is not believed, [`Error::ApprovalNeeded`] if `accept` is not the manifest's digest; and
+/// whatever is wrong with the file.
 pub async fn install(
     service: &Service,
     org: OrgId,
@@ -171,24 +204,28 @@ pub async fn install(
     accept: &str,
     actor: &str,
 ) -> Result<Install, Error> {
-    let text = manifest_text(service, &component)?;
-    let manifest = read_manifest(&text)?;
+    let package = read(service, &component)?;
+    let (verdict, memory) = trust::judge(service, org, &package).await?;
+    let manifest = package.manifest();
+    let text = package.manifest_text().to_owned();
     let accepted = Manifest::digest(&text);
     if accept != accepted {
         return Err(Error::ApprovalNeeded {
-            connector: manifest.id,
+            connector: manifest.id.clone(),
             digest: accepted,
         });
     }
-    let component_digest = sha256(&component);
+    let component_digest = *Digest::of(&component).as_bytes();
     for install in all(service, org).await? {
         if install.connector != manifest.id || install.version != manifest.version {
             continue;
         }
-        if install.component_digest != component_digest {
+        if install.component_digest != component_digest
+            && content(service, org, &install).await? != Some(package.content_digest())
+        {
             return Err(Error::Taken {
-                connector: manifest.id,
-                version: manifest.version,
+                connector: manifest.id.clone(),
+                version: manifest.version.clone(),
             });
         }
         return Ok(view(&Known::read(service, install)?));
@@ -198,6 +235,7 @@ pub async fn install(
         .load(&component, &digest_text(&component_digest))
         .await?;
     let grant = manifest.capabilities.without_optional();
+    let signer = verdict.signer.as_ref().map(serde_json::to_string).transpose();
     let stored = sluice_store::install::Install {
         id: service.new_id(),
         connector: manifest.id.clone(),
@@ -208,10 +246,11 @@ pub async fn install(
         grant: serde_json::to_string(&grant).unwrap_or_default(),
         approved_by: actor.to_owned(),
         at: service.now(),
+        signer: signer.map_err(|error| catalogue::Error::Signer(error.to_string()))?,
     };
     service
         .store()
-        .put_install(org, stored.clone(), component.to_vec())
+        .put_install(org, stored.clone(), component.to_vec(), memory)
         .await?;
     let known = Known::read(service, stored)?;
     service.known_hooks().forget_apps();
@@ -224,11 +263,50 @@ pub async fn install(
             serde_json::json!({
                 "connector": known.install.connector, "version": known.install.version,
                 "digest": known.install.manifest_digest, "approved_by": known.install.approved_by,
+                "publisher": verdict.signer.as_ref().map(|signer| signer.publisher.as_str()),
+                "key": verdict.signer.as_ref().map(|signer| signer.key.to_string()),
             })
         },
     )
     .await?;
     Ok(view(&known))
+}
+
+/// Fetches a package from elsewhere: see [`source::fetch`]. `component` is the digest of the file that was looked at before;
+/// another file is refused.
+///
+/// # Errors
+///
+/// [`Error::Source`], [`Error::Other`].
+pub async fn fetch(
+    service: &Service,
+    org: OrgId,
+    from: &str,
+    component: Option<&str>,
+) -> Result<Bytes, Error> {
+    let bytes = source::fetch(service, org, from).await?;
+    let found = Digest::of(&bytes).to_string();
+    match component {
+        Some(expected) if expected != found => Err(Error::Other {
+            expected: expected.to_owned(),
+            found,
+        }),
+        _ => Ok(bytes),
+    }
+}
+
+/// The file of an install, as it came.
+///
+/// # Errors
+///
+/// [`Error::Missing`].
+pub async fn file(service: &Service, org: OrgId, which: &str) -> Result<(Install, Bytes), Error> {
+    let install = get(service, org, which).await?;
+    let known = catalogue::known(service, org, install.id).await?;
+    let digest = known.install.component_digest;
+    let component = service.store().component(org, digest).await?;
+    let component = component.ok_or(catalogue::Error::Component)?;
+    Ok((install, component.into()))
 }
 
 /// The installs of an organization.
@@ -371,39 +449,43 @@ fn granted(install: &sluice_store::install::Install) -> Result<Grant, Error> {
     Ok(grant)
 }
 
-fn manifest_text(service: &Service, component: &[u8]) -> Result<String, Error> {
+/// The digest of an install's package without its signature; `None` for what was installed before there were packages.
+async fn content(
+    service: &Service,
+    org: OrgId,
+    install: &sluice_store::install::Install,
+) -> Result<Option<Digest>, Error> {
+    let component = service.store().component(org, install.component_digest).await?;
+    let package = component.as_deref().map(Package::read);
+    Ok(package
+        .and_then(Result::ok)
+        .map(|package| package.content_digest()))
+}
+
+/// A file as a package that this server could run, whoever made it.
+fn read<'a>(service: &Service, component: &'a [u8]) -> Result<Package<'a>, Error> {
     let limit = service.settings().component_bytes;
     let bytes = component.len() as u64;
     if bytes > limit {
         return Err(Error::TooLarge { bytes, limit });
     }
-    let inspection = service.runtime().inspect(component)?;
     // Before anybody reads permissions: a component of another world could not be installed.
-    inspection.check()?;
-    inspection.manifest.ok_or(Error::NoManifest)
-}
-
-fn read_manifest(text: &str) -> Result<Manifest, Error> {
-    let manifest = Manifest::parse(text)?;
-    if manifest.contract != CONTRACT {
+    service.runtime().inspect(component)?.check()?;
+    let package = Package::read(component)?;
+    let contract = &package.manifest().contract;
+    if contract != CONTRACT {
         return Err(Error::Contract {
-            wanted: manifest.contract,
+            wanted: contract.clone(),
             served: CONTRACT,
         });
     }
-    Schemas::compile(&manifest)?;
-    Ok(manifest)
+    Schemas::compile(package.manifest())?;
+    Ok(package)
 }
 
 /// A digest as people and the runtime write it.
 pub(crate) fn digest_text(digest: &[u8; 32]) -> String {
     format!("sha256:{}", data_encoding::HEXLOWER.encode(digest))
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut out = [0; 32];
-    out.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    out
 }
 
 fn view(known: &Known) -> Install {
@@ -418,6 +500,7 @@ fn view(known: &Known) -> Install {
         component_digest: digest_text(&install.component_digest),
         installed_at: install.at,
         approved_by: install.approved_by.clone(),
+        signer: known.signer.clone(),
         manifest: Arc::clone(&known.manifest),
     }
 }

@@ -27,10 +27,13 @@ pub mod hooks;
 pub mod install;
 pub mod key;
 pub mod link;
+mod reach;
 pub mod record;
 pub mod replay;
 pub mod secret;
+pub mod source;
 pub mod sync;
+pub mod trust;
 pub mod write;
 
 pub mod call;

@@ -39,6 +39,7 @@ mod spool;
 mod streams;
 mod tail;
 mod text;
+mod trust;
 mod writes;
 
 pub use app::{App, Parts};

@@ -1,6 +1,7 @@
 //! The command line: a client of the API. One noun a file; data on standard output, everything else on standard error.
 
 mod app;
+mod author;
 mod authorize;
 mod client;
 mod connection;
@@ -22,6 +23,7 @@ mod listen;
 mod new;
 mod output;
 mod raw;
+mod registry;
 mod replay;
 mod resolve;
 mod run;
@@ -31,6 +33,7 @@ mod sse;
 mod status;
 mod stream;
 mod sync;
+mod trust;
 mod watch;
 
 use std::ffi::OsString;
@@ -114,7 +117,7 @@ enum Command {
     Login(context::Login),
     /// Forget them
     Logout,
-    /// Inspect, install and remove connectors
+    /// Pack, sign, publish, inspect, install and remove connectors
     #[command(subcommand)]
     Connector(connector::Connector),
     /// What the vendor gave for a connector: client id, client secret, private key
@@ -226,6 +229,7 @@ fn execute(cli: Cli, output: &Output) -> Result<Exit, Failure> {
             Command::Login(login) => login.run(&global, output).await,
             Command::Status => status::run(&client()?, output).await,
             Command::Doctor => doctor::run(&global, output).await,
+            Command::Connector(connector::Connector::Author(author)) => author.run(output).await,
             Command::Connector(connector) => connector.run(&client()?, output).await,
             Command::App(app) => app.run(&client()?, output).await,
             Command::Connection(connection) => connection.run(&client()?, output).await,

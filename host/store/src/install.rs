@@ -7,6 +7,7 @@ use crate::key::{Key, Parts, Span};
 use crate::org::require;
 use crate::row::{MAX_VALUE_BYTES, cap, cap_name, corrupt, from_json};
 use crate::table::{Rows, Table};
+use crate::trust::{self, Memory};
 use crate::{Error, Listing, Page, Store};
 
 /// An install: made once, never changed.
@@ -27,18 +28,23 @@ pub struct Install {
     /// Who approved: an API key's id, or `cli`.
     pub approved_by: String,
     pub at: Timestamp,
+    /// Who signed it; the service's JSON text. None signed what was installed by consent alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
 }
 
 /// An install that is to be stored.
 pub type NewInstall = Install;
 
 impl Store {
-    /// Stores an install and its component. [`Error::Conflict`] if the id is taken, [`Error::TooLarge`].
+    /// Stores an install and its component, and what is remembered of its name from then on. [`Error::Conflict`] if the id is
+    /// taken, [`Error::Revision`] if something else is remembered by now, [`Error::TooLarge`].
     pub async fn put_install(
         &self,
         org: OrgId,
         install: NewInstall,
         component: Vec<u8>,
+        memory: Option<Memory>,
     ) -> Result<(), Error> {
         cap("a component", component.len(), MAX_VALUE_BYTES)?;
         cap(
@@ -58,6 +64,9 @@ impl Store {
                     what: "an install",
                     name: install.id.to_string(),
                 });
+            }
+            if let Some(memory) = memory {
+                trust::remember_name(rows, org, memory)?;
             }
             let by_digest = Key::org(org).hash(&install.component_digest);
             if !rows.has(Table::Components, &by_digest)? {

@@ -37,6 +37,7 @@ pub mod connection;
 pub mod credential;
 pub mod hook;
 pub mod install;
+pub mod trust;
 
 pub mod checkpoint;
 pub mod cursor;

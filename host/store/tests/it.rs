@@ -23,6 +23,7 @@
 //! | `endpoint` | events owed to endpoints, once, with the power cut anywhere; replays; what is forgotten |
 //! | `pages` | several pages in one commit |
 //! | `simulation` | all of it at once, with faults and power cuts, decided by one number |
+//! | `trust` | who is believed, and what is remembered with an install |
 //! | `disk` | the disk in memory that remembers what was synced |
 //! | `room` | a store with one of everything |
 
@@ -50,4 +51,5 @@ mod it {
     pub(crate) mod secret;
     mod simulation;
     pub(crate) mod storage;
+    mod trust;
 }

@@ -124,6 +124,20 @@ fn a_list_says_who_publishes_what() {
         refused("acrne", "someone", &other),
         Untrusted::LooksAlike { .. }
     ));
+    // Whom the list names takes the place of whoever was first.
+    let first = judge(
+        &Policy::default(),
+        &signed("acme", "1.0.0", "someone", &other),
+        &nothing,
+        NOW,
+    )
+    .unwrap();
+    let first = first.remember.unwrap();
+    let after = judge(&policy, &signed("acme", "1.0.0", "acme-inc", &ours), &first, NOW)
+        .unwrap()
+        .remember
+        .unwrap();
+    assert_eq!(after.pin.unwrap().key, ours.public());
     let strict = Policy {
         unknown_keys: UnknownKeys::Refuse,
         ..policy.clone()

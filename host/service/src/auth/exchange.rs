@@ -7,10 +7,9 @@ use futures_util::future::BoxFuture;
 use sluice_broker::credential::OWN;
 use sluice_broker::request::Redirects;
 use sluice_broker::{
-    Apply, Body, Budget, Caller, Credential, CredentialChoice, Held, Origin, Request, Trace, Vault,
-    VaultError,
+    Apply, Body, Budget, Caller, Credential, CredentialChoice, Held, Request, Trace, Vault, VaultError,
 };
-use sluice_model::capability::{EgressRule, HostPattern, MethodSet, PathPattern, Scheme};
+use sluice_model::capability::EgressRule;
 use sluice_model::grant::{Grant, Rights};
 use sluice_model::id::{ConnectionId, OrgId};
 use sluice_model::limits::Limits;
@@ -18,7 +17,7 @@ use sluice_model::secret::Secret;
 use zeroize::Zeroizing;
 
 use super::Error;
-use crate::Service;
+use crate::{Service, reach};
 
 /// On whose behalf.
 #[derive(Debug, Clone)]
@@ -67,7 +66,8 @@ impl Ask {
     }
 
     pub(super) async fn send(self, service: &Service, asker: &Asker) -> Result<Reply, Error> {
-        let (rule, origin) = exactly(self.method, &self.url)?;
+        let (rule, origin) = reach::exactly(self.method, &self.url)
+            .ok_or(Error::Answer("an address of the flow is not an https address"))?;
         if !asker.reach.iter().any(|known| known.covers(&rule)) {
             return Err(Error::Answer(
                 "an address that the provider names is on a host that the connector's manifest does not name",
@@ -145,40 +145,6 @@ impl Vault for Only {
         let found = self.0.clone().filter(|_| name == OWN);
         Box::pin(std::future::ready(Ok(found)))
     }
-}
-
-/// The rule that permits this request and no other, and its origin. Recipes are `https`; a provider on a loopback
-/// address may be plain, for development.
-pub(crate) fn exactly(method: &str, url: &str) -> Result<(EgressRule, Origin), Error> {
-    const UNFIT: Error = Error::Answer("an address of the flow is not an https address");
-    let place = sluice_broker::Place::parse(url).map_err(|_| UNFIT)?;
-    let local = place
-        .host()
-        .parse::<std::net::IpAddr>()
-        .is_ok_and(|address| address.is_loopback());
-    if place.scheme() == Scheme::Http && !local {
-        return Err(UNFIT);
-    }
-    let mut methods = MethodSet::EMPTY;
-    methods.insert(method);
-    let host = HostPattern::parse(place.host()).map_err(|_| UNFIT)?;
-    // An asterisk would be a wildcard of the pattern.
-    let path = Some(place.path()).filter(|path| !path.contains('*'));
-    let rule = EgressRule {
-        scheme: place.scheme(),
-        host: host.clone(),
-        port: place.port(),
-        methods,
-        path: path.and_then(|path| PathPattern::parse(path).ok()).ok_or(UNFIT)?,
-        optional: false,
-        reason: None,
-    };
-    let origin = Origin {
-        scheme: place.scheme(),
-        host,
-        port: place.port(),
-    };
-    Ok((rule, origin))
 }
 
 /// `authorization: Basic` over `user:password`.

@@ -131,8 +131,12 @@ impl Room {
             grant: serde_json::to_string(&sluice_model::grant::Grant::default()).unwrap(),
             approved_by: "cli".to_owned(),
             at: START,
+            signer: None,
         };
-        store.put_install(room.org, install, component).await.unwrap();
+        store
+            .put_install(room.org, install, component, None)
+            .await
+            .unwrap();
         let new = NewConnection {
             id: room.connection,
             install: InstallId::from_bytes([1; 16]),

@@ -12,7 +12,7 @@ use sluice_model::id::{ConnectionId, OrgId};
 use sluice_model::limits::Limits;
 use sluice_model::secret::Secret;
 
-use crate::{Service, auth};
+use crate::{Service, reach};
 
 /// What is asked.
 pub(super) struct Fetch {
@@ -68,7 +68,7 @@ const MAX_PARAMETERS: usize = 16;
 impl Fetch {
     pub(super) async fn send(self, service: &Service) -> Result<Bytes, NotFetched> {
         let method = if self.post.is_some() { "POST" } else { "GET" };
-        let (rule, _) = auth::exactly(method, &self.url).map_err(|_| NotFetched::Address)?;
+        let (rule, _) = reach::exactly(method, &self.url).ok_or(NotFetched::Address)?;
         let grant = Grant {
             egress: vec![rule],
             limits: Limits {

@@ -15,10 +15,11 @@ use sluice_service::page::Page;
 use utoipa::ToSchema;
 
 use super::app::{App, Caller};
-use super::body::{At, json, read};
+use super::body::{Asked, At, json};
 use super::installs::{self, InstallView};
 use super::page::List;
 use super::problem::Problem;
+use super::trust::SignerView;
 
 /// What a connector says about itself.
 #[derive(Debug, Serialize, ToSchema)]
@@ -137,7 +138,22 @@ pub(super) struct PermissionsView {
 pub(super) struct ProposalView {
     /// What an approval must name.
     digest: String,
+    /// Of the whole file.
+    component_digest: String,
     component_bytes: u64,
+    /// Why it is believed: `unsigned`, `listed`, `pinned` or `first`.
+    #[schema(value_type = String)]
+    standing: sluice_package::Standing,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signer: Option<SignerView>,
+    /// What belongs to the component.
+    parts: Vec<PackagePartView>,
+    /// What its symbols are found by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    build_id: Option<String>,
+    /// Markdown of the publisher's: a claim, not a fact.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    readme: Option<String>,
     connector: ConnectorView,
     permissions: PermissionsView,
     /// The version that is installed now.
@@ -146,6 +162,14 @@ pub(super) struct ProposalView {
     /// What would change against it.
     #[serde(skip_serializing_if = "Option::is_none")]
     diff: Option<DiffView>,
+}
+
+/// A part of a package.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PackagePart)]
+pub(super) struct PackagePartView {
+    name: &'static str,
+    bytes: usize,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -260,14 +284,25 @@ pub(super) async fn get(
 /// Reads a connector file and answers what installing it would permit. Nothing is kept.
 pub(super) async fn inspect(
     State(app): State<App>,
-    _: Caller,
+    caller: Caller,
+    Asked(place): Asked<installs::Place>,
     request: axum::extract::Request,
 ) -> Result<Response, Problem> {
-    let body = read(&app, request.into_body(), app.component_bytes).await?;
-    let proposal = install::inspect(&app.service, body.bytes.clone()).await?;
+    let body = installs::package(&app, caller.org, &place, request).await?;
+    let proposal = install::inspect(&app.service, caller.org, body.bytes()).await?;
+    let part = |(part, bytes): &(sluice_package::Part, usize)| PackagePartView {
+        name: part.name(),
+        bytes: *bytes,
+    };
     Ok(json(&ProposalView {
         digest: proposal.digest,
+        component_digest: proposal.component_digest,
         component_bytes: proposal.component_bytes,
+        standing: proposal.standing,
+        signer: proposal.signer.as_ref().map(SignerView::from),
+        parts: proposal.parts.iter().map(part).collect(),
+        build_id: proposal.build_id,
+        readme: proposal.readme,
         connector: ConnectorView::of(&proposal.manifest),
         permissions: PermissionsView::of(&proposal.page),
         installed: proposal.installed.as_ref().map(installs::view),

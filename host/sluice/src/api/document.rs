@@ -16,7 +16,7 @@ use super::{
     actions, apps, authorizations, connections, connectors, destinations, endpoints, events, health, hooks,
     inbound, installs, keys, problem, receipts,
 };
-use super::{links, records, replays, runs, secrets, streams, writes};
+use super::{links, records, replays, runs, secrets, streams, trust, writes};
 
 /// The document of this version.
 #[must_use]
@@ -59,6 +59,11 @@ fn schemas() -> ComponentsBuilder {
         .schema_from::<connectors::PermissionsView>()
         .schema_from::<connectors::ProposalView>()
         .schema_from::<connectors::DiffView>()
+        .schema_from::<connectors::PackagePartView>()
+        .schema_from::<trust::SignerView>()
+        .schema_from::<trust::PolicyBody>()
+        .schema_from::<trust::NameView>()
+        .schema_from::<trust::MarkView>()
         .schema_from::<installs::InstallView>()
         .schema_from::<installs::InstallDetail>()
         .schema_from::<connections::ConnectionView>()
@@ -198,17 +203,12 @@ fn operation(route: &Route) -> utoipa::openapi::path::Operation {
     let (status, given) = route.gives;
     let mut answer = ResponseBuilder::new().description(route.summary);
     if let Some(given) = given {
-        let kind = if given == "text" {
-            "text/plain"
-        } else {
-            "application/json"
+        let (kind, content) = match given {
+            "text" => ("text/plain", Some(RefOr::T(text().into()))),
+            "binary" => ("application/wasm", None),
+            name => ("application/json", Some(schema(name))),
         };
-        let content = if given == "text" {
-            RefOr::T(text().into())
-        } else {
-            schema(given)
-        };
-        answer = answer.content(kind, ContentBuilder::new().schema(Some(content)).build());
+        answer = answer.content(kind, ContentBuilder::new().schema(content).build());
     }
     let problem = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name("Problem")))

@@ -150,6 +150,12 @@ impl From<sluice_service::install::Error> for Problem {
     }
 }
 
+impl From<sluice_service::trust::Error> for Problem {
+    fn from(error: sluice_service::trust::Error) -> Self {
+        Self::of(error.code(), error.hint(), &error)
+    }
+}
+
 impl From<sluice_service::connection::Error> for Problem {
     fn from(error: sluice_service::connection::Error) -> Self {
         Self::of(error.code(), error.hint(), &error)

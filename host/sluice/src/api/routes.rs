@@ -15,7 +15,7 @@ use super::{
     events, front, guard, health, hooks, inbound,
 };
 use super::{
-    installs, keys, links, metrics, receipts, records, replays, runs, secrets, streams, tail, writes,
+    installs, keys, links, metrics, receipts, records, replays, runs, secrets, streams, tail, trust, writes,
 };
 
 /// All routes.
@@ -81,6 +81,11 @@ pub enum Operation {
     CreateInstall,
     GetInstall,
     RemoveInstall,
+    GetPackage,
+    GetTrustPolicy,
+    SetTrustPolicy,
+    ListTrustedNames,
+    ForgetTrustedName,
     ListConnections,
     CreateConnection,
     GetConnection,
@@ -255,6 +260,11 @@ fn work(operation: Operation) -> MethodRouter<App> {
         Operation::CreateInstall => post(installs::create),
         Operation::GetInstall => get(installs::get),
         Operation::RemoveInstall => delete(installs::remove),
+        Operation::GetPackage => get(installs::file),
+        Operation::GetTrustPolicy => get(trust::get),
+        Operation::SetTrustPolicy => put(trust::set),
+        Operation::ListTrustedNames => get(trust::names),
+        Operation::ForgetTrustedName => delete(trust::forget),
         Operation::ListConnections => get(connections::list),
         Operation::CreateConnection => post(connections::create),
         Operation::GetConnection => get(connections::get),

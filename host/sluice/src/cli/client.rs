@@ -117,7 +117,7 @@ impl Client {
         let request = request.map(|_| Full::new(Bytes::from(body)));
         let failed = |reason: String| Failure::unreachable(&self.server, reason);
         let answer = exchange(self.stream().await?, request).await.map_err(failed)?;
-        Ok(answer.status)
+        Ok(answer.status().as_u16())
     }
 
     pub(super) async fn get(&self, path: &str) -> Result<Value, Failure> {
@@ -155,7 +155,32 @@ impl Client {
     pub(super) async fn exchange(&self, method: Method, path: &str, body: Body) -> Result<Answer, Failure> {
         let request = self.request(method, path, body, None)?;
         let failed = |reason: String| Failure::unreachable(&self.server, reason);
+        let response = exchange(self.stream().await?, request).await.map_err(failed)?;
+        Ok(Answer {
+            status: response.status().as_u16(),
+            body: response.into_body(),
+        })
+    }
+
+    /// One request with the head that the caller made; the server's name is added. The key is not.
+    pub(super) async fn transmit(
+        &self,
+        request: http::request::Builder,
+        bytes: Bytes,
+    ) -> Result<http::Response<Bytes>, Failure> {
+        let request = request
+            .header(header::HOST, self.authority())
+            .body(Full::new(bytes))
+            .map_err(|error| Failure::usage(format!("this makes no request: {error}")))?;
+        let failed = |reason: String| Failure::unreachable(&self.server, reason);
         exchange(self.stream().await?, request).await.map_err(failed)
+    }
+
+    fn authority(&self) -> String {
+        match (self.tls, self.port) {
+            (true, 443) | (false, 80) => self.host.clone(),
+            _ => format!("{}:{}", self.host, self.port),
+        }
     }
 
     /// An answer that goes on, as server-sent events do; it begins behind the event with this id.
@@ -191,14 +216,10 @@ impl Client {
         body: Body,
         last: Option<u64>,
     ) -> Result<Request<Full<Bytes>>, Failure> {
-        let authority = match (self.tls, self.port) {
-            (true, 443) | (false, 80) => self.host.clone(),
-            _ => format!("{}:{}", self.host, self.port),
-        };
         let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header(header::HOST, authority);
+            .header(header::HOST, self.authority());
         if let Some(key) = &self.key {
             let mut value = http::HeaderValue::from_str(&format!("Bearer {key}"))
                 .map_err(|_| Failure::usage("the API key has characters that no key has"))?;
@@ -280,7 +301,7 @@ impl Drop for Following {
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,
-) -> Result<Answer, String> {
+) -> Result<http::Response<Bytes>, String> {
     let text = |error: hyper::Error| error.to_string();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
@@ -292,15 +313,12 @@ async fn exchange(
     });
     let answer = async {
         let response = sender.send_request(request).await.map_err(text)?;
-        let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES)
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, ANSWER_BYTES)
             .collect()
             .await
             .map_err(|error| error.to_string())?;
-        Ok(Answer {
-            status,
-            body: body.to_bytes(),
-        })
+        Ok(http::Response::from_parts(head, body.to_bytes()))
     };
     let answer = answer.await;
     driver.abort();

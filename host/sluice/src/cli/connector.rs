@@ -1,4 +1,4 @@
-//! Connectors: the permission page is shown, and only its digest approves it.
+//! Connectors: whose it is and the permission page are shown, and only the manifest's digest approves it.
 
 use std::path::{Path, PathBuf};
 
@@ -6,11 +6,16 @@ use bytes::Bytes;
 use clap::Subcommand;
 use http::Method;
 use serde_json::Value;
+use sluice_model::{Clock, SystemClock};
+use sluice_package::index::{self, Index};
+use sluice_package::{Digest, Name, SourceError};
 
+use super::author::{self, Author};
 use super::client::{Body, Client, segment};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{Output, items, text};
+use super::trust::Trust;
 use super::{input, resolve};
 
 /// Inspect, install and remove connectors
@@ -25,12 +30,22 @@ pub(super) enum Connector {
         /// Id of a connector or an install, or a file
         connector: String,
     },
-    /// Install a connector file, after showing what it may do
+    /// Install a connector, after showing whose it is and what it may do
     Install {
-        file: PathBuf,
+        /// A file, https://…, oci://HOST/REPOSITORY:TAG, or with --from a name, also NAME@VERSION
+        connector: String,
+        /// Where the name is: a directory with an index, its address, or oci://HOST/REPOSITORY
+        #[arg(long, value_name = "PLACE")]
+        from: Option<String>,
         /// The digest of the manifest whose permissions were read
         #[arg(long, value_name = "sha256:…")]
         accept: Option<String>,
+    },
+    /// Put the packages of installed connectors into a directory, for a network that cannot reach this server
+    Mirror {
+        dir: PathBuf,
+        /// Ids of connectors or installs; all of them without
+        connectors: Vec<String>,
     },
     /// Remove an install that nothing uses
     Remove {
@@ -40,6 +55,11 @@ pub(super) enum Connector {
     /// What an install may do
     #[command(subcommand)]
     Permissions(Permissions),
+    /// Publishers, keys, and what is remembered of names
+    #[command(subcommand)]
+    Trust(Trust),
+    #[command(flatten)]
+    Author(Author),
 }
 
 #[derive(Debug, Subcommand)]
@@ -79,7 +99,14 @@ impl Connector {
                 output.show(page, |output| output.data(&page_text(page)));
                 Ok(Exit::Ok)
             }
-            Self::Install { file, accept } => install(client, output, &file, accept).await,
+            Self::Install {
+                connector,
+                from,
+                accept,
+            } => install(client, output, &What::of(&connector, from.as_deref())?, accept).await,
+            Self::Mirror { dir, connectors } => mirror(client, output, &dir, &connectors).await,
+            Self::Trust(trust) => trust.run(client, output).await,
+            Self::Author(author) => author.run(output).await,
             Self::Remove { connector } => {
                 let id = resolve::id(client, "/api/v1/installs?limit=1000", "ins_", &connector).await?;
                 client
@@ -100,7 +127,7 @@ async fn look(client: &Client, which: &str) -> Result<Value, Failure> {
             .send(
                 Method::POST,
                 "/api/v1/connectors/inspect",
-                Body::Bytes(read(path)?),
+                Body::Bytes(author::with_signature(path)?.into()),
             )
             .await;
     }
@@ -108,30 +135,122 @@ async fn look(client: &Client, which: &str) -> Result<Value, Failure> {
     client.get(&format!("/api/v1/installs/{}", segment(&id))).await
 }
 
+/// What is to be installed.
+#[derive(Debug)]
+struct What {
+    /// As it was called.
+    name: String,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// Sent from here.
+    Bytes(Bytes),
+    /// Fetched by the server.
+    From(String),
+}
+
+impl What {
+    fn of(connector: &str, from: Option<&str>) -> Result<Self, Failure> {
+        let place = match from {
+            Some(from) => Self::listed(connector, from)?,
+            None if ["oci://", "https://", "http://", "index+"]
+                .iter()
+                .any(|scheme| connector.starts_with(scheme)) =>
+            {
+                Place::From(connector.to_owned())
+            }
+            None => Place::Bytes(author::with_signature(Path::new(connector))?.into()),
+        };
+        let name = match from {
+            Some(from) => format!("{connector} --from {from}"),
+            None => connector.to_owned(),
+        };
+        Ok(Self { name, place })
+    }
+
+    /// A name and, perhaps, a version in a place that has several.
+    fn listed(connector: &str, from: &str) -> Result<Place, Failure> {
+        let (name, version) = match connector.split_once('@') {
+            Some((name, version)) => (name, Some(version)),
+            None => (connector, None),
+        };
+        let wrong = |error: &dyn std::fmt::Display| Failure::usage(format!("`{connector}`: {error}"));
+        let parsed: Name = name.parse().map_err(|error| wrong(&error))?;
+        if from.starts_with("oci://") {
+            let version = version.ok_or_else(|| {
+                Failure::usage("a registry does not say which version is the newest")
+                    .hint(format!("{name}@VERSION"))
+            })?;
+            let tag = sluice_package::oci::tag(version);
+            return Ok(Place::From(format!(
+                "{}/{name}:{tag}",
+                from.trim_end_matches('/')
+            )));
+        }
+        if from.starts_with("https://") || from.starts_with("http://") {
+            return Ok(Place::From(format!("index+{from}#{connector}")));
+        }
+        let dir = Path::new(from);
+        let list = dir.join(index::FILE);
+        let text = author::bounded(&list, index::MAX_BYTES)?;
+        let signature = dir.join(index::SIGNATURE_FILE);
+        if signature.is_file() {
+            let signature = author::bounded(&signature, index::MAX_SIGNATURE_BYTES)?;
+            // What was here before is known to servers; here the index's own end is what there is to go by.
+            index::verify(
+                &text,
+                &String::from_utf8_lossy(&signature),
+                None,
+                SystemClock.now(),
+            )
+            .map_err(|error| author::of_format(&list, &error.into()))?;
+        }
+        let version = version
+            .map(str::parse)
+            .transpose()
+            .map_err(|error| wrong(&error))?;
+        let of = |error| author::of_source(&list, &error);
+        let listing = Index::read(&text).map_err(of)?;
+        let found = listing.find(&parsed, version.as_ref()).map_err(of)?;
+        let bytes = author::bounded(&dir.join(&found.file), found.bytes)?;
+        if Digest::of(&bytes) != found.digest {
+            return Err(of(SourceError::OtherDigest(found.digest)));
+        }
+        Ok(Place::Bytes(bytes.into()))
+    }
+
+    /// A request with it.
+    async fn send(&self, client: &Client, path: &str) -> Result<Value, Failure> {
+        let (path, body) = match &self.place {
+            Place::Bytes(bytes) => (path.to_owned(), Body::Bytes(bytes.clone())),
+            Place::From(from) => (format!("{path}from={}", segment(from)), Body::None),
+        };
+        client
+            .send(Method::POST, path.trim_end_matches(['?', '&']), body)
+            .await
+    }
+}
+
 async fn install(
     client: &Client,
     output: &Output,
-    file: &Path,
+    what: &What,
     accept: Option<String>,
 ) -> Result<Exit, Failure> {
-    let bytes = read(file)?;
-    let proposal = client
-        .send(
-            Method::POST,
-            "/api/v1/connectors/inspect",
-            Body::Bytes(bytes.clone()),
-        )
-        .await?;
+    let proposal = what.send(client, "/api/v1/connectors/inspect?").await?;
     let digest = text(&proposal, "digest");
     let accepted = match accept {
         Some(accept) => accept,
         None => {
+            whose(output, &proposal);
             output.note(&page_text(proposal.get("permissions").unwrap_or(&Value::Null)));
             differences(output, &proposal);
             output.note(&format!("manifest {digest}"));
             let needed = Failure::new(
                 Exit::Approval,
-                format!("the permissions of {} need an approval", file.display()),
+                format!("the permissions of {} need an approval", what.name),
             );
             if !output.may_ask {
                 return Err(Failure {
@@ -140,7 +259,7 @@ async fn install(
                 }
                 .hint(format!(
                     "sluice connector install {} --accept {digest}",
-                    file.display()
+                    what.name
                 )));
             }
             if !input::agrees("Install it with these permissions?")? {
@@ -149,8 +268,15 @@ async fn install(
             digest
         }
     };
-    let path = format!("/api/v1/installs?accept={}", segment(&accepted));
-    let installed = client.send(Method::POST, &path, Body::Bytes(bytes)).await?;
+    let mut path = format!("/api/v1/installs?accept={}&", segment(&accepted));
+    if let Place::From(_) = &what.place {
+        // What is fetched now must be what was looked at.
+        path.push_str(&format!(
+            "component={}&",
+            segment(&text(&proposal, "component_digest"))
+        ));
+    }
+    let installed = what.send(client, &path).await?;
     output.show(&installed, |output| {
         output.done(&format!(
             "{} {} is installed",
@@ -158,6 +284,59 @@ async fn install(
             text(&installed, "version")
         ));
         output.line(&text(&installed, "id"));
+    });
+    Ok(Exit::Ok)
+}
+
+/// Who signed it, before what it may do.
+fn whose(output: &Output, proposal: &Value) {
+    let why = match text(proposal, "standing").as_str() {
+        "listed" => "which the trust policy lists",
+        "pinned" => "with the same key as before",
+        "first" => "whom this name has not come from before",
+        _ => return output.warn("nobody signed this file: only you vouch for it"),
+    };
+    let field = |name: &str| text(proposal, &format!("signer.{name}"));
+    output.note(&format!(
+        "signed by {}, {why}\nkey {}, fingerprint {}",
+        field("publisher"),
+        field("key"),
+        field("fingerprint")
+    ));
+}
+
+/// The packages of installs in a directory.
+async fn mirror(client: &Client, output: &Output, dir: &Path, only: &[String]) -> Result<Exit, Failure> {
+    let list = client.get("/api/v1/installs?limit=1000").await?;
+    let wanted = |item: &&Value| {
+        only.is_empty()
+            || only
+                .iter()
+                .any(|name| *name == text(item, "connector") || *name == text(item, "id"))
+    };
+    let found: Vec<&Value> = items(&list).iter().filter(wanted).collect();
+    if let Some(name) = only.iter().find(|name| {
+        !found
+            .iter()
+            .any(|item| **name == text(item, "connector") || **name == text(item, "id"))
+    }) {
+        return Err(Failure::new(
+            Exit::NotFound,
+            format!("no connector `{name}` is installed"),
+        ));
+    }
+    let mut packages = Vec::new();
+    for item in found {
+        let path = format!("/api/v1/installs/{}/package", segment(&text(item, "id")));
+        let file = client.answer(Method::GET, &path, Body::None).await?;
+        packages.push(author::list(dir, dir, &file.body, None)?);
+    }
+    let value = serde_json::json!({ "items": packages });
+    output.show(&value, |output| {
+        for package in &packages {
+            output.line(&format!("{}  {}", package.file, package.digest));
+        }
+        output.done(&format!("{} packages are in {}", packages.len(), dir.display()));
     });
     Ok(Exit::Ok)
 }
@@ -236,10 +415,4 @@ fn info(output: &Output, connector: &Value) {
             text(&action, "title")
         ));
     }
-}
-
-fn read(file: &Path) -> Result<Bytes, Failure> {
-    let bytes = std::fs::read(file)
-        .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", file.display())))?;
-    Ok(Bytes::from(bytes))
 }

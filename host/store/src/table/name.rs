@@ -23,6 +23,10 @@ pub(crate) enum Table {
     Components,
     /// org, install, connection → nothing
     InstallUses,
+    /// org → Kept: the trust policy
+    TrustPolicies,
+    /// org, mark, name of a connector or place of an index → Kept
+    TrustMarks,
     /// org, connection → Connection
     Connections,
     /// org, connector, name → connection
@@ -163,12 +167,14 @@ pub(crate) enum Table {
 pub(crate) const TABLES: usize = Table::DueReplays as usize + 1;
 
 /// Tables whose keys begin with the organization.
-pub(crate) const OF_ORG: [Table; 72] = [
+pub(crate) const OF_ORG: [Table; 74] = [
     Table::OrgKeyUses,
     Table::ApiKeys,
     Table::Installs,
     Table::Components,
     Table::InstallUses,
+    Table::TrustPolicies,
+    Table::TrustMarks,
     Table::Connections,
     Table::ConnectionNames,
     Table::Tombstones,
@@ -252,6 +258,8 @@ impl Table {
             Self::Installs => "installs",
             Self::Components => "components",
             Self::InstallUses => "install_uses",
+            Self::TrustPolicies => "trust_policies",
+            Self::TrustMarks => "trust_marks",
             Self::Connections => "connections",
             Self::ConnectionNames => "connection_names",
             Self::Tombstones => "tombstones",

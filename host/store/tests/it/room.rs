@@ -71,8 +71,9 @@ pub(crate) async fn furnish(store: Store, org: OrgId, n: u8) -> Room {
         grant: "{}".into(),
         approved_by: "cli".into(),
         at: NOW,
+        signer: None,
     };
-    store.put_install(org, new, component).await.unwrap();
+    store.put_install(org, new, component, None).await.unwrap();
     let new = NewConnection {
         id: connection,
         install,

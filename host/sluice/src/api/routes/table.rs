@@ -6,6 +6,14 @@ pub(super) const LIMIT: (&str, &str) = ("limit", "1 to 1000; 100 without it");
 const AFTER: (&str, &str) = ("after", "`next` of the page before");
 pub(super) const PLACE: (&str, &str) = ("after", "the number after which to read; 0 without it");
 pub(super) const PAGED: &[(&str, &str)] = &[LIMIT, AFTER];
+const FROM: (&str, &str) = (
+    "from",
+    "where the package is, instead of a body: an https address, `oci://…` or `index+https://…#NAME@VERSION`",
+);
+const FILE_DIGEST: (&str, &str) = (
+    "component",
+    "the digest that the whole file must have, with `from`",
+);
 
 pub(super) const ROUTES: &[Route] = &[
     route(
@@ -86,8 +94,9 @@ pub(super) const ROUTES: &[Route] = &[
         "POST",
         "/api/v1/connectors/inspect",
         Operation::InspectConnector,
-        "what installing a file would permit",
+        "what installing a file would permit, and whose it is",
     )
+    .query(&[FROM, FILE_DIGEST])
     .takes("binary")
     .gives(200, "Proposal"),
     route("GET", "/api/v1/installs", Operation::ListInstalls, "the installs")
@@ -99,7 +108,11 @@ pub(super) const ROUTES: &[Route] = &[
         Operation::CreateInstall,
         "install a file whose permissions were approved",
     )
-    .query(&[("accept", "the digest of the approved manifest, `sha256:…`")])
+    .query(&[
+        ("accept", "the digest of the approved manifest, `sha256:…`"),
+        FROM,
+        FILE_DIGEST,
+    ])
     .takes("binary")
     .gives(201, "Install"),
     route(
@@ -114,6 +127,42 @@ pub(super) const ROUTES: &[Route] = &[
         "/api/v1/installs/{install}",
         Operation::RemoveInstall,
         "remove an install that nothing uses",
+    ),
+    route(
+        "GET",
+        "/api/v1/installs/{install}/package",
+        Operation::GetPackage,
+        "the file of an install, as it came",
+    )
+    .gives(200, "binary"),
+    route(
+        "GET",
+        "/api/v1/trust",
+        Operation::GetTrustPolicy,
+        "whom the organization believes about packages",
+    )
+    .gives(200, "TrustPolicy"),
+    route(
+        "PUT",
+        "/api/v1/trust",
+        Operation::SetTrustPolicy,
+        "change it; revoked keys are not believed from the next call on",
+    )
+    .takes("TrustPolicy")
+    .gives(200, "TrustPolicy"),
+    route(
+        "GET",
+        "/api/v1/trust/names",
+        Operation::ListTrustedNames,
+        "what is remembered of connectors' names: first keys and newest versions",
+    )
+    .query(PAGED)
+    .gives(200, "[TrustedName]"),
+    route(
+        "DELETE",
+        "/api/v1/trust/names/{name}",
+        Operation::ForgetTrustedName,
+        "forget a name: the next package of it is the first",
     ),
     route(
         "GET",

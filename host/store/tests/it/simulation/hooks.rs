@@ -46,6 +46,7 @@ pub(crate) async fn deliver(world: &World, id: &str) -> Result<(), Error> {
         {
             Accepted::New(_) => assert!(!again, "a delivery was taken twice"),
             Accepted::Duplicate(_) => assert!(again),
+            Accepted::Replayed => unreachable!("no delivery has a one-time token here"),
         }
         if world.dice.percent(70) {
             break;
