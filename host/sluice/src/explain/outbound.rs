@@ -4,7 +4,7 @@ use super::{Entry, entry};
 
 pub(super) const ENTRIES: &[Entry] = &[
     entry(
-        5101,
+        5301,
         "endpoint.not_found",
         404,
         "there is no such endpoint",
@@ -12,7 +12,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "sluice endpoint list",
     ),
     entry(
-        5102,
+        5302,
         "endpoint.url",
         400,
         "the endpoint's address cannot be delivered to",
@@ -20,7 +20,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "give an https address",
     ),
     entry(
-        5103,
+        5303,
         "endpoint.name",
         400,
         "the endpoint's name is not acceptable",
@@ -28,7 +28,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "choose another name",
     ),
     entry(
-        5104,
+        5304,
         "endpoint.taken",
         409,
         "another endpoint has this name",
@@ -36,7 +36,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "choose another name",
     ),
     entry(
-        5105,
+        5305,
         "endpoint.kinds",
         400,
         "the kinds of events are not acceptable",
@@ -44,7 +44,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "GET /api/v1/events/catalogue lists the kinds",
     ),
     entry(
-        5106,
+        5306,
         "endpoint.headers",
         400,
         "a header of the endpoint is not acceptable",
@@ -52,7 +52,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "use another header",
     ),
     entry(
-        5107,
+        5307,
         "endpoint.key",
         400,
         "the signing key is not acceptable",
@@ -60,7 +60,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "leave the key out to have one made",
     ),
     entry(
-        5108,
+        5308,
         "endpoint.rules",
         400,
         "the endpoint's rules use what only streams have",
@@ -68,7 +68,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "leave those steps out",
     ),
     entry(
-        5109,
+        5309,
         "endpoint.filtered",
         409,
         "the endpoint's filter does not let this event through",
@@ -76,7 +76,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "test with another kind of event",
     ),
     entry(
-        5110,
+        5310,
         "endpoint.limits",
         400,
         "the endpoint's pace is not acceptable",
@@ -84,7 +84,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "choose a number in between",
     ),
     entry(
-        5111,
+        5311,
         "endpoint.sealed",
         500,
         "the endpoint's secrets cannot be read",
@@ -92,7 +92,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "sluice endpoint rotate",
     ),
     entry(
-        5120,
+        5320,
         "delivery.not_found",
         404,
         "there is no such delivery",
@@ -100,7 +100,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "sluice endpoint deliveries ENDPOINT",
     ),
     entry(
-        5121,
+        5321,
         "delivery.answer",
         502,
         "the receiver did not take the delivery",
@@ -108,7 +108,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "look at the receiver's answer: sluice endpoint deliveries ENDPOINT --event NUMBER",
     ),
     entry(
-        5122,
+        5322,
         "delivery.redirect",
         502,
         "the receiver redirects",
@@ -116,7 +116,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "set the endpoint's address to where it redirects",
     ),
     entry(
-        5123,
+        5323,
         "delivery.gone",
         502,
         "the receiver is gone",
@@ -124,7 +124,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "sluice endpoint resume, when there is somebody again",
     ),
     entry(
-        5124,
+        5324,
         "delivery.event_gone",
         410,
         "the event is no longer kept",
@@ -132,7 +132,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "raise events.keep_days",
     ),
     entry(
-        5130,
+        5330,
         "replay.not_found",
         404,
         "there is no such replay",
@@ -140,7 +140,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "GET /api/v1/replays",
     ),
     entry(
-        5131,
+        5331,
         "replay.window",
         400,
         "the replay's bounds are not acceptable",
