@@ -140,7 +140,8 @@ impl Model {
         }
     }
 
-    /// The cursors that this run moved last stand where they stood before it. Whether nobody has moved one since.
+    /// The cursors that this run moved last stand where they stood before it. Whether no later run has moved one: what such a run
+    /// found as this one had left it is not read again.
     pub(crate) fn set_back(&mut self, id: RunId) -> bool {
         let stream = self.runs[&id].stream;
         let mut all = true;
@@ -148,7 +149,7 @@ impl Model {
             if kept.moved.last().is_some_and(|(last, _)| *last == id) {
                 kept.cursor = kept.moved.pop().and_then(|(_, before)| before);
             }
-            all &= kept.moved.iter().all(|(run, _)| *run != id);
+            all &= kept.moved.iter().all(|(run, _)| *run < id);
         }
         all
     }
