@@ -243,7 +243,7 @@ fn what_is_not_to_be_reached_is_refused_when_it_is_set() {
     for (url, code) in [
         ("https://10.0.0.1/", "egress.denied_address"),
         ("https://127.0.0.1:1/", "egress.denied_address"),
-        ("https://[::ffff:10.0.0.1]/", "egress.denied_address"),
+        ("https://[::ffff:10.0.0.1]/", "endpoint.url"),
         ("https://169.254.169.254/latest", "egress.denied_address"),
         (own.as_str(), "egress.denied_self"),
         ("http://example.com/", "endpoint.url"),

@@ -220,9 +220,8 @@ pub async fn install(
         if install.connector != manifest.id || install.version != manifest.version {
             continue;
         }
-        if install.component_digest != component_digest
-            && content(service, org, &install).await? != Some(package.content_digest())
-        {
+        let (has, wanted) = (content(service, org, &install).await?, package.content_digest());
+        if install.component_digest != component_digest && has != Some(wanted) {
             return Err(Error::Taken {
                 connector: manifest.id.clone(),
                 version: manifest.version.clone(),

@@ -1,6 +1,7 @@
 //! The table of routes: what there is, who may, and what it is called. The router, the check of keys and the OpenAPI
 //! document are all made of it, so none of them can know a route that another does not.
 
+mod data;
 mod outbound;
 mod table;
 
@@ -19,23 +20,23 @@ use super::{
 };
 
 /// All routes.
-pub const ROUTES: &[Route] = &joined::<{ table::ROUTES.len() + outbound::ROUTES.len() }>();
+pub const ROUTES: &[Route] =
+    &joined::<{ table::ROUTES.len() + data::ROUTES.len() + outbound::ROUTES.len() }>();
 
 #[expect(
     clippy::indexing_slicing,
     reason = "at compile time: an index that is out of bounds does not compile"
 )]
 const fn joined<const N: usize>() -> [Route; N] {
-    let (first, second) = (table::ROUTES, outbound::ROUTES);
-    let mut all = [first[0]; N];
-    let mut place = 0;
+    let parts = [table::ROUTES, data::ROUTES, outbound::ROUTES];
+    let mut all = [table::ROUTES[0]; N];
+    let (mut part, mut within, mut place) = (0, 0, 0);
     while place < N {
-        all[place] = if place < first.len() {
-            first[place]
-        } else {
-            second[place - first.len()]
-        };
-        place += 1;
+        if within == parts[part].len() {
+            (part, within) = (part + 1, 0);
+        }
+        all[place] = parts[part][within];
+        (within, place) = (within + 1, place + 1);
     }
     all
 }
