@@ -87,7 +87,7 @@ impl Error {
             Self::Headers(_) => "endpoint.headers",
             Self::Key(_) | Self::Overlap => "endpoint.key",
             Self::Rules(error) => error.code(),
-            Self::Rule { code, .. } => *code,
+            Self::Rule { code, .. } => code,
             Self::Enriched => "endpoint.rules",
             Self::Filtered => "endpoint.filtered",
             Self::Concurrency | Self::Rate => "endpoint.limits",
