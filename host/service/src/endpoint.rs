@@ -1,5 +1,5 @@
 //! Endpoints: where an organization has its events delivered. What a person sets, and what is told of it; who delivers is
-//! [`drive`].
+//! `drive`.
 //!
 //! Who is involved: the API, which sets endpoints; the store, which keeps what is owed; the broker, on whose road every try goes;
 //! a receiver that may be anything. What must always hold: a receiver that is private or ourselves is refused when it is set and
