@@ -14,7 +14,7 @@ use sluice_model::Timestamp;
 
 use crate::json::{self, Malformed, encode, members, same};
 
-pub use policy::{Policy, PolicyError};
+pub use policy::{Judge, Policy, PolicyError};
 
 /// A record of one side.
 #[derive(Debug, Clone, Copy)]
@@ -127,17 +127,15 @@ fn changed(now: &Known<'_>, before: Option<&Known<'_>>) -> Result<bool, Malforme
 /// # Errors
 ///
 /// [`PolicyError`] for such records, and where the policy's own program fails on them.
-pub fn decide(policy: &Policy, pair: &Pair<'_>) -> Result<Verdict, PolicyError> {
+pub fn decide(judge: &Judge, pair: &Pair<'_>) -> Result<Verdict, PolicyError> {
     let (base_source, base_target) = match &pair.base {
         Some((source, target)) => (Some(source), Some(target)),
         None => (None, None),
     };
     match (&pair.source, &pair.target) {
         (None, None) => Ok(Verdict::Agreed),
-        (Some(source), None) => one_sided(policy, pair, Take::Source, (source, base_source)),
-        (None, Some(target)) if pair.both_ways => {
-            one_sided(policy, pair, Take::Target, (target, base_target))
-        }
+        (Some(source), None) => one_sided(judge, pair, Take::Source, (source, base_source)),
+        (None, Some(target)) if pair.both_ways => one_sided(judge, pair, Take::Target, (target, base_target)),
         // It was written by us, and its source is gone.
         (None, Some(_)) if pair.base.is_some() => Ok(write(None, Some(Tell::Delete))),
         (None, Some(_)) => Ok(Verdict::Leave),
@@ -151,7 +149,7 @@ pub fn decide(policy: &Policy, pair: &Pair<'_>) -> Result<Verdict, PolicyError> 
                 (false, false) => Ok(Verdict::Agreed),
                 (true, false) => tell(pair, Take::Source),
                 (false, true) => tell(pair, Take::Target),
-                (true, true) => policy.judge(pair),
+                (true, true) => judge.judge(pair),
             }
         }
     }
@@ -181,7 +179,7 @@ fn settled(pair: &Pair<'_>, source: &Known<'_>, target: &Known<'_>) -> Result<bo
 
 /// Only one side has a record.
 fn one_sided(
-    policy: &Policy,
+    judge: &Judge,
     pair: &Pair<'_>,
     side: Take,
     (known, base): (&Known<'_>, Option<&Known<'_>>),
@@ -205,10 +203,9 @@ fn one_sided(
             Take::Target => write(None, Some(Tell::Delete)),
         });
     }
-    match policy {
-        Policy::SourceWins => take(pair, Take::Source),
-        Policy::TargetWins => take(pair, Take::Target),
-        _ => Ok(Verdict::Conflict(Vec::new())),
+    match judge.always() {
+        Some(side) => take(pair, side),
+        None => Ok(Verdict::Conflict(Vec::new())),
     }
 }
 

@@ -67,21 +67,10 @@ pub async fn create(
     }
     let text = written(&settings)?;
     let (id, now) = (service.new_id(), service.now());
-    // First the secret: a destination without the one that it needs would only fail, and an orphan is never found.
-    put_parts(service, org, id, given).await?;
     let made = service
         .store()
-        .create_destination(org, id, (name.to_owned(), text), now)
-        .await;
-    let made = match made {
-        Ok(made) => made,
-        Err(error) => {
-            for part in parts(&settings) {
-                service.store().remove_secret(org, &id.to_string(), part).await?;
-            }
-            return Err(error.into());
-        }
-    };
+        .create_destination(org, id, (name.to_owned(), text), given.into_iter().collect(), now)
+        .await?;
     event::platform(
         service,
         org,
@@ -112,18 +101,10 @@ pub async fn set(
     }
     check_parts(&settings, &given)?;
     let text = written(&settings)?;
-    if old.revision != expected {
-        return Err(Error::Store(sluice_store::Error::Revision {
-            what: "the destination",
-            expected,
-            found: old.revision,
-        }));
-    }
-    put_parts(service, org, old.id, given).await?;
-    let now = service.now();
+    let secrets = given.into_iter().collect();
     let set = service
         .store()
-        .set_destination(org, old.id, (expected, text), now)
+        .set_destination(org, old.id, (expected, text), secrets, service.now())
         .await?;
     service.destinations().forget(old.id);
     event::platform(
@@ -227,7 +208,7 @@ async fn view(
     let mut secrets = Vec::new();
     for part in parts(&settings) {
         let owner = stored.id.to_string();
-        if service.store().get_secret(org, &owner, part).await?.is_some() {
+        if service.store().has_secret(org, &owner, part).await? {
             secrets.push((*part).to_owned());
         }
     }
@@ -282,17 +263,6 @@ fn check_parts(settings: &DestinationSettings, given: &Given) -> Result<(), Erro
             });
         }
         connection::check_part(secret, false).map_err(|_| Error::Secret)?;
-    }
-    Ok(())
-}
-
-async fn put_parts(service: &Service, org: OrgId, id: DestinationId, given: Given) -> Result<(), Error> {
-    for (part, secret) in given {
-        let owner = id.to_string();
-        service
-            .store()
-            .put_secret(org, &owner, &part, secret, service.now())
-            .await?;
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Chores: what is owed at a vendor on behalf of a hook. An address that the vendor wants visited, a subscription to be
-//! made or extended: durable before anybody is answered, done in the background, by one worker at a time.
+//! Chores: what is owed at a vendor on behalf of a hook, an address that the vendor wants visited: durable before anybody is
+//! answered, done in the background, by one worker at a time.
 //!
 //! What must always hold: a chore is struck off only by whoever was given it last (its fencing number), and only the
 //! chore that was done; what came up meanwhile stays due.
@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use sluice_model::Timestamp;
 use sluice_model::id::{HookId, OrgId, kind};
-use sluice_model::secret::Secret;
 
 use crate::due::{self, Work};
 use crate::hook::{Hook, require_hook};
@@ -26,9 +25,6 @@ pub struct Chores {
     /// An address of the vendor's to be visited once. A token of the vendor's is part of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub visit: Option<String>,
-    /// The subscription at the vendor.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub enrolment: Option<Enrolment>,
     /// When the next of them is due; the lease's end while a worker has them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due: Option<Timestamp>,
@@ -40,33 +36,11 @@ pub struct Chores {
     pub error: Option<ReceiptError>,
 }
 
-/// How far a hook is subscribed at the vendor.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Enrolment {
-    /// The connector is to do it.
-    Wanted,
-    /// The vendor has an entry of this id.
-    Made {
-        /// The vendor's.
-        id: String,
-        expires: Option<Timestamp>,
-        /// The connector's own, as JSON.
-        state: String,
-    },
-    /// The connector cannot: a person enters the address at the vendor.
-    ByHand,
-}
-
 /// What came of doing a hook's chores.
 #[derive(Debug, Default)]
 pub struct ChoresDone {
     /// The address that was visited.
     pub visited: Option<String>,
-    /// How the hook is subscribed now.
-    pub enrolment: Option<Enrolment>,
-    /// The hook's secret, where the vendor made it: the field it is kept under.
-    pub secret: Option<(String, Secret)>,
     /// When there is more to do.
     pub due: Option<Timestamp>,
     /// Why something was not done.
@@ -76,8 +50,6 @@ pub struct ChoresDone {
 
 /// An address has a token and little else.
 const MAX_VISIT_BYTES: usize = 4 << 10;
-/// Ids and states of subscriptions.
-const MAX_ENROLMENT_BYTES: usize = 64 << 10;
 
 impl fmt::Debug for Chores {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -150,10 +122,6 @@ impl Store {
         fencing: u64,
         done: ChoresDone,
     ) -> Result<Hook, Error> {
-        if let Some(Enrolment::Made { id, state, .. }) = &done.enrolment {
-            cap("a subscription", id.len() + state.len(), MAX_ENROLMENT_BYTES)?;
-        }
-        let ring = self.keyring().clone();
         self.write(256, move |rows| {
             let mut hook = require_hook(rows, org, hook)?;
             if hook.chores.fencing != fencing {
@@ -162,22 +130,11 @@ impl Store {
                     given: fencing,
                 });
             }
-            if let Some((field, secret)) = &done.secret {
-                crate::credential::put_again(
-                    rows,
-                    &ring,
-                    org,
-                    (&hook.id.to_string(), field),
-                    secret,
-                    done.now,
-                )?;
-            }
             let chores = &mut hook.chores;
             let came_up = chores.visit.is_some() && chores.visit != done.visited && done.error.is_none();
             if chores.visit == done.visited {
                 chores.visit = None;
             }
-            chores.enrolment = done.enrolment.or_else(|| chores.enrolment.take());
             chores.failures = match done.error {
                 Some(_) => chores.failures.saturating_add(1),
                 None => 0,

@@ -290,6 +290,12 @@ impl Store {
         .await
     }
 
+    /// Whether such a secret is set. It stays sealed.
+    pub async fn has_secret(&self, org: OrgId, owner: &str, field: &str) -> Result<bool, Error> {
+        let place = secret_key(org, owner, field);
+        self.read_now(|rows| rows.has(Table::Secrets, &place))
+    }
+
     /// The secret that was set with [`Store::put_secret`].
     pub async fn get_secret(&self, org: OrgId, owner: &str, field: &str) -> Result<Option<Secret>, Error> {
         Ok(self.unseal(org, owner, field)?.map(|(secret, _)| secret))

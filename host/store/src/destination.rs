@@ -3,12 +3,14 @@
 
 use sluice_model::Timestamp;
 use sluice_model::id::{DestinationId, OrgId};
+use sluice_model::secret::Secret;
 
 use crate::key::{Key, Span};
+use crate::keyring::Keyring;
 use crate::org::require;
 use crate::row::{MAX_VALUE_BYTES, cap, cap_name, from_json};
-use crate::table::{Rows, Table};
-use crate::{Error, Listing, MAX_LIMIT, Page, Store, load};
+use crate::table::{Rows, Table, Writer};
+use crate::{Error, Listing, MAX_LIMIT, Page, Store, credential, load};
 
 /// A destination as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -25,16 +27,19 @@ pub struct Destination {
 }
 
 impl Store {
-    /// Adds a destination. [`Error::Conflict`] if the name is taken, [`Error::TooLarge`] beyond [`MAX_LIMIT`] of them.
+    /// Adds a destination with the parts of its secret. [`Error::Conflict`] if the name is taken, [`Error::TooLarge`] beyond
+    /// [`MAX_LIMIT`] of them, [`Error::Seal`].
     pub async fn create_destination(
         &self,
         org: OrgId,
         id: DestinationId,
         (name, settings): (String, String),
+        secrets: Vec<(String, Secret)>,
         now: Timestamp,
     ) -> Result<Destination, Error> {
         cap_name("a destination's name", &name)?;
         cap("a destination's settings", settings.len(), MAX_VALUE_BYTES / 8)?;
+        let ring = self.keyring().clone();
         self.write(256 + settings.len(), move |rows| {
             require(rows, org)?;
             let others = all(rows, org)?;
@@ -53,6 +58,7 @@ impl Store {
                 updated: now,
                 revision: 1,
             };
+            seal(rows, &ring, org, id, &secrets, now)?;
             rows.put_json(Table::Destinations, &Key::org(org).id(id), &new)?;
             Ok(new)
         })
@@ -84,16 +90,18 @@ impl Store {
         .await
     }
 
-    /// Sets its settings anew. What is loaded there is due at once: what failed may do now. [`Error::Missing`],
-    /// [`Error::Revision`].
+    /// Sets its settings, and these parts of its secret, anew. What is loaded there is due at once: what failed may do now.
+    /// [`Error::Missing`], [`Error::Revision`], [`Error::Seal`].
     pub async fn set_destination(
         &self,
         org: OrgId,
         id: DestinationId,
         (expected, settings): (u64, String),
+        secrets: Vec<(String, Secret)>,
         now: Timestamp,
     ) -> Result<Destination, Error> {
         cap("a destination's settings", settings.len(), MAX_VALUE_BYTES / 8)?;
+        let ring = self.keyring().clone();
         self.write(256 + settings.len(), move |rows| {
             let place = Key::org(org).id(id);
             let mut found: Destination = rows.get_json(Table::Destinations, &place)?.ok_or(MISSING)?;
@@ -106,6 +114,7 @@ impl Store {
             }
             (found.settings, found.updated) = (settings, now);
             found.revision += 1;
+            seal(rows, &ring, org, id, &secrets, now)?;
             rows.put_json(Table::Destinations, &place, &found)?;
             load::retry_all(rows, org, id, now)?;
             Ok(found)
@@ -141,6 +150,20 @@ pub(crate) const MISSING: Error = Error::Missing {
 
 /// More fields than a destination's secret has.
 const MAX_SECRETS: usize = 100;
+
+fn seal(
+    rows: &mut Writer<'_>,
+    ring: &Keyring,
+    org: OrgId,
+    id: DestinationId,
+    secrets: &[(String, Secret)],
+    now: Timestamp,
+) -> Result<(), Error> {
+    for (part, secret) in secrets {
+        credential::put_again(rows, ring, org, (&id.to_string(), part), secret, now)?;
+    }
+    Ok(())
+}
 
 fn all(rows: &mut impl Rows, org: OrgId) -> Result<Vec<Destination>, Error> {
     let span = Span::prefix(&Key::org(org));

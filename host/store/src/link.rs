@@ -17,7 +17,7 @@ use crate::connection::require_connection;
 use crate::due::{self, Work};
 use crate::history;
 use crate::key::{Key, Parts, Span};
-use crate::record::stream_key;
+use crate::record;
 use crate::row::{MAX_VALUE_BYTES, cap, cap_name, from_json};
 use crate::run::RunError;
 use crate::table::{Rows, Table, Writer};
@@ -395,7 +395,7 @@ impl Store {
         self.write(256, move |rows| {
             let mut link: Link = turn::leased(rows, org, id, fencing)?;
             let more = is_owed(rows, org, &link)?;
-            turn::release(rows, org, &mut link, failed, (more, now))?;
+            turn::release(rows, org, &mut link, failed, (more.then_some(now), now))?;
             Ok(link)
         })
         .await
@@ -479,12 +479,8 @@ fn is_owed(rows: &mut impl Rows, org: OrgId, link: &Link) -> Result<bool, Error>
     for side in [Side::Source, Side::Target] {
         let end = link.end(side);
         let ends = load::end_of_feed(rows, org, end.connection)?;
-        let of_stream = stream_key(org, end.connection, &end.stream);
-        let span = Span::prefix(&of_stream).after(of_stream.clone().number(link.at(side)));
-        let first = rows.collect(Table::Feed, &span, false, 1, |key, _| {
-            Ok(Parts::new(key.get(of_stream.bytes().len()..).unwrap_or_default()).number())
-        })?;
-        if first.first().is_some_and(|first| *first <= ends) {
+        let of = (org, end.connection);
+        if record::is_behind(rows, of, &end.stream, (link.at(side), ends))? {
             return Ok(true);
         }
     }

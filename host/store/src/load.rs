@@ -14,7 +14,7 @@ use sluice_model::id::{ConnectionId, DestinationId, LoadId, OrgId, kind};
 use crate::connection::require_connection;
 use crate::due::{self, Work};
 use crate::key::{Key, Parts, Span};
-use crate::record::{ChangeRow, changes_of, stream_key};
+use crate::record::{self, ChangeRow, changes_of};
 use crate::row::{cap, cap_name, from_json};
 use crate::run::RunError;
 use crate::table::{Rows, Table, Writer};
@@ -248,19 +248,21 @@ impl Store {
         .await
     }
 
-    /// Lets go of a load: due again when there is more for it; after an error, `retry_at`. [`Error::Fenced`].
+    /// Lets go of a load: due again when there is more for it, at once where its turn was cut short and otherwise when the
+    /// changes have gathered; after an error, `retry_at`. [`Error::Fenced`].
     pub async fn release_load(
         &self,
         org: OrgId,
         id: LoadId,
         fencing: u64,
-        failed: Option<(RunError, Timestamp)>,
+        (cut_short, failed): (bool, Option<(RunError, Timestamp)>),
         now: Timestamp,
     ) -> Result<Load, Error> {
         self.write(256, move |rows| {
             let mut load: Load = turn::leased(rows, org, id, fencing)?;
             let more = !owed(rows, org, &load)?.is_empty();
-            turn::release(rows, org, &mut load, failed, (more, now))?;
+            let again = if cut_short { now } else { soon(&load, now) };
+            turn::release(rows, org, &mut load, failed, (more.then_some(again), now))?;
             Ok(load)
         })
         .await
@@ -279,6 +281,11 @@ pub(crate) fn feed_moved(
     changes_wait(rows, org, connection, now)
 }
 
+/// When changes that come now are to be loaded.
+fn soon(load: &Load, now: Timestamp) -> Timestamp {
+    now.after(Duration::from_secs(load.settings.every_s.into()))
+}
+
 /// Makes the loads due that nothing has due yet.
 pub(crate) fn changes_wait(
     rows: &mut Writer<'_>,
@@ -289,7 +296,7 @@ pub(crate) fn changes_wait(
     for id in ids_of_connection(rows, org, connection)? {
         let mut load: Load = turn::get(rows, org, id)?;
         if load.turn.due.is_none() {
-            let soon = now.after(Duration::from_secs(load.settings.every_s.into()));
+            let soon = soon(&load, now);
             turn::set_due(rows, org, &mut load, Some(soon))?;
             turn::save(rows, org, &load)?;
         }
@@ -342,13 +349,12 @@ fn owed(rows: &mut impl Rows, org: OrgId, load: &Load) -> Result<Vec<String>, Er
         if !load.takes(&stream) {
             continue;
         }
-        let of_stream = stream_key(org, load.connection, &stream);
-        let behind = of_stream.clone().number(load.position(&stream));
-        let span = Span::prefix(&of_stream).after(behind);
-        let first = rows.collect(Table::Feed, &span, false, 1, |key, _| {
-            Ok(Parts::new(key.get(of_stream.bytes().len()..).unwrap_or_default()).number())
-        })?;
-        if first.first().is_some_and(|first| *first <= ends) {
+        if record::is_behind(
+            rows,
+            (org, load.connection),
+            &stream,
+            (load.position(&stream), ends),
+        )? {
             owed.push(stream);
         }
     }

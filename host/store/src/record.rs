@@ -377,6 +377,17 @@ pub(crate) fn changes_of(
     Ok(changes)
 }
 
+/// Whether a stream has a change behind `after` and up to `ends`.
+pub(crate) fn is_behind(
+    rows: &mut impl Rows,
+    of: (OrgId, ConnectionId),
+    stream: &str,
+    (after, ends): (u64, u64),
+) -> Result<bool, Error> {
+    let first = feed_of(rows, of, stream, after, 1)?;
+    Ok(first.first().is_some_and(|first| first.seq <= ends))
+}
+
 fn feed_of(
     rows: &mut impl Rows,
     (org, connection): (OrgId, ConnectionId),

@@ -129,13 +129,13 @@ pub(crate) fn set_due<R: Turned>(
     due::add(rows, R::WORK, org, at, id)
 }
 
-/// Lets go of a row: after an error due again then, else when `more` says that there is more.
+/// Lets go of a row: after an error due again then, else when `again` says, if there is more.
 pub(crate) fn release<R: Turned>(
     rows: &mut Writer<'_>,
     org: OrgId,
     row: &mut R,
     failed: Option<(RunError, Timestamp)>,
-    (more, now): (bool, Timestamp),
+    (again, now): (Option<Timestamp>, Timestamp),
 ) -> Result<(), Error> {
     row.turn().held = false;
     let due = match failed {
@@ -143,7 +143,7 @@ pub(crate) fn release<R: Turned>(
             row.turn().failed(error, now);
             Some(retry_at)
         }
-        None => more.then_some(now),
+        None => again,
     };
     set_due(rows, org, row, due)?;
     save(rows, org, row)

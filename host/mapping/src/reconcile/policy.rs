@@ -59,28 +59,52 @@ impl From<Malformed> for PolicyError {
     }
 }
 
+/// A policy that can be used: its program is compiled once.
+#[derive(Debug)]
+pub struct Judge {
+    policy: Policy,
+    rule: Option<Program>,
+}
+
 impl Policy {
-    /// Whether it can be used.
+    /// Makes it ready.
     ///
     /// # Errors
     ///
     /// [`PolicyError::Program`] with what is wrong.
-    pub fn check(&self) -> Result<(), PolicyError> {
-        match self {
-            Self::Rule { jq } => Program::compile(jq).map(drop).map_err(PolicyError::Program),
-            _ => Ok(()),
+    pub fn compile(&self) -> Result<Judge, PolicyError> {
+        let rule = match self {
+            Self::Rule { jq } => Some(Program::compile(jq).map_err(PolicyError::Program)?),
+            _ => None,
+        };
+        Ok(Judge {
+            policy: self.clone(),
+            rule,
+        })
+    }
+}
+
+impl Judge {
+    /// Whose word counts whole, where the policy says so of everything.
+    pub(super) const fn always(&self) -> Option<Take> {
+        match self.policy {
+            Policy::SourceWins => Some(Take::Source),
+            Policy::TargetWins => Some(Take::Target),
+            _ => None,
         }
     }
 
     pub(super) fn judge(&self, pair: &Pair<'_>) -> Result<Verdict, PolicyError> {
-        let chosen = match self {
-            Self::SourceWins => Some(Take::Source),
-            Self::TargetWins => Some(Take::Target),
-            Self::LastWriter { skew_s } => later(pair, Duration::from_secs((*skew_s).into())),
-            Self::Version { source, target } => higher(pair, source, target)?,
-            Self::Merge => return merge(pair),
-            Self::Rule { jq } => return by_rule(jq, pair),
-            Self::Manual => None,
+        if let Some(program) = &self.rule {
+            return by_rule(program, pair);
+        }
+        let chosen = match &self.policy {
+            Policy::SourceWins => Some(Take::Source),
+            Policy::TargetWins => Some(Take::Target),
+            Policy::LastWriter { skew_s } => later(pair, Duration::from_secs((*skew_s).into())),
+            Policy::Version { source, target } => higher(pair, source, target)?,
+            Policy::Merge => return merge(pair),
+            Policy::Rule { .. } | Policy::Manual => None,
         };
         match chosen {
             Some(side) => tell(pair, side),
@@ -119,8 +143,7 @@ fn higher(pair: &Pair<'_>, source: &str, target: &str) -> Result<Option<Take>, P
     })
 }
 
-fn by_rule(jq: &str, pair: &Pair<'_>) -> Result<Verdict, PolicyError> {
-    let program = Program::compile(jq).map_err(PolicyError::Program)?;
+fn by_rule(program: &Program, pair: &Pair<'_>) -> Result<Verdict, PolicyError> {
     let own = |known: &Option<Known<'_>>| known.map_or("null", |known| known.own).to_owned();
     let base = match &pair.base {
         Some((source, target)) => object([("source", source.own), ("target", target.own)].into_iter()),

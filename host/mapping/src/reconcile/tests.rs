@@ -37,7 +37,8 @@ fn who_changed_alone_is_heard_whatever_the_policy() {
         Policy::Manual,
         Policy::Merge,
     ] {
-        let decided = |source, target| decide(&policy, &pair(source, target, base)).unwrap();
+        let decided =
+            |source, target| decide(&policy.compile().unwrap(), &pair(source, target, base)).unwrap();
         assert_eq!(
             decided(Some(r#"{"a":3,"b":2}"#), Some(r#"{"a":1,"b":2}"#)),
             to_target(r#"{"a":3}"#)
@@ -63,7 +64,7 @@ fn policies_decide_what_both_changed() {
     let base = Some((r#"{"a":1,"b":2}"#, r#"{"a":1,"b":2}"#));
     let (source, target) = (r#"{"a":3,"b":2}"#, r#"{"a":4,"b":2}"#);
     let both = pair(Some(source), Some(target), base);
-    let judged = |policy: &Policy| decide(policy, &both).unwrap();
+    let judged = |policy: &Policy| decide(&policy.compile().unwrap(), &both).unwrap();
     let clash = Verdict::Conflict(vec!["a".into()]);
     assert_eq!(judged(&Policy::SourceWins), to_target(r#"{"a":3}"#));
     assert_eq!(judged(&Policy::TargetWins), to_source(r#"{"a":4}"#));
@@ -83,8 +84,11 @@ fn policies_decide_what_both_changed() {
             Some(Tell::Put(r#"{"a":9}"#.into()))
         )
     );
-    assert_eq!(decide(&rule("5"), &both), Err(PolicyError::Result));
-    assert!(rule("input").check().is_err());
+    assert_eq!(
+        decide(&rule("5").compile().unwrap(), &both),
+        Err(PolicyError::Result)
+    );
+    assert!(rule("input").compile().is_err());
     let version = Policy::Version {
         source: "a".into(),
         target: "a".into(),
@@ -94,14 +98,14 @@ fn policies_decide_what_both_changed() {
     // Different members go together.
     let apart = pair(Some(r#"{"a":3,"b":2}"#), Some(r#"{"a":1,"b":5}"#), base);
     assert_eq!(
-        decide(&Policy::Merge, &apart).unwrap(),
+        decide(&Policy::Merge.compile().unwrap(), &apart).unwrap(),
         write(
             Some(Tell::Put(r#"{"b":5}"#.into())),
             Some(Tell::Put(r#"{"a":3}"#.into()))
         )
     );
     assert_eq!(
-        decide(&Policy::Manual, &apart).unwrap(),
+        decide(&Policy::Manual.compile().unwrap(), &apart).unwrap(),
         Verdict::Conflict(vec![])
     );
 }
@@ -120,7 +124,7 @@ fn the_later_word_counts_beyond_the_skew() {
             base: Some((known(r#"{"a":1}"#), known(r#"{"a":1}"#))),
             both_ways: true,
         };
-        decide(&Policy::LastWriter { skew_s: 5 }, &pair).unwrap()
+        decide(&Policy::LastWriter { skew_s: 5 }.compile().unwrap(), &pair).unwrap()
     };
     assert_eq!(judged(100, 94), to_target(r#"{"a":3}"#));
     assert_eq!(judged(94, 100), to_source(r#"{"a":4}"#));
@@ -134,7 +138,7 @@ fn one_way_leaves_the_target_its_own() {
         ..pair(source, target, base)
     };
     let base = Some((r#"{"a":1}"#, r#"{"a":1,"x":0}"#));
-    let decided = |pair: &Pair<'_>| decide(&Policy::Manual, pair).unwrap();
+    let decided = |pair: &Pair<'_>| decide(&Policy::Manual.compile().unwrap(), pair).unwrap();
     assert_eq!(
         decided(&one_way(Some(r#"{"a":1}"#), Some(r#"{"a":7}"#), base)),
         Verdict::Agreed
@@ -172,7 +176,7 @@ proptest! {
         for round in 0..4 {
             let verdict = {
                 let base = base.as_ref().map(|(source, target)| (source.as_str(), target.as_str()));
-                decide(&policy, &pair(source.as_deref(), target.as_deref(), base)).unwrap()
+                decide(&policy.compile().unwrap(), &pair(source.as_deref(), target.as_deref(), base)).unwrap()
             };
             match verdict {
                 Verdict::Agreed | Verdict::Conflict(_) | Verdict::Leave => return Ok(()),
@@ -199,7 +203,7 @@ proptest! {
     fn a_merge_loses_nothing(base in record(), source in record(), target in record()) {
         let (Some(base), Some(source), Some(target)) = (base, source, target) else { return Ok(()) };
         let (base, source, target) = (text(&base), text(&source), text(&target));
-        let verdict = decide(&Policy::Merge, &pair(Some(&source), Some(&target), Some((&base, &base)))).unwrap();
+        let verdict = decide(&Policy::Merge.compile().unwrap(), &pair(Some(&source), Some(&target), Some((&base, &base)))).unwrap();
         let Verdict::Write { target: Some(Tell::Put(parts)), .. } = verdict else { return Ok(()) };
         let now = with(&target, &parts).unwrap();
         let (now, had, was) = (fields(&now).unwrap(), fields(&target).unwrap(), fields(&base).unwrap());

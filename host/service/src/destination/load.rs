@@ -255,8 +255,8 @@ pub(crate) async fn drive(
     let LoadLease { org, load } = lease;
     let store = service.store();
     let carried = carry(service, org, &load, stop).await;
-    let failed = match carried {
-        Ok(()) => None,
+    let (cut_short, failed) = match carried {
+        Ok(cut_short) => (cut_short, None),
         Err(Error::Store(
             error @ (sluice_store::Error::Failed { .. } | sluice_store::Error::Fenced { .. }),
         )) => {
@@ -272,11 +272,17 @@ pub(crate) async fn drive(
                 code: problem.code,
                 message: problem.message,
             };
-            Some((error, service.now().after(wait)))
+            (false, Some((error, service.now().after(wait))))
         }
     };
     let released = store
-        .release_load(org, load.id, load.turn.fencing, failed, service.now())
+        .release_load(
+            org,
+            load.id,
+            load.turn.fencing,
+            (cut_short, failed),
+            service.now(),
+        )
         .await;
     let now = match released {
         Ok(now) => now,
@@ -317,12 +323,13 @@ fn problem(error: &Error) -> Problem {
     Problem::new(error.code(), message)
 }
 
+/// Carries what is owed. Whether the turn was over before everything was there.
 async fn carry(
     service: &Service,
     org: OrgId,
     load: &sluice_store::load::Load,
     stop: &CancellationToken,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let destination = get(service, org, &load.destination.to_string()).await?;
     let owner = connection::get(service, org, &load.connection.to_string()).await?;
     let known = catalogue::known(service, org, owner.install).await?;
@@ -352,7 +359,7 @@ async fn carry(
             }
         }
     }
-    Ok(())
+    Ok(left == 0 || stop.is_cancelled())
 }
 
 /// What carries the batches of one turn.

@@ -207,7 +207,7 @@ impl Work<'_> {
             }
             Err(error) => return Err(error),
         };
-        match reconcile::decide(&self.settings.policy, &now.sides()) {
+        match reconcile::decide(&self.ways.judge, &now.sides()) {
             Ok(verdict) => Ok(self.follow(pair, &now, verdict)),
             Err(error) => {
                 pair.conflict = Some(Reason::refused(&Problem::new("link.policy", error)).written());

@@ -1,6 +1,6 @@
 //! How a record of one side is told to the other: members under other names, or rules.
 
-use sluice_mapping::reconcile::pick;
+use sluice_mapping::reconcile::{Judge, pick};
 use sluice_mapping::{Outcome, Plan, Salt, Shape, StreamRules, Surroundings};
 use sluice_model::id::OrgId;
 use sluice_store::link::Side;
@@ -10,11 +10,13 @@ use crate::Service;
 use crate::problem::Problem;
 use crate::sync::rules;
 
-/// Both ways of a link, compiled.
+/// Both ways of a link and its policy, compiled.
 pub(super) struct Ways {
     to_target: Way,
     /// None where the source is never told anything.
     to_source: Option<Way>,
+    /// Who decides what both sides changed.
+    pub(super) judge: Judge,
 }
 
 enum Way {
@@ -38,7 +40,7 @@ impl Ways {
             pointer: pointer.to_owned(),
             reason: reason.to_owned(),
         };
-        settings.policy.check()?;
+        let judge = settings.policy.compile()?;
         if settings.fields.len() > MAX_FIELDS {
             return Err(bad("/fields", "has more than 400 fields"));
         }
@@ -88,7 +90,11 @@ impl Ways {
             }
             (None, true) => Some(named(true)),
         };
-        Ok(Self { to_target, to_source })
+        Ok(Self {
+            to_target,
+            to_source,
+            judge,
+        })
     }
 
     /// What the rules need besides records.

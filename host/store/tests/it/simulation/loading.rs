@@ -65,7 +65,7 @@ async fn drive(world: &World, me: &Me, load: &Load) -> Result<(), Error> {
     let model = vec![world.model.borrow().clone()];
     let released = room
         .store
-        .release_load(room.org, load.id, load.turn.fencing, failed, now);
+        .release_load(room.org, load.id, load.turn.fencing, (true, failed), now);
     let released = world.attempt_for(mine, model, released).await?;
     world.note(format!(
         "{} lets the load go, due {:?}",

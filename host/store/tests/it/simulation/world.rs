@@ -57,7 +57,10 @@ pub(crate) fn furnished() -> &'static [u8] {
             } = room::room_on(&disk).await;
             let place = DestinationId::from_bytes([1; 16]);
             let named = ("place".to_owned(), "{}".to_owned());
-            store.create_destination(org, place, named, NOW).await.unwrap();
+            store
+                .create_destination(org, place, named, vec![], NOW)
+                .await
+                .unwrap();
             let settings = LoadSettings {
                 streams: vec![],
                 prefix: String::new(),
