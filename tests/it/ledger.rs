@@ -165,11 +165,12 @@ impl Ledger {
                 return Ok(());
             }
             let text = answer.to_string();
-            write!(
-                &mut &*stream,
+            // In one piece: small ones would wait for each other's acknowledgement.
+            let whole = format!(
                 "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{text}",
                 text.len()
-            )?;
+            );
+            (&mut &*stream).write_all(whole.as_bytes())?;
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::pairing::Work;
 use super::ways::Ways;
+use super::writing::Batch;
 use super::{Direction, Error, LinkSettings};
 use crate::call::Callee;
 use crate::problem::Problem;
@@ -141,7 +142,8 @@ async fn turn(service: &Service, org: OrgId, link: &Link, stop: &CancellationTok
         target: callee(Side::Target).await?,
         stop,
     };
-    work.settle().await?;
+    let mut batch = Batch::default();
+    work.settle(&mut batch).await?;
     let mut left = TURN;
     for side in [Side::Source, Side::Target] {
         let mut at = link.at(side);
@@ -151,7 +153,7 @@ async fn turn(service: &Service, org: OrgId, link: &Link, stop: &CancellationTok
                 Some(through) => at = through,
                 None => break,
             }
-            work.settle().await?;
+            work.settle(&mut batch).await?;
         }
     }
     Ok(())

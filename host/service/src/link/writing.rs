@@ -11,15 +11,25 @@ use crate::connection;
 use crate::problem::Problem;
 use crate::write::{self, Op, Outcome, Write};
 
-/// Writes of one call.
-const WRITES: usize = 50;
+/// Writes of the first call of a turn, and of any. Each that succeeds lets the next be twice as large: the outcomes of a call
+/// are kept together, so a process that dies again and again would never get past a large one.
+const WRITES: (usize, usize) = (4, 64);
+
+/// How many writes the next call has.
+pub(super) struct Batch(usize);
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self(WRITES.0)
+    }
+}
 
 impl Work<'_> {
     /// Has everything written that is to be written, and keeps the outcomes.
-    pub(super) async fn settle(&self) -> Result<(), Failed> {
+    pub(super) async fn settle(&self, batch: &mut Batch) -> Result<(), Failed> {
         loop {
             let store = self.service.store();
-            let open = store.pending_pairs(self.org, self.link.id, WRITES).await?;
+            let open = store.pending_pairs(self.org, self.link.id, batch.0).await?;
             if open.is_empty() || self.stop.is_cancelled() {
                 return Ok(());
             }
@@ -41,6 +51,7 @@ impl Work<'_> {
             let outcomes =
                 write::send(self.service, callee, stream, &writes, self.stop.child_token()).await?;
             self.keep(side, open, outcomes).await?;
+            batch.0 = (batch.0 * 2).min(WRITES.1);
         }
     }
 
