@@ -36,6 +36,8 @@ struct Books {
     lose: u64,
     /// Names that are refused.
     refuses: Option<String>,
+    /// What else each book has, with the schemas of it.
+    shelves: Vec<Value>,
 }
 
 /// The vendor; it serves until the test ends.
@@ -125,6 +127,12 @@ impl Ledger {
     /// The next answers are lost after the work was done.
     pub(crate) fn lose(&self, answers: u64) {
         self.books.lock().unwrap().lose = answers;
+    }
+
+    /// What every book has besides its entries: name and schema of each.
+    pub(crate) fn shelve(&self, shelves: &[(&str, Value)]) {
+        let told = |(name, schema): &(&str, Value)| json!({"name": name, "schema": schema});
+        self.books.lock().unwrap().shelves = shelves.iter().map(told).collect();
     }
 
     /// Entries of this name are refused; none: nothing is.
@@ -227,7 +235,15 @@ impl Books {
         self.requests += 1;
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
-        let book = parts[0];
+        if parts.get(1) == Some(&"shelves") {
+            return (200, json!(self.shelves), false);
+        }
+        // What is on a shelf is kept as a book of its own.
+        let book = match parts.get(1) {
+            Some(&shelf) if shelf != "entries" => format!("{}/{shelf}", parts[0]),
+            _ => parts[0].to_owned(),
+        };
+        let book = book.as_str();
         if method == "GET" {
             let after: u64 = query.trim_start_matches("after=").parse().unwrap_or(0);
             let entries = self.books.get(book).cloned().unwrap_or_default();

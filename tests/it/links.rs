@@ -8,13 +8,13 @@ use crate::ledger::Ledger;
 use crate::package;
 use crate::server::{Api, Place, Server, wait_for};
 
-fn install(api: &Api) {
+pub(crate) fn install(api: &Api) {
     let file = std::fs::read(package::file("ledger", "fixtures/connectors/ledger")).unwrap();
     github::install(api, &file);
 }
 
 /// A connection to a book of the vendor.
-fn open(api: &Api, book: &str) -> String {
+pub(crate) fn open(api: &Api, book: &str) -> String {
     let body = json!({"name": book, "connector": "ledger", "config": {"book": book}});
     let made = api.try_post("/api/v1/connections", &body);
     assert_eq!(made.status, 201, "{}", made.text());
@@ -24,7 +24,7 @@ fn open(api: &Api, book: &str) -> String {
     id
 }
 
-fn sync(api: &Api, connections: &[&str]) {
+pub(crate) fn sync(api: &Api, connections: &[&str]) {
     for connection in connections {
         let run = github::sync(api, connection, "entries", "incremental");
         assert_eq!(run["state"], "succeeded", "{run}");

@@ -6,6 +6,7 @@
 //! | [`webhooks`] | are GitHub's own examples taken once, damaged ones never, and acknowledged ones kept over a kill? |
 //! | [`syncs`] | does a full refresh take the old place at once, can a run be taken back, do rules and schedules hold? |
 //! | [`destinations`] | is what a connection has in the database and in the files too, whoever is killed? |
+//! | [`discovery`] | are streams that only the account has streams like any other? |
 //! | [`links`] | do two vendors' records say the same, whoever edits what, whatever is lost and whoever is killed? |
 //! | [`kills`] | does a sync of 100,000 records killed fifty times end with exactly these? |
 //! | [`bad_input`] | does everything that is wrong get one typed error, and is nothing lost? |
@@ -53,6 +54,7 @@ mod api_auth;
 mod aws;
 mod bad_input;
 mod destinations;
+mod discovery;
 mod hostile;
 mod keys;
 mod kills;

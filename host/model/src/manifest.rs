@@ -6,6 +6,7 @@
 
 mod auth;
 mod capabilities;
+mod discovered;
 mod origin;
 mod read;
 mod schema;
@@ -23,6 +24,7 @@ use crate::grant::Grant;
 use crate::run::Mode;
 use crate::signature::{Challenge, Place, Recipe, SourceRange};
 
+pub use discovered::{Discovered, ToldStream};
 pub use origin::OriginPattern;
 
 /// A manifest that has been read and checked.
@@ -52,6 +54,8 @@ pub struct Manifest {
     pub auth: Vec<AuthScheme>,
     /// What can be synced.
     pub streams: Vec<Stream>,
+    /// What the streams are like that only the account at the vendor has; `None`: there are no such streams.
+    pub discovered: Option<Discovered>,
     /// What it can receive.
     pub webhooks: Vec<Webhook>,
     /// What it can do.

@@ -12,6 +12,7 @@ use sluice_store::storage::{StorageView, StorageWrite, StorageWrites};
 use sluice_store::trace::LogLine;
 use tokio_util::sync::CancellationToken;
 
+use crate::catalogue::streams::Streams;
 use crate::catalogue::{self, Known};
 use crate::connection::Connection;
 use crate::vault::ConnectionVault;
@@ -22,6 +23,7 @@ pub(crate) struct Callee {
     pub(crate) org: OrgId,
     pub(crate) connection: Connection,
     pub(crate) known: Arc<Known>,
+    pub(crate) streams: Streams,
     rights: Arc<sluice_model::grant::Rights>,
     limits: Limits,
     config: String,
@@ -75,6 +77,8 @@ impl Callee {
 
     pub(crate) async fn of(service: &Service, org: OrgId, connection: Connection) -> Result<Self, Error> {
         let known = catalogue::known(service, org, connection.install).await?;
+        let streams = Streams::of(service, org, connection.id, &known).await;
+        let streams = streams.map_err(catalogue::Error::Store)?;
         let rights = known
             .rights
             .expand(&connection.config)
@@ -97,6 +101,7 @@ impl Callee {
             org,
             connection,
             known,
+            streams,
             rights: Arc::new(rights),
             limits,
             config,

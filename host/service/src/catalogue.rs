@@ -3,6 +3,8 @@
 //! An install never changes: another version or grant is another install. So nothing here is ever stale, and an entry
 //! leaves only when its install does, or when whom the organization believes has changed.
 
+pub(crate) mod streams;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -14,6 +16,7 @@ use sluice_package::{FormatError, Package, Revocation, Signer, Untrusted};
 use sluice_runtime::{Connector, LoadError};
 use tokio::sync::OnceCell;
 
+use self::streams::Accounts;
 use crate::schema::{Schema, SchemaError};
 use crate::{Service, install, trust};
 
@@ -43,6 +46,7 @@ pub(crate) struct ActionSchemas {
 #[derive(Default)]
 pub(crate) struct Catalogue {
     known: Mutex<HashMap<InstallId, Arc<OnceCell<Arc<Known>>>>>,
+    accounts: Accounts,
 }
 
 /// Why an install can't be used.
@@ -130,11 +134,6 @@ impl Known {
             actions,
             code: OnceCell::new(),
         })
-    }
-
-    /// The schema of a stream's records.
-    pub(crate) fn stream(&self, name: &str) -> Option<&Schema> {
-        self.streams.get(name)
     }
 
     pub(crate) fn action(&self, name: &str) -> Option<&ActionSchemas> {
@@ -269,6 +268,10 @@ pub async fn warm(service: &Service) {
 }
 
 impl Catalogue {
+    pub(crate) const fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
     fn cell(&self, id: InstallId) -> Arc<OnceCell<Arc<Known>>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(known.entry(id).or_default())

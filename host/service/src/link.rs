@@ -220,7 +220,7 @@ async fn check(
         let callee = Callee::read(service, org, told.connection).await?;
         let teller = Callee::read(service, org, by.connection).await?;
         for (callee, end) in [(&callee, told), (&teller, by)] {
-            if callee.known.manifest.stream(&end.stream).is_none() {
+            if callee.streams.get(&end.stream).is_none() {
                 return Err(Error::Stream(end.stream.clone()));
             }
         }

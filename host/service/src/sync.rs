@@ -1,6 +1,7 @@
 //! Syncs: runs are queued here, one for each stream, and moved page by page by the workers.
 
 pub mod cadence;
+pub mod discover;
 mod leg;
 pub(crate) mod page;
 pub(crate) mod rules;
@@ -17,7 +18,7 @@ pub use run::CODES as RUN_CODES;
 use sluice_model::Timestamp;
 use sluice_model::exchange::Exchange;
 use sluice_model::id::{ConnectionId, DestinationId, OrgId, RunId};
-use sluice_model::manifest::{Manifest, Stream};
+use sluice_model::manifest::Stream;
 use sluice_model::record::Counts;
 use sluice_model::run::{Mode, RunState, Trigger, Window};
 use sluice_store::run::NewRun;
@@ -27,6 +28,7 @@ use sluice_store::trace::TraceOwner;
 pub use sluice_store::undo::Undone;
 use tokio_util::sync::CancellationToken;
 
+use crate::catalogue::streams::Streams;
 use crate::page::{Listed, Page};
 use crate::problem::Problem;
 use crate::{Service, catalogue, connection, destination, event};
@@ -222,6 +224,9 @@ impl Drop for Entered<'_> {
     }
 }
 
+/// Streams that are named to who asked for one that is not there.
+const MAX_OFFERED: usize = 20;
+
 /// What to read, of which streams, and why.
 #[derive(Debug, Clone)]
 pub struct Order {
@@ -248,16 +253,16 @@ pub async fn start(service: &Service, org: OrgId, id: ConnectionId, order: Order
         });
     }
     let known = catalogue::known(service, org, connection.install).await?;
+    let streams = Streams::of(service, org, id, &known).await?;
     let mut wanted = Vec::new();
     for name in &order.streams {
-        let stream = declared(&known.manifest, name)?;
+        let stream = declared(&streams, name)?;
         can_be_read(stream, &order)?;
         wanted.push(name.clone());
     }
     let named = !wanted.is_empty();
     if !named {
-        let readable = known.manifest.streams.iter();
-        let readable = readable.filter(|stream| can_be_read(stream, &order).is_ok());
+        let readable = streams.all().filter(|stream| can_be_read(stream, &order).is_ok());
         wanted.extend(readable.map(|stream| stream.name.clone()));
     }
     let mut runs = Vec::with_capacity(wanted.len());
@@ -286,13 +291,10 @@ pub async fn start(service: &Service, org: OrgId, id: ConnectionId, order: Order
     Ok(runs)
 }
 
-fn declared<'m>(manifest: &'m Manifest, name: &str) -> Result<&'m Stream, Error> {
-    manifest.stream(name).ok_or_else(|| {
-        let offered: Vec<_> = manifest
-            .streams
-            .iter()
-            .map(|stream| stream.name.as_str())
-            .collect();
+fn declared<'m>(streams: &'m Streams, name: &str) -> Result<&'m Stream, Error> {
+    streams.get(name).ok_or_else(|| {
+        let offered = streams.all().take(MAX_OFFERED);
+        let offered: Vec<_> = offered.map(|stream| stream.name.as_str()).collect();
         Error::Stream {
             wanted: name.to_owned(),
             offered: offered.join(", "),

@@ -159,7 +159,7 @@ pub async fn write(
 }
 
 fn check(callee: &Callee, stream: &str, writes: &[Write]) -> Result<(), Error> {
-    let declared = callee.known.manifest.stream(stream);
+    let declared = callee.streams.get(stream);
     let declared = declared.ok_or_else(|| Error::Stream(stream.to_owned()))?;
     for write in writes {
         let (kind, what) = match &write.op {

@@ -44,6 +44,7 @@ pub fn every() -> Vec<&'static str> {
         sluice_mapping::Refused::CODES,
         sluice_mapping::Frozen::CODES,
         sluice_service::sync::Error::CODES,
+        sluice_service::sync::discover::Error::CODES,
         sluice_service::sync::PAGE_CODES,
         sluice_service::sync::RUN_CODES,
         sluice_service::destination::Error::CODES,

@@ -367,9 +367,11 @@ impl Stone {
 }
 
 /// Tables whose keys begin with organization and connection and that have nothing else pointing into them.
-const OF_CONNECTION: [Table; 10] = [
+const OF_CONNECTION: [Table; 12] = [
     Table::Cursors,
     Table::StreamSettings,
+    Table::AccountStreams,
+    Table::AccountStreamsNumbers,
     Table::Staged,
     Table::Seen,
     Table::Storage,

@@ -30,6 +30,7 @@ mod keyring;
 pub mod master;
 pub mod org_key;
 
+pub mod account_streams;
 pub mod app_hook;
 pub mod authorization;
 pub mod chore;

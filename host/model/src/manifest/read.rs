@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::source::{Node, Source, Table};
 use super::{
-    Action, AuthScheme, CursorKind, Links, Manifest, ManifestError, RateHint, RateScope, Stream, Webhook,
-    WriteKind,
+    Action, AuthScheme, CursorKind, Discovered, Links, Manifest, ManifestError, RateHint, RateScope, Stream,
+    Webhook, WriteKind,
 };
 use super::{auth, capabilities, schema, webhook, words};
 use crate::auth::Apply;
@@ -26,7 +26,7 @@ const MAX_RATES: usize = 50;
 /// The largest daily quota: what is above it bounds nobody.
 const MAX_PER_DAY: u64 = 1_000_000_000;
 /// The most parts of a record's key.
-const MAX_KEY_PARTS: usize = 8;
+pub(super) const MAX_KEY_PARTS: usize = 8;
 /// The longest look-back: a year.
 const MAX_LOOKBACK_S: u64 = 366 * 86_400;
 
@@ -53,6 +53,7 @@ pub(super) fn manifest(text: &str) -> Result<Manifest, ManifestError> {
         "config",
         "auth",
         "streams",
+        "discovered",
         "webhooks",
         "actions",
         "rate",
@@ -113,6 +114,7 @@ pub(super) fn manifest(text: &str) -> Result<Manifest, ManifestError> {
             |stream: &Stream| &stream.name,
             stream,
         )?,
+        discovered: root.get("discovered").map(|node| discovered(&node)).transpose()?,
         webhooks: all(
             &root,
             "webhooks",
@@ -226,17 +228,7 @@ fn stream(node: &Node<'_>) -> Result<Stream, ManifestError> {
     let cursor = table
         .get("cursor")
         .map_or(Ok(CursorKind::None), |node| node.choice(&kinds))?;
-    let mut modes = Vec::new();
-    for node in table.need("modes")?.some(2)? {
-        let mode = node.choice(&[("full", Mode::Full), ("incremental", Mode::Incremental)])?;
-        if mode == Mode::Incremental && cursor == CursorKind::None {
-            return Err(node.error("needs a `cursor`: without one there is nothing to go on from"));
-        }
-        if modes.contains(&mode) {
-            return Err(node.error("is there twice"));
-        }
-        modes.push(mode);
-    }
+    let modes = modes(&table, cursor)?;
     let mut primary_key = Vec::new();
     for node in table.need("primary_key")?.some(MAX_KEY_PARTS)? {
         let part = node.line(128)?;
@@ -255,6 +247,41 @@ fn stream(node: &Node<'_>) -> Result<Stream, ManifestError> {
     {
         return Err(node.error("needs `windows = true` and the mode \"incremental\": it is read as a window after each of its runs"));
     }
+    Ok(Stream {
+        name: table.need("name")?.name()?,
+        title: table.need("title")?.line(200)?,
+        description: table
+            .get("description")
+            .map(|node| node.prose(2000))
+            .transpose()?,
+        primary_key,
+        cursor,
+        cursor_version: small(table.whole_or("cursor_version", 1, 1..1_000_000)?),
+        modes,
+        partitioned: table.flag_or("partitioned", false)?,
+        windows,
+        lookback,
+        writes: writes(&table)?,
+        schema,
+    })
+}
+
+fn modes(table: &Table<'_>, cursor: CursorKind) -> Result<Vec<Mode>, ManifestError> {
+    let mut modes = Vec::new();
+    for node in table.need("modes")?.some(2)? {
+        let mode = node.choice(&[("full", Mode::Full), ("incremental", Mode::Incremental)])?;
+        if mode == Mode::Incremental && cursor == CursorKind::None {
+            return Err(node.error("needs a `cursor`: without one there is nothing to go on from"));
+        }
+        if modes.contains(&mode) {
+            return Err(node.error("is there twice"));
+        }
+        modes.push(mode);
+    }
+    Ok(modes)
+}
+
+fn writes(table: &Table<'_>) -> Result<Vec<WriteKind>, ManifestError> {
     let kinds = [
         ("create", WriteKind::Create),
         ("update", WriteKind::Update),
@@ -271,22 +298,14 @@ fn stream(node: &Node<'_>) -> Result<Stream, ManifestError> {
         }
         writes.push(kind);
     }
-    Ok(Stream {
-        name: table.need("name")?.name()?,
-        title: table.need("title")?.line(200)?,
-        description: table
-            .get("description")
-            .map(|node| node.prose(2000))
-            .transpose()?,
-        primary_key,
-        cursor,
-        cursor_version: small(table.whole_or("cursor_version", 1, 1..1_000_000)?),
-        modes,
-        partitioned: table.flag_or("partitioned", false)?,
-        windows,
-        lookback,
-        writes,
-        schema,
+    Ok(writes)
+}
+
+fn discovered(node: &Node<'_>) -> Result<Discovered, ManifestError> {
+    let table = node.table(&["modes", "write"])?;
+    Ok(Discovered {
+        modes: modes(&table, CursorKind::Opaque)?,
+        writes: writes(&table)?,
     })
 }
 

@@ -14,6 +14,7 @@ use super::{Account, Error};
 use crate::Service;
 use crate::call::{self, Callee};
 use crate::problem::Problem;
+use crate::sync::discover;
 
 /// What a test found.
 #[derive(Debug, Clone)]
@@ -29,7 +30,7 @@ pub struct TestReport {
 /// One thing that a test looked at.
 #[derive(Debug, Clone)]
 pub struct Step {
-    /// `configuration`, `credential`, `vendor`, `account`, `scopes`, `records`.
+    /// `configuration`, `credential`, `vendor`, `account`, `scopes`, `records`, `streams`.
     pub name: &'static str,
     pub ok: bool,
     pub took: Duration,
@@ -116,6 +117,7 @@ pub async fn test(service: &Service, org: OrgId, id: ConnectionId) -> Result<Tes
             report.account = Some(account.clone());
             scopes(service, &callee, &mut report).await?;
             let state = records(service, &callee, &mut report).await;
+            streams(service, &callee, &mut report).await;
             report.ok = report.steps.iter().all(|step| step.ok);
             let news = News {
                 account: Some(account),
@@ -212,6 +214,18 @@ async fn records(service: &Service, callee: &Callee, report: &mut TestReport) ->
         Some(problem) => Step::failed("records", started, problem),
     });
     state
+}
+
+/// Asks which streams the account has, where the connector says that there may be some of its own.
+async fn streams(service: &Service, callee: &Callee, report: &mut TestReport) {
+    if callee.known.manifest.discovered.is_none() {
+        return;
+    }
+    let started = Instant::now();
+    report.steps.push(match discover::of(service, callee).await {
+        Ok(_) => Step::passed("streams", started),
+        Err(error) => Step::failed("streams", started, Problem::new(error.code(), error)),
+    });
 }
 
 fn last_problem(report: &TestReport) -> Option<Problem> {

@@ -18,7 +18,7 @@ use sluice_store::run::RunError;
 use tokio_util::sync::CancellationToken;
 
 use super::{Error, get, open};
-use crate::catalogue::Known;
+use crate::catalogue::streams::Streams;
 use crate::problem::Problem;
 use crate::sync::stream;
 use crate::{Service, catalogue, connection, event};
@@ -90,11 +90,8 @@ pub async fn create_load(
     let destination = get(service, org, which).await?;
     let found = connection::get(service, org, connection).await?;
     let known = catalogue::known(service, org, found.install).await?;
-    if let Some(unknown) = settings
-        .streams
-        .iter()
-        .find(|name| known.manifest.stream(name).is_none())
-    {
+    let known = Streams::of(service, org, found.id, &known).await?;
+    if let Some(unknown) = settings.streams.iter().find(|name| known.get(name).is_none()) {
         return Err(Error::Stream(unknown.clone()));
     }
     if settings.prefix.len() > 64 || settings.prefix.contains(char::is_control) {
@@ -333,6 +330,7 @@ async fn carry(
     let destination = get(service, org, &load.destination.to_string()).await?;
     let owner = connection::get(service, org, &load.connection.to_string()).await?;
     let known = catalogue::known(service, org, owner.install).await?;
+    let known = Streams::of(service, org, owner.id, &known).await?;
     let place = open::held(service, org, &destination).await?;
     let streams = service.store().owed_streams(org, load).await?;
     let carrier = Carrier {
@@ -368,7 +366,7 @@ struct Carrier<'a> {
     org: OrgId,
     load: &'a sluice_store::load::Load,
     place: Arc<sluice_destination::Destination>,
-    known: Arc<Known>,
+    known: Streams,
 }
 
 impl Carrier<'_> {
@@ -435,8 +433,8 @@ fn row(change: ChangeRow) -> Row {
 
 /// What the records look like: as the connector declares; where rules have changed them or nothing is declared, as the first
 /// of the batch do. What does not fit is not lost, wherever it is loaded.
-fn schema(known: &Known, stream: &str, ruled: bool, changes: &[ChangeRow]) -> Value {
-    let declared = known.manifest.stream(stream).map(|declared| &declared.schema);
+fn schema(known: &Streams, stream: &str, ruled: bool, changes: &[ChangeRow]) -> Value {
+    let declared = known.get(stream).map(|declared| &declared.schema);
     let says = |schema: &&Value| {
         let properties = schema.get("properties").and_then(Value::as_object);
         properties.is_some_and(|properties| !properties.is_empty())

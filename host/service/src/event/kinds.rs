@@ -66,6 +66,12 @@ const PLATFORM: &[Row] = &[
         r#"{"from":"active","to":"needs-reconnect","code":"auth.revoked"}"#,
     ),
     (
+        "sluice.connection.streams",
+        "the account has other streams than before, or their records look different",
+        "added:array changed:array gone:array",
+        r#"{"added":["orders"],"changed":[],"gone":[]}"#,
+    ),
+    (
         "sluice.connection.secret_set",
         "a connection's secret was set",
         "scheme:string",

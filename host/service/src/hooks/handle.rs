@@ -255,7 +255,7 @@ fn check(callee: &Callee, webhook: &Webhook, handled: &Handled) -> Result<(), Pr
         }
     }
     for (stream, _) in &handled.changes {
-        if callee.known.stream(stream).is_none() {
+        if callee.streams.get(stream).is_none() {
             let text = format!("there is no stream `{stream}`");
             return Err(Problem::new("webhook.bad_change", text));
         }
@@ -289,7 +289,7 @@ pub(crate) async fn sift(
             },
             None => Fate::AsItIs,
         };
-        let checked = sync::page::check(callee.known.stream(&stream), vec![change], judge)
+        let checked = sync::page::check(callee.streams.schema(&stream), vec![change], judge)
             .map_err(|frozen| Problem::new(frozen.code(), frozen))?;
         good.extend(checked.changes.into_iter().map(|change| (stream.clone(), change)));
         bad.extend(

@@ -43,7 +43,7 @@ pub(crate) struct Reading<'a> {
 /// What is left of a run, in its order; or why nothing can be read.
 pub(crate) async fn of(reading: &mut Reading<'_>) -> Result<Result<Vec<Leg>, Turn>, sluice_store::Error> {
     let run = &reading.lease.run;
-    let Some(stream) = reading.callee.known.manifest.stream(&run.stream) else {
+    let Some(stream) = reading.callee.streams.get(&run.stream) else {
         let problem = Problem::new(
             "sync.stream",
             format!("the connector has no stream `{}` any more", run.stream),
@@ -114,7 +114,7 @@ impl Reading<'_> {
     /// Reads one leg page after page. `None`: to its end; what was read may still wait for its commit.
     pub(crate) async fn leg(&mut self, leg: Leg) -> Result<Option<Turn>, sluice_store::Error> {
         let service = self.service;
-        let Some(stream) = self.callee.known.manifest.stream(&self.lease.run.stream) else {
+        let Some(stream) = self.callee.streams.get(&self.lease.run.stream) else {
             return Ok(Some(cancelled()));
         };
         let mut place = Place {
@@ -362,7 +362,7 @@ impl Reading<'_> {
             Some(rules) => rules.judge(service, (org, run.connection), data),
             None => Fate::AsItIs,
         };
-        page::check(self.callee.known.stream(&run.stream), changes, judge)
+        page::check(self.callee.streams.schema(&run.stream), changes, judge)
     }
 
     fn commit_of(

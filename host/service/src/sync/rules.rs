@@ -84,7 +84,7 @@ impl Rules {
         callee: &Callee,
         stream: &str,
     ) -> Result<Option<Self>, Problem> {
-        let Some(declared) = callee.known.manifest.stream(stream) else {
+        let Some(declared) = callee.streams.get(stream) else {
             return Ok(None);
         };
         let settings = service

@@ -17,7 +17,7 @@ use crate::call::{self, Callee};
 use crate::problem::Problem;
 use crate::sync::leg::{self, Reading};
 use crate::sync::rules::Rules;
-use crate::sync::{Entered, stream, unsettled::Unsettled};
+use crate::sync::{Entered, discover, stream, unsettled::Unsettled};
 use crate::{Service, connection, event};
 
 /// Codes that a run itself can end with; a guest's and a call's are theirs.
@@ -151,6 +151,15 @@ async fn work(
         );
         return Ok(Turn::End(RunState::Failed, Some(problem)));
     }
+    let callee = match discover::refreshed(service, callee).await {
+        Ok(callee) => callee,
+        Err(error) => {
+            return Ok(Turn::End(
+                RunState::Failed,
+                Some(Problem::new(error.code(), error)),
+            ));
+        }
+    };
     lease.run = service
         .store()
         .begin_run(org, lease.run.id, lease.fencing)
@@ -162,7 +171,7 @@ async fn work(
         .store()
         .stream_settings(org, connection, &lease.run.stream)
         .await?;
-    let declared = callee.known.manifest.stream(&lease.run.stream);
+    let declared = callee.streams.get(&lease.run.stream);
     let rules = match declared {
         Some(declared) => {
             let options = stream::read(&settings);

@@ -14,6 +14,7 @@ use sluice_store::stream_settings::StreamSettings;
 
 use super::cadence::Cadence;
 use super::{Error, rules};
+use crate::catalogue::streams::Streams;
 use crate::connection::{self, Connection};
 use crate::{Service, catalogue};
 
@@ -61,6 +62,8 @@ pub struct Stream {
     pub name: String,
     pub title: String,
     pub modes: Vec<Mode>,
+    /// Only the account has it: the connector's manifest does not list it.
+    pub discovered: bool,
     pub records: u64,
     pub quarantined: u64,
     pub options: Options,
@@ -97,8 +100,9 @@ pub async fn list(service: &Service, org: OrgId, connection: &Connection) -> Res
         limit: LOOKED_AT,
     };
     let runs = store.list_runs(org, connection.id, page).await?.items;
-    let mut streams = Vec::with_capacity(known.manifest.streams.len());
-    for declared in &known.manifest.streams {
+    let known = Streams::of(service, org, connection.id, &known).await?;
+    let mut streams = Vec::new();
+    for declared in known.all() {
         let name = &declared.name;
         let settings = set
             .iter()
@@ -113,6 +117,7 @@ pub async fn list(service: &Service, org: OrgId, connection: &Connection) -> Res
             name: name.clone(),
             title: declared.title.clone(),
             modes: declared.modes.clone(),
+            discovered: known.is_discovered(name),
             records: count.map_or(0, |count| count.records),
             quarantined: count.map_or(0, |count| count.quarantined),
             options: read(&settings),
@@ -137,6 +142,7 @@ pub async fn kept(service: &Service, org: OrgId, id: ConnectionId) -> Result<Vec
         title: count.stream.clone(),
         name: count.stream,
         modes: Vec::new(),
+        discovered: false,
         records: count.records,
         quarantined: count.quarantined,
         options: Options::default(),
@@ -196,7 +202,8 @@ pub async fn set(
     (options, expected): (Options, u64),
 ) -> Result<(), Error> {
     let known = catalogue::known(service, org, connection.install).await?;
-    let declared = super::declared(&known.manifest, stream)?;
+    let streams = Streams::of(service, org, connection.id, &known).await?;
+    let declared = super::declared(&streams, stream)?;
     let bad = |pointer: &str, reason: String| Error::Options {
         pointer: pointer.to_owned(),
         reason,
@@ -278,7 +285,8 @@ pub async fn preview(
     (rules, mut samples): (&StreamRules, Vec<String>),
 ) -> Result<Vec<Previewed>, Error> {
     let known = catalogue::known(service, org, connection.install).await?;
-    let declared = super::declared(&known.manifest, stream)?;
+    let streams = Streams::of(service, org, connection.id, &known).await?;
+    let declared = super::declared(&streams, stream)?;
     let plan = rules::compile(rules, declared).map_err(|error| Error::Rules {
         error,
         within: "/rules",
@@ -349,7 +357,10 @@ pub(crate) async fn drive(
     let known = match connection::get(service, org, &id.to_string()).await {
         Ok(found) => {
             let known = catalogue::known(service, org, found.install).await.ok();
-            known.filter(|_| found.state.serves())
+            match known.filter(|_| found.state.serves()) {
+                Some(known) => Some(Streams::of(service, org, id, &known).await?),
+                None => None,
+            }
         }
         Err(_) => None,
     };
@@ -361,7 +372,7 @@ pub(crate) async fn drive(
         let plan = options.cadence.as_ref().and_then(|cadence| cadence.plan().ok());
         // From now on, not from when it was due: what was missed is not made up for.
         let next = plan.and_then(|plan| plan.next(now, seed(id, &name, now)));
-        let declared = known.as_ref().and_then(|known| known.manifest.stream(&name));
+        let declared = known.as_ref().and_then(|known| known.get(&name));
         let run = declared
             .and_then(|declared| mode(declared, &options))
             .map(|mode| NewRun {

@@ -89,7 +89,7 @@ pub async fn trial(
 ) -> Result<Trial, Error> {
     let limit = limit.clamp(1, MAX_RECORDS);
     let callee = Callee::of(service, org, connection).await?;
-    let declared = super::declared(&callee.known.manifest, stream)?;
+    let declared = super::declared(&callee.streams, stream)?;
     let mut exchanges = Vec::new();
     let mut partition = None;
     if declared.partitioned {
@@ -124,7 +124,7 @@ pub async fn trial(
         },
         None => Fate::AsItIs,
     };
-    let checked = page::check(callee.known.stream(stream), page.changes, judge)
+    let checked = page::check(callee.streams.schema(stream), page.changes, judge)
         .map_err(|frozen| Error::Rules(Problem::new(frozen.code(), frozen)))?;
     let records = checked.changes.into_iter().map(|change| match change {
         Change::Upsert(item) => (item.id, Some(item.data)),

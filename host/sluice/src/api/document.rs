@@ -123,6 +123,7 @@ fn schemas() -> ComponentsBuilder {
         .schema_from::<streams::PreviewRequest>()
         .schema_from::<streams::PreviewView>()
         .schema_from::<streams::TrialView>()
+        .schema_from::<streams::DiscoveryView>()
         .schema_from::<streams::TriedView>()
         .schema_from::<streams::RefusedView>()
         .schema_from::<runs::WindowView>()

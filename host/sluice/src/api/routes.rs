@@ -184,6 +184,7 @@ pub enum Operation {
     ResolveConflict,
     WriteRecords,
     TryStream,
+    DiscoverStreams,
 }
 
 const fn route(
@@ -294,6 +295,7 @@ fn work(operation: Operation) -> MethodRouter<App> {
         Operation::ResolveConflict => post(links::resolve),
         Operation::WriteRecords => post(writes::write),
         Operation::TryStream => post(streams::trial),
+        Operation::DiscoverStreams => post(streams::discover),
         Operation::ListDestinations => get(destinations::list),
         Operation::CreateDestination => post(destinations::create),
         Operation::GetDestination => get(destinations::get),

@@ -26,6 +26,8 @@ pub(super) struct StreamView {
     title: String,
     #[schema(value_type = Vec<String>)]
     modes: Vec<Mode>,
+    /// Only the account has it: the connector's manifest does not list it.
+    discovered: bool,
     records: u64,
     quarantined: u64,
     /// `on-time`, `syncing`, `queued`, `late`, `failing`, `action-needed`, or `kept` where the
@@ -262,6 +264,34 @@ pub(super) async fn trial(
     }))
 }
 
+/// What changed since the connector was asked before.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Discovery)]
+pub(super) struct DiscoveryView {
+    /// Streams that the account has now, those among them that the manifest lists included.
+    streams: usize,
+    added: Vec<String>,
+    /// Their records look different.
+    changed: Vec<String>,
+    /// Their records stay; they can't be read any more.
+    gone: Vec<String>,
+}
+
+pub(super) async fn discover(
+    State(app): State<App>,
+    caller: Caller,
+    At(which): At<String>,
+) -> Result<Response, Problem> {
+    let found = connection::get(&app.service, caller.org, &which).await?;
+    let found = sync::discover::discover(&app.service, caller.org, found.id).await?;
+    Ok(json(&DiscoveryView {
+        streams: found.streams,
+        added: found.added,
+        changed: found.changed,
+        gone: found.gone,
+    }))
+}
+
 pub(super) async fn list(
     State(app): State<App>,
     caller: Caller,
@@ -314,6 +344,7 @@ fn view(stream: Stream) -> StreamView {
         stream: stream.name,
         title: stream.title,
         modes: stream.modes,
+        discovered: stream.discovered,
         records: stream.records,
         quarantined: stream.quarantined,
         status: stream.status,

@@ -18,6 +18,8 @@ use super::resolve;
 pub(super) enum Stream {
     /// Its streams: what each holds, how it is doing and when it is read
     Streams { connection: String },
+    /// Ask the connector which streams the account has: tables, object types, fields of its own
+    Discover { connection: String },
     /// Set when a stream is read by itself, and how long its history is kept
     Schedule(Schedule),
     /// Show or set the rules for a stream's records: filter, selection, mapping
@@ -144,6 +146,33 @@ impl Stream {
                         "as of",
                     ];
                     output.table(header, rows);
+                });
+                Ok(Exit::Ok)
+            }
+            Self::Discover { connection } => {
+                let found = resolve::connection(client, &connection).await?;
+                let told = client
+                    .post(&format!("{}/discovery", of(&found)), json!({}))
+                    .await?;
+                output.show(&told, |output| {
+                    let names = |key: &str| {
+                        let list = told.get(key).and_then(Value::as_array);
+                        list.into_iter()
+                            .flatten()
+                            .filter_map(Value::as_str)
+                            .map(str::to_owned)
+                            .collect::<Vec<_>>()
+                    };
+                    let rows = [
+                        ("added", names("added")),
+                        ("changed", names("changed")),
+                        ("gone", names("gone")),
+                    ];
+                    let rows = rows
+                        .into_iter()
+                        .flat_map(|(what, names)| names.into_iter().map(move |name| [name, what.to_owned()]));
+                    output.table(["stream", "what"], rows);
+                    output.done(&format!("the account has {} streams", text(&told, "streams")));
                 });
                 Ok(Exit::Ok)
             }

@@ -191,6 +191,22 @@ pub(super) const ENTRIES: &[Entry] = &[
     )
     .passes(),
     entry(
+        4112,
+        "sync.no_discovery",
+        409,
+        "the connector has no streams to discover",
+        "Its manifest lists all its streams: it has no `[discovered]`.",
+        "sluice connection streams NAME",
+    ),
+    entry(
+        4113,
+        "sync.discovered",
+        502,
+        "what the connector says of its streams cannot be used",
+        "Names, schemas and keys of discovered streams follow the rules of a manifest's; the message says which did not. The list of before stays.",
+        "tell the connector's author",
+    ),
+    entry(
         4202,
         "run.not_found",
         404,

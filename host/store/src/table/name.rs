@@ -69,6 +69,10 @@ pub(crate) enum Table {
     Cursors,
     /// org, connection, stream → StreamSettings
     StreamSettings,
+    /// org, connection → AccountStreams
+    AccountStreams,
+    /// org, connection → the number of that list
+    AccountStreamsNumbers,
     /// org, connection, stream, id → Record; of a generation under way
     Staged,
     /// org, connection, stream, number → digests of ids; of a generation under way
@@ -167,7 +171,7 @@ pub(crate) enum Table {
 pub(crate) const TABLES: usize = Table::DueReplays as usize + 1;
 
 /// Tables whose keys begin with the organization.
-pub(crate) const OF_ORG: [Table; 74] = [
+pub(crate) const OF_ORG: [Table; 76] = [
     Table::OrgKeyUses,
     Table::ApiKeys,
     Table::Installs,
@@ -195,6 +199,8 @@ pub(crate) const OF_ORG: [Table; 74] = [
     Table::Quarantine,
     Table::Cursors,
     Table::StreamSettings,
+    Table::AccountStreams,
+    Table::AccountStreamsNumbers,
     Table::Staged,
     Table::Seen,
     Table::History,
@@ -291,6 +297,8 @@ impl Table {
             Self::Quarantine => "quarantine",
             Self::Cursors => "cursors",
             Self::StreamSettings => "stream_settings",
+            Self::AccountStreams => "account_streams",
+            Self::AccountStreamsNumbers => "account_streams_numbers",
             Self::Staged => "staged",
             Self::Seen => "seen",
             Self::History => "history",

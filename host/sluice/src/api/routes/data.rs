@@ -162,4 +162,11 @@ pub(super) const ROUTES: &[Route] = &[
     )
     .query(&[("limit", "1 to 100 records; 10 without it")])
     .gives(200, "Trial"),
+    route(
+        "POST",
+        "/api/v1/connections/{connection}/discovery",
+        Operation::DiscoverStreams,
+        "ask the connector which streams the account has",
+    )
+    .gives(200, "Discovery"),
 ];

@@ -1,0 +1,116 @@
+//! Streams that only the account has: discovered, read, written and loaded like those of the manifest; and what becomes of
+//! them when the vendor's user takes one away, or when the connector says nonsense.
+
+use serde_json::{Value, json};
+
+use crate::github;
+use crate::ledger::Ledger;
+use crate::links::{install, open, sync};
+use crate::server::{Api, Server};
+
+fn schema(property: &str) -> Value {
+    json!({"type": "object", "title": "Shelf", "required": ["id"],
+        "properties": {"id": {"type": "string"}, "rev": {"type": "integer"}, property: {"type": "string"}}})
+}
+
+fn names(api: &Api, connection: &str) -> Vec<(String, bool)> {
+    let streams = api.get(&format!("/api/v1/connections/{connection}/streams"));
+    let streams = streams["items"].as_array().unwrap().iter();
+    let name = |stream: &Value| {
+        let name = stream["stream"].as_str().unwrap().to_owned();
+        (name, stream["discovered"] == true)
+    };
+    streams.map(name).collect()
+}
+
+#[test]
+fn what_only_the_account_has_is_a_stream_like_any_other() {
+    let ledger = Ledger::start();
+    ledger.shelve(&[("novels", schema("title")), ("maps", schema("place"))]);
+    let server = Server::start(&ledger.setup());
+    let api = server.api();
+    install(&api);
+    let connection = open(&api, "left");
+    // The connection's test has asked.
+    let known = ["entries", "archive", "maps", "novels"].map(str::to_owned);
+    let found = names(&api, &connection);
+    assert_eq!(
+        found,
+        [
+            (known[0].clone(), false),
+            (known[1].clone(), false),
+            (known[2].clone(), true),
+            (known[3].clone(), true)
+        ]
+    );
+
+    // Its records are held to the schema that was told.
+    ledger.edit("left/novels", "", &json!({"title": "Emma"}));
+    ledger.edit("left/novels", "", &json!({"title": 7}));
+    let run = github::sync(&api, &connection, "novels", "incremental");
+    assert_eq!(
+        (
+            &run["state"],
+            &run["counts"]["added"],
+            &run["counts"]["quarantined"]
+        ),
+        (&json!("partial"), &json!(1), &json!(1)),
+        "{run}"
+    );
+    // What can be written is what the manifest says of all of them.
+    let place = format!("/api/v1/connections/{connection}/streams/novels/writes");
+    let written = api.post(
+        &place,
+        &json!({"writes": [{"op": "create", "data": {"title": "Persuasion"}, "idempotency_key": "k1"}]}),
+    );
+    assert_eq!(written["items"][0]["outcome"], "done", "{written}");
+    let refused = api.try_post(
+        &place,
+        &json!({"writes": [{"op": "delete", "id": "e1", "idempotency_key": "k2"}]}),
+    );
+    assert_eq!(refused.code(), "write.unsupported", "{}", refused.text());
+    let unwritten = format!("/api/v1/connections/{connection}/streams/archive/writes");
+    let refused = api.try_post(
+        &unwritten,
+        &json!({"writes": [{"op": "delete", "id": "e1", "idempotency_key": "k3"}]}),
+    );
+    assert_eq!(refused.code(), "write.unsupported", "{}", refused.text());
+
+    // One goes, one looks different, one is new: said by the command, told as an event, and the records stay.
+    ledger.shelve(&[("maps", schema("region")), ("poems", schema("title"))]);
+    let said = server.cli(&["connection", "discover", &connection, "--json"]);
+    let said: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(
+        said,
+        json!({"streams": 2, "added": ["poems"], "changed": ["maps"], "gone": ["novels"]})
+    );
+    let events = api.all("/api/v1/events?kind=sluice.connection.streams");
+    assert_eq!(events.len(), 2, "{events:?}");
+    let order = json!({"streams": ["novels"], "mode": "incremental"});
+    let gone = api.try_post(&format!("/api/v1/connections/{connection}/sync"), &order);
+    assert_eq!(gone.code(), "sync.stream", "{}", gone.text());
+    let kept = api.all(&format!(
+        "/api/v1/connections/{connection}/records?stream=novels&latest=true"
+    ));
+    assert_eq!(kept.len(), 2, "{kept:?}");
+
+    // A list that can't be used is no list: the one of before stays.
+    for nonsense in [
+        vec![("Poems!", schema("title"))],
+        vec![("poems", json!({"type": 7}))],
+        vec![("poems", json!({"$ref": "http://127.0.0.1:9/schema"}))],
+        vec![("poems", schema("title")), ("poems", schema("verse"))],
+    ] {
+        ledger.shelve(&nonsense);
+        let refused = api.try_post(&format!("/api/v1/connections/{connection}/discovery"), &json!({}));
+        assert_eq!(refused.code(), "sync.discovered", "{}", refused.text());
+    }
+    sync_poems(&ledger, &api, &connection);
+}
+
+fn sync_poems(ledger: &Ledger, api: &Api, connection: &str) {
+    ledger.edit("left/poems", "", &json!({"title": "Ode"}));
+    let run = github::sync(api, connection, "poems", "full");
+    assert_eq!(run["counts"]["added"], 1, "{run}");
+    sync(api, &[connection]);
+}
