@@ -41,3 +41,4 @@ pub mod worker;
 
 pub use service::{NotReady, Parts, Service, StartError};
 pub use settings::Settings;
+pub use sluice_store::run::Caps;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sluice_model::endpoint::{Limits, RetryWaits};
 use sluice_model::grant::Ceiling;
 use sluice_model::schedule::Schedule;
+use sluice_store::run::Caps;
 use sluice_store::sweep::Keep;
 
 use crate::auth::app::AppParts;
@@ -20,6 +21,8 @@ pub struct Settings {
     pub page_hint: u32,
     /// Runs under way at once.
     pub sync_workers: usize,
+    /// Of them, for one organization, one connector and one app at a vendor.
+    pub caps: Caps,
     /// Receipts handled at once.
     pub hook_workers: usize,
     /// The address under which the outside reaches this server, without a slash at its end.
@@ -54,6 +57,7 @@ impl Default for Settings {
             ceiling: Ceiling::default(),
             page_hint: 100,
             sync_workers: 4,
+            caps: Caps::default(),
             hook_workers: 4,
             public_url: None,
             // GitHub caps its payloads at 25 MB; so do most vendors, or lower.

@@ -18,7 +18,7 @@ pub use run::CODES as RUN_CODES;
 use sluice_model::Timestamp;
 use sluice_model::exchange::Exchange;
 use sluice_model::id::{ConnectionId, DestinationId, OrgId, RunId};
-use sluice_model::manifest::Stream;
+use sluice_model::manifest::{Manifest, Stream};
 use sluice_model::record::Counts;
 use sluice_model::run::{Mode, RunState, Trigger, Window};
 use sluice_store::run::NewRun;
@@ -29,6 +29,7 @@ pub use sluice_store::undo::Undone;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalogue::streams::Streams;
+use crate::connection::Connection;
 use crate::page::{Listed, Page};
 use crate::problem::Problem;
 use crate::{Service, catalogue, connection, destination, event};
@@ -224,6 +225,12 @@ impl Drop for Entered<'_> {
     }
 }
 
+/// The app at the vendor that serves a connection: its runs share what the vendor allows it.
+pub(crate) fn app_of(manifest: &Manifest, connection: &Connection) -> Option<String> {
+    let scheme = manifest.auth(connection.auth.as_deref()?)?;
+    (!scheme.app.is_empty()).then(|| scheme.name.clone())
+}
+
 /// Streams that are named to who asked for one that is not there.
 const MAX_OFFERED: usize = 20;
 
@@ -274,6 +281,7 @@ pub async fn start(service: &Service, org: OrgId, id: ConnectionId, order: Order
             mode: order.mode,
             window: order.window,
             trigger: order.trigger,
+            app: app_of(&known.manifest, &connection),
             at: service.now(),
         };
         // What a webhook wants may lie behind a run that is under way: another follows it then.

@@ -147,7 +147,11 @@ impl Dispatcher {
         let mut permits = permits.into_iter();
         match self.kind {
             Work::Runs => {
-                let leases = service.store().lease_due_runs(&worker, now, lease, free).await?;
+                let settings = service.settings();
+                let leases = service
+                    .store()
+                    .lease_due_runs(&worker, now, lease, (free, settings.caps))
+                    .await?;
                 let taken = leases.len();
                 for (lease, permit) in leases.into_iter().zip(permits.by_ref()) {
                     self.start(

@@ -140,6 +140,10 @@ pub struct Runtime {
 #[serde(deny_unknown_fields, default)]
 pub struct Sync {
     pub workers: usize,
+    pub max_runs: u64,
+    pub max_runs_per_connector: u64,
+    pub max_runs_per_app: u64,
+    pub run_time_s: u64,
     pub page_hint: u32,
 }
 
@@ -262,6 +266,10 @@ impl Default for Sync {
     fn default() -> Self {
         Self {
             workers: 4,
+            max_runs: 0,
+            max_runs_per_connector: 0,
+            max_runs_per_app: 0,
+            run_time_s: 900,
             page_hint: 100,
         }
     }

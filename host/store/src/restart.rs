@@ -25,6 +25,7 @@ impl Store {
     /// [`Error::Corrupt`] if the list of what is due is itself damaged, [`Error::Failed`].
     pub async fn release_leases(&self, now: Timestamp) -> Result<(), Error> {
         self.end_foldings(now).await?;
+        self.release_slots().await?;
         self.release::<kind::Run>(Work::Runs, now, release_run).await?;
         self.release::<kind::Receipt>(Work::Receipts, now, release_receipt)
             .await?;
@@ -164,6 +165,8 @@ fn release_run(
         return Ok(None);
     }
     let was = run.due.replace(now);
+    // Nobody has any: it takes them anew.
+    run.slots.clear();
     let row = to_json(&run)?;
     Ok(Some(Released {
         table: Table::Runs,

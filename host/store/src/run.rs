@@ -3,6 +3,7 @@
 mod begin;
 mod findings;
 mod remove;
+mod slots;
 
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use crate::{Error, Listing, Page, Store};
 
 pub use findings::{Finding, Findings};
 pub(crate) use remove::{cancel_all, remove_rows};
+pub use slots::{Caps, Parked};
 
 /// A run that is to be queued.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub struct NewRun {
     /// What to read, in mode "backfill".
     pub window: Option<Window>,
     pub trigger: Trigger,
+    /// The app at the vendor that serves the connection, where one does.
+    pub app: Option<String>,
     pub at: Timestamp,
 }
 
@@ -48,6 +52,15 @@ pub struct Run {
     pub window: Option<Window>,
     #[serde(default)]
     pub trigger: Trigger,
+    /// The app at the vendor that serves the connection, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    /// What it has taken while a worker has it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slots: Vec<String>,
+    /// Waits for one of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<Parked>,
     pub state: RunState,
     pub created: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -221,13 +234,13 @@ impl Store {
     }
 
     /// Leases up to `limit` due runs, one organization after the other so that none is starved. A run whose lease ran
-    /// out is due again.
+    /// out is due again. One that would be more than `caps` allow waits until another is let go of.
     pub async fn lease_due_runs(
         &self,
         worker: &str,
         now: Timestamp,
         lease_for: Duration,
-        limit: usize,
+        (limit, caps): (usize, Caps),
     ) -> Result<Vec<Lease>, Error> {
         cap_name("a worker's name", worker)?;
         if !self.any_due(Work::Runs, now).await? {
@@ -244,6 +257,9 @@ impl Store {
                 for (org, mut run) in runs {
                     let id = run.id;
                     due::remove(rows, Work::Runs, org, run.due, id)?;
+                    if !slots::take(rows, org, &mut run, caps, now)? {
+                        continue;
+                    }
                     run.fencing += 1;
                     run.state = RunState::Leased;
                     run.started.get_or_insert(now);
@@ -377,6 +393,7 @@ impl Store {
                     mode: Mode::Incremental,
                     window: None,
                     trigger: Trigger::Hook,
+                    app: ended.app.clone(),
                     at,
                 };
                 queue(rows, org, another)?;
@@ -416,6 +433,7 @@ impl Store {
                 );
             }
             due::remove(rows, Work::Runs, org, run.due, run.id)?;
+            slots::give_back(rows, org, &mut run)?;
             run.state = deferral.state;
             run.due = Some(deferral.at);
             run.failures = run
@@ -451,6 +469,9 @@ pub(crate) fn queue(rows: &mut Writer<'_>, org: OrgId, new: NewRun) -> Result<Ru
         mode: new.mode,
         window: new.window,
         trigger: new.trigger,
+        app: new.app,
+        slots: Vec::new(),
+        parked: None,
         state: RunState::Queued,
         created: new.at,
         started: None,
@@ -533,6 +554,7 @@ pub(crate) fn load(rows: &mut impl Rows, org: OrgId, id: RunId) -> Result<Run, E
 fn close(rows: &mut Writer<'_>, org: OrgId, mut run: Run, end: RunEnd) -> Result<Run, Error> {
     due::remove(rows, Work::Runs, org, run.due, run.id)?;
     rows.delete(Table::ActiveRuns, &active_key(org, run.connection, &run.stream))?;
+    slots::give_back(rows, org, &mut run)?;
     run.due = None;
     run.state = end.state;
     run.ended = Some(end.at);

@@ -358,7 +358,10 @@ pub(crate) async fn drive(
         Ok(found) => {
             let known = catalogue::known(service, org, found.install).await.ok();
             match known.filter(|_| found.state.serves()) {
-                Some(known) => Some(Streams::of(service, org, id, &known).await?),
+                Some(known) => {
+                    let app = super::app_of(&known.manifest, &found);
+                    Some((Streams::of(service, org, id, &known).await?, app))
+                }
                 None => None,
             }
         }
@@ -372,7 +375,7 @@ pub(crate) async fn drive(
         let plan = options.cadence.as_ref().and_then(|cadence| cadence.plan().ok());
         // From now on, not from when it was due: what was missed is not made up for.
         let next = plan.and_then(|plan| plan.next(now, seed(id, &name, now)));
-        let declared = known.as_ref().and_then(|known| known.get(&name));
+        let declared = known.as_ref().and_then(|(known, _)| known.get(&name));
         let run = declared
             .and_then(|declared| mode(declared, &options))
             .map(|mode| NewRun {
@@ -382,6 +385,7 @@ pub(crate) async fn drive(
                 mode,
                 window: None,
                 trigger: Trigger::Schedule,
+                app: known.as_ref().and_then(|(_, app)| app.clone()),
                 at: now,
             });
         match store.fire(org, id, &name, (due, next), run).await {

@@ -45,6 +45,14 @@ impl Config {
         )?;
         between("runtime.slots", self.runtime.slots, 1, 10_000)?;
         between("sync.workers", self.sync.workers, 1, 1_000)?;
+        for (name, set) in [
+            ("sync.max_runs", self.sync.max_runs),
+            ("sync.max_runs_per_connector", self.sync.max_runs_per_connector),
+            ("sync.max_runs_per_app", self.sync.max_runs_per_app),
+        ] {
+            between(name, set, 0, 1_000)?;
+        }
+        between("sync.run_time_s", self.sync.run_time_s, 1, 86_400)?;
         between("sync.page_hint", self.sync.page_hint, 1, 10_000)?;
         between("destinations.workers", self.destinations.workers, 1, 1_000)?;
         between("hooks.workers", self.hooks.workers, 1, 1_000)?;
@@ -279,6 +287,12 @@ impl Config {
             apps: self.apps()?,
             page_hint: self.sync.page_hint,
             sync_workers: self.sync.workers,
+            caps: sluice_service::Caps {
+                organization: self.sync.max_runs,
+                connector: self.sync.max_runs_per_connector,
+                app: self.sync.max_runs_per_app,
+            },
+            run_time: Duration::from_secs(self.sync.run_time_s),
             hook_workers: self.hooks.workers,
             files_dir: self.destinations.files_dir.clone(),
             load_workers: self.destinations.workers,

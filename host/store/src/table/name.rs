@@ -55,6 +55,10 @@ pub(crate) enum Table {
     ActiveRuns,
     /// org, time, run → nothing
     DueRuns,
+    /// org, slot → how many runs have one
+    TakenSlots,
+    /// org, slot, time, run → nothing; waits for one
+    ParkedRuns,
     /// org, connection, stream → cursor and counts
     Streams,
     /// org, connection, stream, id → Record
@@ -171,7 +175,7 @@ pub(crate) enum Table {
 pub(crate) const TABLES: usize = Table::DueReplays as usize + 1;
 
 /// Tables whose keys begin with the organization.
-pub(crate) const OF_ORG: [Table; 76] = [
+pub(crate) const OF_ORG: [Table; 78] = [
     Table::OrgKeyUses,
     Table::ApiKeys,
     Table::Installs,
@@ -192,6 +196,8 @@ pub(crate) const OF_ORG: [Table; 76] = [
     Table::RunsByConnection,
     Table::ActiveRuns,
     Table::DueRuns,
+    Table::TakenSlots,
+    Table::ParkedRuns,
     Table::Streams,
     Table::Records,
     Table::Feed,
@@ -290,6 +296,8 @@ impl Table {
             Self::RunsByConnection => "runs_by_connection",
             Self::ActiveRuns => "active_runs",
             Self::DueRuns => "due_runs",
+            Self::TakenSlots => "taken_slots",
+            Self::ParkedRuns => "parked_runs",
             Self::Streams => "streams",
             Self::Records => "records",
             Self::Feed => "feed",

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sluice_model::run::RunState;
-use sluice_store::run::RunEnd;
+use sluice_store::run::{Caps, RunEnd};
 use sluice_store::{Options, Page, Store};
 
 use super::disk::{MemoryDisk, Unsynced};
@@ -169,7 +169,12 @@ async fn a_full_disk_fails_the_store_once_and_for_all() {
     let store = open_on(&MemoryDisk::of(disk.bytes()));
     assert_eq!(store.count(r.org, r.connection, "issues").await.unwrap(), 1);
     let lease = store
-        .lease_due_runs("w", later(1000), std::time::Duration::from_secs(1), 1)
+        .lease_due_runs(
+            "w",
+            later(1000),
+            std::time::Duration::from_secs(1),
+            (1, Caps::default()),
+        )
         .await
         .unwrap()
         .remove(0);

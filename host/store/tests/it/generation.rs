@@ -8,7 +8,7 @@ use sluice_model::record::{Change, Counts};
 use sluice_model::run::{Mode, RunState};
 use sluice_store::cursor::{Leg, Place};
 use sluice_store::record::{Op, Quarantined};
-use sluice_store::run::{Run, RunEnd};
+use sluice_store::run::{Caps, Run, RunEnd};
 use sluice_store::{Page, Store};
 
 use super::disk::{MemoryDisk, Unsynced};
@@ -251,7 +251,11 @@ async fn a_run_does_not_end_while_its_generation_is_half_in_place() {
     let fold = r.store.begin_fold(r.org, id, stalled).await.unwrap();
     let fold = r.store.fold_step(fold, stalled, NOW).await.unwrap().unwrap();
     r.store.request_cancel(r.org, id, NOW).await.unwrap();
-    let due = r.store.lease_due_runs("w", later(61), LEASE, 1).await.unwrap();
+    let due = r
+        .store
+        .lease_due_runs("w", later(61), LEASE, (1, Caps::default()))
+        .await
+        .unwrap();
     let lease = due.into_iter().next().unwrap();
     assert!(lease.run.is_half_folded() && lease.run.cancel);
     let end = |state| RunEnd {

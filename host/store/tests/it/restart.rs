@@ -3,7 +3,7 @@
 use sluice_model::id::RunId;
 use sluice_model::run::{Mode, Trigger};
 use sluice_store::due::Work;
-use sluice_store::run::NewRun;
+use sluice_store::run::{Caps, NewRun};
 use sluice_store::{Options, Page, Store};
 
 use super::disk::MemoryDisk;
@@ -18,6 +18,7 @@ async fn queue(room: &Room, n: u8, stream: &str) {
         mode: Mode::Full,
         window: None,
         trigger: Trigger::Manual,
+        app: None,
         at: NOW,
     };
     room.store.create_run(room.org, new).await.unwrap();
@@ -45,7 +46,11 @@ async fn a_damaged_run_does_not_keep_the_others_from_being_released() {
     for n in 1..=150 {
         queue(&room, n, &format!("stream{n:03}")).await;
     }
-    let leased = room.store.lease_due_runs("w", NOW, LEASE, 1000).await.unwrap();
+    let leased = room
+        .store
+        .lease_due_runs("w", NOW, LEASE, (1000, Caps::default()))
+        .await
+        .unwrap();
     assert_eq!(leased.len(), 150);
     let org = room.org;
     drop(room);
@@ -59,7 +64,10 @@ async fn a_damaged_run_does_not_keep_the_others_from_being_released() {
     let store = Store::open_on(std::sync::Arc::new(disk), options).unwrap();
     store.release_leases(later(1)).await.unwrap();
     assert_eq!(store.next_due(Work::Runs).await.unwrap(), Some(later(1)));
-    let again = store.lease_due_runs("w", later(1), LEASE, 1000).await.unwrap();
+    let again = store
+        .lease_due_runs("w", later(1), LEASE, (1000, Caps::default()))
+        .await
+        .unwrap();
     assert_eq!(again.len(), 149, "all but the damaged one");
     assert!(
         again

@@ -16,7 +16,7 @@ use sluice_store::cursor::Place;
 use sluice_store::hook::{Hook, HookState};
 use sluice_store::install::Install;
 use sluice_store::receipt::{NewReceipt, ReceiptOutcome};
-use sluice_store::run::NewRun;
+use sluice_store::run::{Caps, NewRun};
 use sluice_store::storage::StorageWrites;
 use sluice_store::{Error, Options, Store};
 
@@ -130,11 +130,12 @@ impl Room {
             mode,
             window: None,
             trigger: Trigger::Manual,
+            app: None,
             at: NOW,
         };
         self.store.create_run(self.org, new).await.unwrap();
         self.store
-            .lease_due_runs("w", NOW, LEASE, 10)
+            .lease_due_runs("w", NOW, LEASE, (10, Caps::default()))
             .await
             .unwrap()
             .pop()

@@ -2,7 +2,7 @@
 
 use sluice_model::id::RunId;
 use sluice_model::run::{Mode, RunState, Trigger};
-use sluice_store::run::{Deferral, NewRun, RunEnd};
+use sluice_store::run::{Caps, Deferral, NewRun, RunEnd};
 use sluice_store::{Error, Page};
 
 use super::room::{LEASE, NEXT, NOW, code, later, room, upsert};
@@ -13,7 +13,7 @@ async fn a_stale_worker_writes_nothing() {
     let stale = r.run(1).await;
     let fresh = r
         .store
-        .lease_due_runs("other", later(61), LEASE, 1)
+        .lease_due_runs("other", later(61), LEASE, (1, Caps::default()))
         .await
         .unwrap()
         .pop()
@@ -73,6 +73,7 @@ async fn one_active_run_per_stream() {
         mode: Mode::Incremental,
         window: None,
         trigger: Trigger::Manual,
+        app: None,
         at: NOW,
     };
     match r.store.create_run(r.org, new(2)).await {
@@ -89,7 +90,7 @@ async fn one_active_run_per_stream() {
     assert_eq!((run.state, run.failures), (RunState::RetryWait, 1));
     assert!(
         r.store
-            .lease_due_runs("w", later(4), LEASE, 1)
+            .lease_due_runs("w", later(4), LEASE, (1, Caps::default()))
             .await
             .unwrap()
             .is_empty()
@@ -100,7 +101,7 @@ async fn one_active_run_per_stream() {
     );
     let lease = r
         .store
-        .lease_due_runs("w", later(5), LEASE, 1)
+        .lease_due_runs("w", later(5), LEASE, (1, Caps::default()))
         .await
         .unwrap()
         .pop()
@@ -156,6 +157,7 @@ async fn what_is_wanted_while_a_run_reads_follows_it() {
         mode: Mode::Incremental,
         window: None,
         trigger: Trigger::Hook,
+        app: None,
         at: NOW,
     };
     let ends = |state| RunEnd {
@@ -180,7 +182,7 @@ async fn what_is_wanted_while_a_run_reads_follows_it() {
     // That one was wanted by nobody else, so nothing follows it; nor a run that a person has ended.
     let lease = r
         .store
-        .lease_due_runs("w", NOW, LEASE, 10)
+        .lease_due_runs("w", NOW, LEASE, (10, Caps::default()))
         .await
         .unwrap()
         .pop()
@@ -195,4 +197,71 @@ async fn what_is_wanted_while_a_run_reads_follows_it() {
     // Where none is under way it is queued at once.
     r.store.want_run(r.org, wanted(5)).await.unwrap();
     assert!(r.store.get_run(r.org, wanted(5).id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn no_more_runs_than_the_caps_allow_and_none_is_forgotten() {
+    let r = room().await;
+    let new = |n: u8, stream: &str| NewRun {
+        id: RunId::from_bytes([n; 16]),
+        connection: r.connection,
+        stream: stream.to_owned(),
+        mode: Mode::Incremental,
+        window: None,
+        trigger: Trigger::Schedule,
+        app: (n % 2 == 0).then(|| "oauth".to_owned()),
+        at: later(u64::from(n)),
+    };
+    for n in 101..=106 {
+        r.store.create_run(r.org, new(n, &format!("s{n}"))).await.unwrap();
+    }
+    let caps = Caps {
+        organization: 3,
+        connector: 0,
+        app: 1,
+    };
+    let lease = async |store: &sluice_store::Store, at| {
+        let leased = store
+            .lease_due_runs("w", later(at), LEASE, (10, caps))
+            .await
+            .unwrap();
+        leased
+            .into_iter()
+            .filter(|lease| lease.run.id.as_bytes()[0] > 100)
+            .collect::<Vec<_>>()
+    };
+    let numbers = |leases: &[sluice_store::run::Lease]| -> Vec<u8> {
+        leases.iter().map(|lease| lease.run.id.as_bytes()[0]).collect()
+    };
+    let first = lease(&r.store, 200).await;
+    assert!(first.len() <= 3, "{:?}", numbers(&first));
+    assert_eq!(numbers(&first).iter().filter(|n| **n % 2 == 0).count(), 1);
+    // What is parked is not due: nobody looks at it again and again.
+    assert!(r.store.next_due(sluice_store::due::Work::Runs).await.unwrap().unwrap() > later(200));
+    assert!(lease(&r.store, 201).await.is_empty());
+    // Each that ends lets the next begin, until all have had their turn; a parked one can be cancelled too.
+    let parked: Vec<RunId> = (101..=106).map(|n| RunId::from_bytes([n; 16])).collect();
+    let parked = parked
+        .into_iter()
+        .find(|id| !first.iter().any(|lease| lease.run.id == *id))
+        .unwrap();
+    let cancelled = r.store.request_cancel(r.org, parked, later(202)).await.unwrap();
+    assert_eq!(cancelled.state, RunState::Cancelled);
+    let (mut held, mut seen) = (first, 1);
+    while let Some(lease_of) = held.pop() {
+        seen += 1;
+        let end = RunEnd {
+            state: RunState::Succeeded,
+            error: None,
+            at: later(203),
+        };
+        let next = RunId::from_bytes([200; 16]);
+        r.store
+            .end_run(r.org, lease_of.run.id, lease_of.fencing, end, next)
+            .await
+            .unwrap();
+        held.extend(lease(&r.store, 204).await);
+        assert!(held.len() <= 3);
+    }
+    assert_eq!(seen, 6);
 }

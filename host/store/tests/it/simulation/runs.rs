@@ -22,6 +22,7 @@ impl World {
             mode,
             window: None,
             trigger,
+            app: Some("app".to_owned()),
             at,
         }
     }
@@ -45,7 +46,7 @@ impl World {
         let now = me.now(self);
         let store = self.store();
         let leases = self
-            .attempt(vec![], store.lease_due_runs(me.name, now, LEASE, 1))
+            .attempt(vec![], store.lease_due_runs(me.name, now, LEASE, (1, self.caps)))
             .await?;
         let mut model = self.model.borrow_mut();
         for lease in &leases {

@@ -8,6 +8,7 @@ use sluice_model::Timestamp;
 use sluice_model::id::{DestinationId, LoadId, RunId};
 use sluice_store::due::Work;
 use sluice_store::load::LoadSettings;
+use sluice_store::run::Caps;
 use sluice_store::{Error, Options, Page, Store};
 
 use super::super::disk::{MemoryDisk, Unsynced};
@@ -38,6 +39,8 @@ pub(crate) struct World {
     ids: Cell<u64>,
     /// What happened, in words; printed when a single seed is replayed.
     history: RefCell<Vec<String>>,
+    /// Runs at once.
+    pub(crate) caps: Caps,
     pub(crate) cuts: Cell<u64>,
     pub(crate) fenced: Cell<u64>,
 }
@@ -101,6 +104,11 @@ impl World {
             place_fencing: Cell::default(),
             ids: Cell::new(1 << 20),
             history: RefCell::default(),
+            caps: Caps {
+                organization: [0, 2, 1][(seed % 3) as usize],
+                connector: [0, 0, 1, 2][(seed % 4) as usize],
+                app: [0, 1][(seed % 2) as usize],
+            },
             cuts: Cell::new(0),
             fenced: Cell::new(0),
         }
