@@ -2,8 +2,9 @@
 
     python3 measure.py NAME STDERR_FILE COMMAND...
 
-Both peers write one JSON message a line; a record is a line whose `type` is RECORD. The lines are counted here, in another
-process, so counting costs the peer nothing. CPU seconds are user and system time of the command and of everything it waited for.
+Airbyte's and Singer's programs write one JSON message a line; a record is a line whose `type` is RECORD. A peer that loads into a
+destination says its count in a line whose `type` is COUNT. The lines are counted here, in another process, so counting costs the
+peer nothing. CPU seconds are user and system time of the command and of everything it waited for.
 """
 
 import json
@@ -25,6 +26,8 @@ def main() -> int:
             for line in child.stdout:
                 written += len(line)
                 records += bool(RECORD.search(line, 0, 200))
+                if line.startswith(b'{"type": "COUNT"'):
+                    records += json.loads(line)["records"]
     wall = time.monotonic() - started
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = used.ru_utime + used.ru_stime

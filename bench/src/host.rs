@@ -88,25 +88,39 @@ impl Host {
     ///
     /// Whatever does not start.
     pub async fn start(scratch: &Path, far: Option<&Far>) -> Result<Self> {
+        Self::start_beside(scratch, far, None).await
+    }
+
+    /// The same with a database beside it, on this machine: under this name, at this address.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::start`].
+    pub async fn start_beside(
+        scratch: &Path,
+        far: Option<&Far>,
+        database: Option<(&str, SocketAddr)>,
+    ) -> Result<Self> {
         let master =
             MasterKey::from_text("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f")?;
         let store = Store::open(Options::new(scratch.join("data"), master))?;
-        let config = match far {
-            None => sluice_broker::Config::default(),
-            Some(far) => sluice_broker::Config {
-                open: vec![Open {
-                    net: "127.0.0.1/32".parse()?,
-                    port: Some(far.https.port()),
-                }],
-                connect: vec![ConnectTo {
-                    host: "api.github.com".to_owned(),
-                    port: 443,
-                    address: far.https,
-                }],
-                extra_ca_pem: vec![far.ca_pem.clone()],
-                ..sluice_broker::Config::default()
-            },
+        let vendor = far.map(|far| ("api.github.com", 443, far.https));
+        let database = database.map(|(host, address)| (host, address.port(), address));
+        let mut config = sluice_broker::Config {
+            extra_ca_pem: far.map(|far| far.ca_pem.clone()).into_iter().collect(),
+            ..sluice_broker::Config::default()
         };
+        for (host, port, address) in vendor.into_iter().chain(database) {
+            config.open.push(Open {
+                net: "127.0.0.1/32".parse()?,
+                port: Some(address.port()),
+            });
+            config.connect.push(ConnectTo {
+                host: host.to_owned(),
+                port,
+                address,
+            });
+        }
         let clock = Arc::new(SystemClock);
         let broker = Broker::new(config, Arc::new(System::new()?), clock.clone())?;
         let config = Config {
@@ -114,8 +128,11 @@ impl Host {
             ..Config::default()
         };
         let runtime = Runtime::new(config, broker)?;
+        let files = scratch.join("files");
+        std::fs::create_dir_all(&files)?;
         let settings = Settings {
             page_hint: 100,
+            files_dir: Some(files),
             ..Settings::default()
         };
         let service = Service::start(Parts {
@@ -169,10 +186,27 @@ impl Host {
         let bytes = Bytes::from(package.bytes());
         let proposal = install::inspect(service, service.org(), bytes.clone()).await?;
         install::install(service, service.org(), bytes, &proposal.digest, "bench").await?;
+        self.another(connector, &format!("bench {connector}"), config, secret)
+            .await
+    }
+
+    /// Makes one more connection of an installed connector.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the service refuses.
+    pub async fn another(
+        &self,
+        connector: &str,
+        name: &str,
+        config: serde_json::Value,
+        secret: &[(&str, &str)],
+    ) -> Result<ConnectionId> {
+        let service = &self.service;
         let part =
             |(name, value): &(&str, &str)| ((*name).to_owned(), Secret::new(value.as_bytes().to_vec()));
         let new = connection::New {
-            name: format!("bench {connector}"),
+            name: name.to_owned(),
             connector: connector.to_owned(),
             config,
             auth: None,

@@ -3,5 +3,6 @@
 
 mod disk;
 mod package;
+mod records;
 mod start;
 mod vendor;

@@ -32,17 +32,14 @@ fn what_only_the_account_has_is_a_stream_like_any_other() {
     install(&api);
     let connection = open(&api, "left");
     // The connection's test has asked.
-    let known = ["entries", "archive", "maps", "novels"].map(str::to_owned);
     let found = names(&api, &connection);
-    assert_eq!(
-        found,
-        [
-            (known[0].clone(), false),
-            (known[1].clone(), false),
-            (known[2].clone(), true),
-            (known[3].clone(), true)
-        ]
-    );
+    let discovered: Vec<_> = found
+        .iter()
+        .filter(|(_, discovered)| *discovered)
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(discovered, ["maps", "novels"]);
+    assert!(found.contains(&("entries".to_owned(), false)), "{found:?}");
 
     // Its records are held to the schema that was told.
     ledger.edit("left/novels", "", &json!({"title": "Emma"}));

@@ -36,6 +36,12 @@ struct Books {
     lose: u64,
     /// Names that are refused.
     refuses: Option<String>,
+    /// What is answered to whoever reads, whatever is asked.
+    raw: Option<Vec<u8>>,
+    /// What was asked of those who read, the last last.
+    read: Vec<String>,
+    /// How many there are, as the vendor says.
+    total: Option<u64>,
     /// What else each book has, with the schemas of it.
     shelves: Vec<Value>,
 }
@@ -129,6 +135,21 @@ impl Ledger {
         self.books.lock().unwrap().lose = answers;
     }
 
+    /// These bytes are what whoever reads gets; none: what there is.
+    pub(crate) fn say(&self, raw: Option<Vec<u8>>) {
+        self.books.lock().unwrap().raw = raw;
+    }
+
+    /// What the vendor says of how many there are.
+    pub(crate) fn boast(&self, total: Option<u64>) {
+        self.books.lock().unwrap().total = total;
+    }
+
+    /// The addresses that were read since this was asked before.
+    pub(crate) fn read(&self) -> Vec<String> {
+        std::mem::take(&mut self.books.lock().unwrap().read)
+    }
+
     /// What every book has besides its entries: name and schema of each.
     pub(crate) fn shelve(&self, shelves: &[(&str, Value)]) {
         let told = |(name, schema): &(&str, Value)| json!({"name": name, "schema": schema});
@@ -172,13 +193,17 @@ impl Ledger {
             if lost {
                 return Ok(());
             }
-            let text = answer.to_string();
+            let raw = self.books.lock().unwrap().raw.clone();
+            let text = match raw.filter(|_| method == "GET") {
+                Some(raw) => raw,
+                None => answer.to_string().into_bytes(),
+            };
             // In one piece: small ones would wait for each other's acknowledgement.
-            let whole = format!(
-                "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{text}",
+            let head = format!(
+                "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
                 text.len()
             );
-            (&mut &*stream).write_all(whole.as_bytes())?;
+            (&mut &*stream).write_all(&[head.into_bytes(), text].concat())?;
         }
     }
 }
@@ -245,6 +270,7 @@ impl Books {
         };
         let book = book.as_str();
         if method == "GET" {
+            self.read.push(target.to_owned());
             let after: u64 = query.trim_start_matches("after=").parse().unwrap_or(0);
             let entries = self.books.get(book).cloned().unwrap_or_default();
             let mut changed: Vec<_> = entries
@@ -256,7 +282,11 @@ impl Books {
             changed.truncate(PAGE);
             let next = changed.last().map_or(after, |(_, entry)| entry.seq);
             let rows: Vec<Value> = changed.iter().map(|(id, _)| self.row(book, id)).collect();
-            return (200, json!({"rows": rows, "next": next, "more": more}), false);
+            return (
+                200,
+                json!({"rows": rows, "next": next, "more": more, "total": self.total}),
+                false,
+            );
         }
         let lost = self.lose > 0;
         self.lose -= u64::from(lost);

@@ -5,6 +5,7 @@ mod remove;
 mod secret;
 mod state;
 mod test;
+mod upgrade;
 
 use serde_json::{Value, json};
 use sluice_model::Timestamp;
@@ -19,6 +20,7 @@ pub(crate) use secret::{check_part, choose_scheme};
 pub(crate) use state::{News, degrade, is_over, move_to, settle, state_after};
 pub use state::{pause, resume, turn_all};
 pub use test::{Step, TestReport, test};
+pub use upgrade::{Upgrade, Version, upgrade};
 
 use crate::page::{Listed, Page};
 use crate::problem::Problem;
@@ -83,6 +85,8 @@ pub enum Error {
     Config(#[from] Violation),
     #[error("the connector has no auth scheme `{wanted}`; it has {offered}")]
     Scheme { wanted: String, offered: String },
+    #[error("the connection is of `{own}`, and the install of `{other}`")]
+    OtherConnector { own: String, other: String },
     #[error("the secret is empty, too long, or has characters that no header may carry")]
     Secret,
     /// The broker takes secrets out of what vendors echo; one of three characters would be found in every answer.
@@ -114,6 +118,7 @@ impl Error {
         "connection.name",
         "connection.config",
         "connection.scheme",
+        "connection.connector",
         "connection.secret",
         "connection.secret_part",
         "connection.state",
@@ -129,6 +134,7 @@ impl Error {
             Self::Name => "connection.name",
             Self::Config(_) => "connection.config",
             Self::Scheme { .. } => "connection.scheme",
+            Self::OtherConnector { .. } => "connection.connector",
             Self::Secret | Self::ShortSecret => "connection.secret",
             Self::Part { .. } | Self::Parts(_) => "connection.secret_part",
             Self::State(..) => "connection.state",
@@ -152,6 +158,9 @@ impl Error {
                 Some("`sluice connector info` names the parts of each auth scheme".to_owned())
             }
             Self::ShortSecret => Some("give the whole token".to_owned()),
+            Self::OtherConnector { .. } => {
+                Some("`sluice connector list` shows the installs of each".to_owned())
+            }
             Self::Missing(_) | Self::Name | Self::Scheme { .. } | Self::State(..) | Self::Catalogue(_) => {
                 None
             }

@@ -34,6 +34,7 @@ mod status;
 mod stream;
 mod sync;
 mod trust;
+mod upgrade;
 mod watch;
 
 use std::ffi::OsString;

@@ -39,6 +39,11 @@ pub enum Error {
     /// Connections still use the install.
     #[error("remove the install: {connections} connections use it")]
     InUse { connections: usize },
+    /// What is there was named by something else.
+    #[error(
+        "read the stream: its records were named by `{before}`, and the connector names them by `{now}` now"
+    )]
+    KeyChanged { before: String, now: String },
     /// The state does not allow this.
     #[error("{what}: it is {state}")]
     State { what: &'static str, state: &'static str },
@@ -74,6 +79,7 @@ impl Error {
         "store.fenced",
         "run.active",
         "install.in_use",
+        "sync.key_changed",
         "store.state",
         "store.too_large",
         "storage.quota",
@@ -93,6 +99,7 @@ impl Error {
             Self::Fenced { .. } => "store.fenced",
             Self::ActiveRun { .. } => "run.active",
             Self::InUse { .. } => "install.in_use",
+            Self::KeyChanged { .. } => "sync.key_changed",
             Self::State { .. } => "store.state",
             Self::TooLarge { .. } => "store.too_large",
             Self::Quota { .. } => "storage.quota",
@@ -229,6 +236,10 @@ mod tests {
                 run: RunId::from_bytes([0; 16]),
             },
             Error::InUse { connections: 1 },
+            Error::KeyChanged {
+                before: name(),
+                now: name(),
+            },
             Error::State { what: "", state: "" },
             Error::TooLarge {
                 what: "",

@@ -45,6 +45,9 @@ pub(crate) struct Generation {
     /// feed gets no further: they could not come back for what is written in between.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) folding: Option<u64>,
+    /// What makes the ids of its records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
 }
 
 /// Names an id in half the bytes of its hash: two ids of a stream of a billion share one with a chance of 1 in 10^20.
@@ -60,7 +63,7 @@ pub(crate) fn digest(id: &str) -> IdDigest {
 }
 
 impl Generation {
-    pub(crate) const fn new(run: RunId, since: u64) -> Self {
+    pub(crate) const fn new(run: RunId, since: u64, key: String) -> Self {
         Self {
             run,
             since,
@@ -68,6 +71,7 @@ impl Generation {
             seen: 0,
             nameless: false,
             folding: None,
+            key: Some(key),
         }
     }
 }
@@ -260,7 +264,8 @@ impl Fold {
         }
         if !more {
             cursor::take_over(rows, into, &self.stream, &mut state, self.run)?;
-            state.generation = None;
+            let whole = state.generation.take();
+            state.key = whole.and_then(|whole| whole.key).or(state.key);
             run.folded = true;
             // What was written in the steps before is only now for readers.
             load::changes_wait(rows, self.org, self.connection, now)?;

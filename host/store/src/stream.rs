@@ -14,6 +14,9 @@ pub(crate) struct State {
     pub(crate) cursor: Kept,
     pub(crate) records: u64,
     pub(crate) quarantined: u64,
+    /// What makes the ids of its records; unknown of files from before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
     /// What a complete reading has put together so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) generation: Option<Generation>,

@@ -72,6 +72,12 @@ const PLATFORM: &[Row] = &[
         r#"{"added":["orders"],"changed":[],"gone":[]}"#,
     ),
     (
+        "sluice.connection.upgraded",
+        "the connection uses another install of its connector",
+        "connector:string from:string to:string",
+        r#"{"connector":"github","from":"0.1.0","to":"0.2.0"}"#,
+    ),
+    (
         "sluice.connection.secret_set",
         "a connection's secret was set",
         "scheme:string",

@@ -61,10 +61,13 @@ pub(crate) async fn drive(
     settle(service, &lease, turn).await
 }
 
-/// Refusals of a page by the store that are the connector's fault and leave the store as it was.
+/// Refusals by the store that are the connector's fault and leave the store as it was.
 fn commits_nothing(error: &sluice_store::Error) -> bool {
-    use sluice_store::Error::{Quota, StorageVersion, TooLarge};
-    matches!(error, Quota { .. } | StorageVersion { .. } | TooLarge { .. })
+    use sluice_store::Error::{KeyChanged, Quota, StorageVersion, TooLarge};
+    matches!(
+        error,
+        KeyChanged { .. } | Quota { .. } | StorageVersion { .. } | TooLarge { .. }
+    )
 }
 
 async fn settle(service: &Service, lease: &Lease, turn: Turn) -> Result<(), sluice_store::Error> {
@@ -160,9 +163,13 @@ async fn work(
             ));
         }
     };
+    let declared = callee.streams.get(&lease.run.stream);
+    let key = declared
+        .map(|declared| declared.primary_key.join(","))
+        .unwrap_or_default();
     lease.run = service
         .store()
-        .begin_run(org, lease.run.id, lease.fencing)
+        .begin_run(org, lease.run.id, lease.fencing, &key)
         .await?;
     if lease.run.folded {
         return Ok(whole(lease.run.counts.quarantined));
@@ -171,7 +178,6 @@ async fn work(
         .store()
         .stream_settings(org, connection, &lease.run.stream)
         .await?;
-    let declared = callee.streams.get(&lease.run.stream);
     let rules = match declared {
         Some(declared) => {
             let options = stream::read(&settings);

@@ -257,6 +257,73 @@ pub(super) async fn removed(
     })))
 }
 
+/// To which install.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = UpgradeRequest)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct UpgradeRequest {
+    /// An install's id; the newest of the connector without it.
+    install: Option<String>,
+    /// Only say what it means.
+    dry_run: bool,
+}
+
+/// What another install means for a connection.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Upgrade)]
+pub(super) struct UpgradeView {
+    connection: String,
+    from: VersionView,
+    to: VersionView,
+    /// Lines of the permission page that only the new or only the old install has.
+    may_now: Vec<String>,
+    may_no_more: Vec<String>,
+    new_streams: Vec<String>,
+    /// Their records stay; they can't be read any more.
+    gone_streams: Vec<String>,
+    /// Streams whose cursor the connector is asked to carry over at their next run.
+    carried: Vec<String>,
+    /// Streams whose next run has to be in mode full.
+    read_anew: Vec<String>,
+    /// Whether it was done, and not only looked at.
+    done: bool,
+}
+
+/// An install of the connector.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = InstalledVersion)]
+pub(super) struct VersionView {
+    install: String,
+    version: String,
+}
+
+pub(super) async fn upgrade(
+    State(app): State<App>,
+    caller: Caller,
+    At(id): At<String>,
+    Json(wanted): Json<UpgradeRequest>,
+) -> Result<Response, Problem> {
+    let found = connection::get(&app.service, caller.org, &id).await?;
+    let to = (wanted.install.as_deref(), wanted.dry_run);
+    let upgrade = connection::upgrade(&app.service, caller.org, found.id, to.0, to.1).await?;
+    let version = |version: connection::Version| VersionView {
+        install: version.install.to_string(),
+        version: version.version,
+    };
+    Ok(json(&UpgradeView {
+        connection: upgrade.connection.id.to_string(),
+        from: version(upgrade.from),
+        to: version(upgrade.to),
+        may_now: upgrade.may_now,
+        may_no_more: upgrade.may_no_more,
+        new_streams: upgrade.new_streams,
+        gone_streams: upgrade.gone_streams,
+        carried: upgrade.carried,
+        read_anew: upgrade.read_anew,
+        done: upgrade.done,
+    }))
+}
+
 pub(super) async fn pause(
     State(app): State<App>,
     caller: Caller,

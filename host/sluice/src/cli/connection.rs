@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::output::{Output, items, text};
 use super::stream::Stream;
 use super::sync::Sync;
+use super::upgrade::Upgrade;
 use super::{app, input, resolve};
 
 /// Connect accounts, test, sync and export them
@@ -39,6 +40,8 @@ pub(super) enum Connection {
     Resume(Turn),
     /// Connect it anew beside the old grant: set its secret, or consent at the vendor again
     Reconnect(Reconnect),
+    /// Use another version or grant of its connector that is installed beside the one it uses
+    Upgrade(Upgrade),
     /// Refresh its token now
     Refresh { connection: String },
     /// Give its grant back to the vendor and forget its credential
@@ -170,6 +173,7 @@ impl Connection {
             Self::Pause(which) => turn(client, output, which, "pause", "paused").await,
             Self::Resume(which) => turn(client, output, which, "resume", "active").await,
             Self::Reconnect(reconnect) => reconnect.run(client, output).await,
+            Self::Upgrade(upgrade) => upgrade.run(client, output).await,
             Self::Refresh { connection } => {
                 let found = resolve::connection(client, &connection).await?;
                 let now = client

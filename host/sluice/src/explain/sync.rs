@@ -52,6 +52,14 @@ pub(super) const ENTRIES: &[Entry] = &[
         "choose one that the message names",
     ),
     entry(
+        4015,
+        "connection.connector",
+        422,
+        "the install is of another connector",
+        "A connection can be moved to another install of its own connector only: its account and its records are that vendor's.",
+        "make a new connection, or name another install: sluice connector list",
+    ),
+    entry(
         4007,
         "connection.secret",
         422,
@@ -190,6 +198,14 @@ pub(super) const ENTRIES: &[Entry] = &[
         "",
     )
     .passes(),
+    entry(
+        4114,
+        "sync.key_changed",
+        409,
+        "the records of the stream were named by something else",
+        "Another version of the connector makes the ids of its records from other properties, so its records would stand beside the old ones.",
+        "sluice connection sync NAME --stream STREAM --full: it reads everything and puts it in the place of the old records",
+    ),
     entry(
         4112,
         "sync.no_discovery",

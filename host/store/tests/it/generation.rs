@@ -22,7 +22,7 @@ impl Room {
     pub(crate) async fn begin_in(&self, n: u8, mode: Mode) -> u64 {
         let fencing = self.run_in(n, mode).await;
         self.store
-            .begin_run(self.org, RunId::from_bytes([n; 16]), fencing)
+            .begin_run(self.org, RunId::from_bytes([n; 16]), fencing, "id")
             .await
             .unwrap();
         fencing

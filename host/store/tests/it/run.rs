@@ -237,7 +237,14 @@ async fn no_more_runs_than_the_caps_allow_and_none_is_forgotten() {
     assert!(first.len() <= 3, "{:?}", numbers(&first));
     assert_eq!(numbers(&first).iter().filter(|n| **n % 2 == 0).count(), 1);
     // What is parked is not due: nobody looks at it again and again.
-    assert!(r.store.next_due(sluice_store::due::Work::Runs).await.unwrap().unwrap() > later(200));
+    assert!(
+        r.store
+            .next_due(sluice_store::due::Work::Runs)
+            .await
+            .unwrap()
+            .unwrap()
+            > later(200)
+    );
     assert!(lease(&r.store, 201).await.is_empty());
     // Each that ends lets the next begin, until all have had their turn; a parked one can be cancelled too.
     let parked: Vec<RunId> = (101..=106).map(|n| RunId::from_bytes([n; 16])).collect();

@@ -212,6 +212,14 @@ pub(super) const ROUTES: &[Route] = &[
     .gives(200, "TestReport"),
     route(
         "POST",
+        "/api/v1/connections/{connection}/upgrade",
+        Operation::UpgradeConnection,
+        "use another install of its connector, or say what that would mean",
+    )
+    .takes("UpgradeRequest")
+    .gives(200, "Upgrade"),
+    route(
+        "POST",
         "/api/v1/connections/{connection}/pause",
         Operation::PauseConnection,
         "stop background work",

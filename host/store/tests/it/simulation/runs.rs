@@ -79,7 +79,7 @@ impl World {
             .attempt_for(
                 self.mine(lease),
                 after,
-                store.begin_run(lease.org, lease.run.id, lease.fencing),
+                store.begin_run(lease.org, lease.run.id, lease.fencing, "id"),
             )
             .await?;
         let model = self.model.borrow();
