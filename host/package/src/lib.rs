@@ -44,7 +44,7 @@ pub use digest::Digest;
 pub use error::{FormatError, SourceError, Untrusted};
 pub use key::{KeyError, PublicKey, SigningKey};
 pub use name::Name;
-pub use pack::{Pack, Packed};
+pub use pack::{Pack, Packed, embed};
 pub use package::{Package, Part};
 pub use remembered::{Mark, Pin, Remembered};
 pub use sbom::of_cargo_lock;

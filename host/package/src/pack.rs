@@ -115,6 +115,27 @@ impl Pack<'_> {
     }
 }
 
+/// The component with this manifest in it and no other: what build scripts make, and [`Pack`] takes.
+///
+/// # Errors
+///
+/// Bytes that are no component, or a package already.
+pub fn embed(component: &[u8], manifest: &str) -> Result<Vec<u8>, FormatError> {
+    if !component.starts_with(COMPONENT) {
+        return Err(FormatError::NotComponent);
+    }
+    let mut made = COMPONENT.to_vec();
+    for section in section::sections(component)? {
+        match section.custom() {
+            Some((name, _)) if name == Part::Manifest.section() => {}
+            Some((name, _)) if name.starts_with("sluice:") => return Err(FormatError::Packed),
+            _ => made.extend_from_slice(section.whole),
+        }
+    }
+    section::write_custom(Part::Manifest.section(), manifest.as_bytes(), &mut made);
+    Ok(made)
+}
+
 /// Whether an engine would take it, as far as the standard goes; what the host does not offer is the host's to say.
 fn validate(component: &[u8]) -> Result<(), FormatError> {
     let checked = Validator::new_with_features(WasmFeatures::default()).validate_all(component);

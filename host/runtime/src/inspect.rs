@@ -31,6 +31,14 @@ pub struct Inspection {
 }
 
 impl Inspection {
+    /// Reads `bytes`, of which there may be `limit`. The time it takes grows with the bytes and nothing else.
+    ///
+    /// # Errors
+    /// [`LoadError`] when it is too large, a core module, or not wasm.
+    pub fn read(bytes: &[u8], limit: u64) -> Result<Self, LoadError> {
+        inspect(bytes, limit)
+    }
+
     /// Whether this is a connector that this host can serve, as far as names tell.
     ///
     /// # Errors

@@ -36,6 +36,7 @@ mod sync;
 mod trust;
 mod upgrade;
 mod watch;
+mod workshop;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -231,6 +232,7 @@ fn execute(cli: Cli, output: &Output) -> Result<Exit, Failure> {
             Command::Status => status::run(&client()?, output).await,
             Command::Doctor => doctor::run(&global, output).await,
             Command::Connector(connector::Connector::Author(author)) => author.run(output).await,
+            Command::Connector(connector::Connector::Workshop(workshop)) => workshop.run(output).await,
             Command::Connector(connector) => connector.run(&client()?, output).await,
             Command::App(app) => app.run(&client()?, output).await,
             Command::Connection(connection) => connection.run(&client()?, output).await,

@@ -30,6 +30,7 @@ pub fn every() -> Vec<&'static str> {
         sluice_store::Error::CODES,
         sluice_store::OpenError::CODES,
         sluice_package::FormatError::CODES,
+        sluice_harness::Finding::CODES,
         sluice_package::SourceError::CODES,
         sluice_package::Untrusted::CODES,
         sluice_service::install::Error::CODES,

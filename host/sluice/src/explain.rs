@@ -5,6 +5,7 @@
 //! against the `CODES` of every crate.
 
 mod auth;
+mod author;
 mod destination;
 mod egress;
 mod guest;
@@ -44,6 +45,7 @@ impl Entry {
 pub fn all() -> impl Iterator<Item = &'static Entry> {
     let rooms = [
         package::ENTRIES,
+        author::ENTRIES,
         egress::ENTRIES,
         guest::ENTRIES,
         sync::ENTRIES,

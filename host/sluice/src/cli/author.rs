@@ -480,7 +480,7 @@ pub(super) fn bounded(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
 }
 
 /// Whole or not at all: written beside it, and then put in its place.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}.tmp", std::process::id()));
     let beside = PathBuf::from(beside);

@@ -16,6 +16,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{Output, items, text};
 use super::trust::Trust;
+use super::workshop::Workshop;
 use super::{input, resolve};
 
 /// Inspect, install and remove connectors
@@ -58,6 +59,8 @@ pub(super) enum Connector {
     /// Publishers, keys, and what is remembered of names
     #[command(subcommand)]
     Trust(Trust),
+    #[command(flatten)]
+    Workshop(Workshop),
     #[command(flatten)]
     Author(Author),
 }
@@ -106,6 +109,7 @@ impl Connector {
             } => install(client, output, &What::of(&connector, from.as_deref())?, accept).await,
             Self::Mirror { dir, connectors } => mirror(client, output, &dir, &connectors).await,
             Self::Trust(trust) => trust.run(client, output).await,
+            Self::Workshop(workshop) => workshop.run(output).await,
             Self::Author(author) => author.run(output).await,
             Self::Remove { connector } => {
                 let id = resolve::id(client, "/api/v1/installs?limit=1000", "ins_", &connector).await?;

@@ -30,7 +30,7 @@ pub(super) struct New {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Language {
+pub(super) enum Language {
     Rust,
     #[value(alias = "ts", alias = "javascript", alias = "typescript")]
     Js,
@@ -39,9 +39,9 @@ enum Language {
 }
 
 /// A program that the language needs, and what installs it.
-struct Tool {
-    program: &'static str,
-    install: &'static str,
+pub(super) struct Tool {
+    pub(super) program: &'static str,
+    pub(super) install: &'static str,
 }
 
 const CARGO: Tool = Tool {
@@ -110,6 +110,15 @@ impl New {
 }
 
 impl Language {
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Rust => "rust",
+            Self::Js => "js",
+            Self::Python => "python",
+            Self::C => "c",
+        }
+    }
+
     fn files(self) -> impl Iterator<Item = File> {
         let own = match self {
             Self::Rust => files::RUST,
@@ -135,7 +144,7 @@ impl Language {
             .replace("[\"../", "[\"./sluice-sdk/")
     }
 
-    const fn tools(self) -> [Tool; 2] {
+    pub(super) const fn tools(self) -> [Tool; 2] {
         match self {
             Self::Rust => [CARGO, RUSTC],
             Self::Js => [NODE, NPM],
@@ -193,7 +202,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Those that no directory of PATH has.
-fn missing(tools: &[Tool]) -> Vec<&Tool> {
+pub(super) fn missing(tools: &[Tool]) -> Vec<&Tool> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let is_there = |tool: &&Tool| {
         std::env::split_paths(&path).any(|dir| {
