@@ -24,6 +24,7 @@ use crate::place::Place;
 use crate::pool::Pool;
 use crate::rate::Rates;
 use crate::resolve::Resolve;
+use crate::road::Road;
 use crate::tls::Tls;
 
 /// The only road out of the process. Clones share everything.
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) breakers: Breakers,
     pub(crate) exchanger: Exchanger,
     pub(crate) reflections: Arc<AtomicU64>,
+    /// What stands in for the network; none in a server.
+    pub(crate) road: Option<Arc<dyn Road>>,
 }
 
 impl fmt::Debug for Broker {
@@ -57,6 +60,28 @@ impl Broker {
         resolver: Arc<dyn Resolve>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConfigError> {
+        Self::build(config, resolver, clock, None)
+    }
+
+    /// The same with this in the place of the network: for rehearsing a connector, never for serving with it.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn on_road(
+        config: Config,
+        resolver: Arc<dyn Resolve>,
+        clock: Arc<dyn Clock>,
+        road: Arc<dyn Road>,
+    ) -> Result<Self, ConfigError> {
+        Self::build(config, resolver, clock, Some(road))
+    }
+
+    fn build(
+        config: Config,
+        resolver: Arc<dyn Resolve>,
+        clock: Arc<dyn Clock>,
+        road: Option<Arc<dyn Road>>,
+    ) -> Result<Self, ConfigError> {
         let tls = Tls::new(&config.extra_ca_pem)?;
         let pool = Pool::new(config.idle_connections, config.idle_timeout, config.max_age);
         let permits = Permits::new(config.concurrency, config.org_concurrency);
@@ -74,6 +99,7 @@ impl Broker {
             breakers: Breakers::new(),
             exchanger: Exchanger { dialer, tls, pool },
             reflections: Arc::default(),
+            road,
         };
         Ok(Self {
             shared: Arc::new(shared),

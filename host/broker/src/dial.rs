@@ -49,6 +49,19 @@ impl Dialer {
         })
     }
 
+    /// A socket to this address, whoever it is that the place names.
+    pub(crate) async fn dial_at(&self, place: &Place, address: SocketAddr) -> Result<TcpStream, Error> {
+        let unreachable = |reason: String| Error::Unreachable {
+            host: place.host().to_owned(),
+            reason,
+        };
+        match timeout(self.config.connect_timeout, connect(address)).await {
+            Ok(Ok(socket)) => Ok(socket),
+            Ok(Err(error)) => Err(unreachable(error.to_string())),
+            Err(_) => Err(unreachable("no answer to the connection attempt".to_owned())),
+        }
+    }
+
     /// Resolves and vets, and dials nothing.
     pub(crate) async fn look(&self, place: &Place) -> Result<(), Error> {
         let addresses = self.addresses(place).await?;

@@ -1,5 +1,6 @@
 //! One exchange with one place: a connection from the pool or a new one, a request on it, the head of the answer.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,6 +107,27 @@ impl Exchanger {
                 }
             }
         }
+    }
+
+    /// Sends it over a stream that is connected already, in plain text.
+    pub(crate) async fn over<S>(
+        &self,
+        stream: S,
+        address: SocketAddr,
+        composed: Composed,
+        entry: &mut Entry,
+    ) -> Result<(http::Response<Incoming>, Link), Failure>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (place, progress) = (composed.place, entry.progress());
+        let failed = |error: hyper::Error| Failure::from(peer_error(&error, place.host(), &progress));
+        let (sender, driver) = shake_one(stream).await.map_err(failed)?;
+        let mut link = Link::new(Sender::One(sender), address, driver);
+        let request = link.request(&composed.method, &place, &composed.headers, composed.body)?;
+        let sent = link.send(request).await;
+        let response = sent.map_err(|(error, _)| failed(error))?;
+        Ok((response, link))
     }
 
     async fn connect(

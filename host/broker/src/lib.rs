@@ -50,6 +50,7 @@ pub mod exchange;
 mod pool;
 pub mod redirect;
 mod retry;
+mod road;
 mod substitute;
 mod wire;
 
@@ -76,4 +77,5 @@ pub use placeholder::{Held, Placeholders};
 pub use request::{Body, BodyClosed, BodyStream, BodyWriter, Capture, CaptureInto, Redirects, Request};
 pub use resolve::{Resolve, System};
 pub use response::Response;
+pub use road::{Heard, Road, Said, Way};
 pub use trace::Trace;

@@ -50,13 +50,27 @@ impl Known {
     }
 }
 
+/// The name of a secret that `text` shows in any form that a server would echo.
+#[must_use]
+pub fn shown<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a Secret)>, text: &str) -> Option<&'a str> {
+    let mut secrets = secrets.into_iter();
+    let shown = secrets.find(|(name, secret)| {
+        let mut known = Known::default();
+        known.add(name, (*secret).clone());
+        known.redact(text) != text
+    });
+    shown.map(|(name, _)| name)
+}
+
 /// The forms of `secret` that a server would echo.
 fn echoes(secret: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
     let mut forms: Vec<Vec<u8>> = vec![secret.to_vec()];
     for upper in [true, false] {
-        // `encodeURIComponent`, RFC 3986, a form, and everything encoded.
+        // `encodeURIComponent`, RFC 3986 and what was usual before it, a form, and everything encoded.
         forms.push(percent(secret, b"-._~", false, upper));
         forms.push(percent(secret, b"-._~!'()*", false, upper));
+        forms.push(percent(secret, b"-._", false, upper));
+        forms.push(percent(secret, b"", false, upper));
         forms.push(percent(secret, b"-._*", true, upper));
         forms.push(percent(secret, b"-._~!$&'()*+,;=:@/", false, upper));
         forms.push(all_percent(secret, upper));
@@ -220,6 +234,20 @@ mod tests {
         check(&crate::place::percent(SECRET));
         check(&crate::place::percent(SECRET).replace("%3C", "%3c").to_lowercase());
         check(&html(SECRET));
+    }
+
+    /// Functions from before RFC 3986 encode the tilde, and some everything but letters and digits.
+    #[test]
+    fn marks_are_encoded_by_some() {
+        let mut known = Known::default();
+        known.add("n", Secret::new(b"a-b_c.d~e f/g".to_vec()));
+        for echo in [
+            "a-b_c.d%7Ee%20f%2Fg",
+            "a%2Db%5Fc%2Ed%7Ee%20f%2Fg",
+            "a%2db%5fc%2ed%7ee%20f%2fg",
+        ] {
+            assert_eq!(known.redact(echo), "[redacted:n]", "{echo}");
+        }
     }
 
     #[test]

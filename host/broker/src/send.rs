@@ -32,8 +32,8 @@ use crate::retry;
 use crate::substitute::is_placeholder_only;
 
 /// A request under way.
-struct Sending<'a> {
-    broker: &'a Broker,
+pub(crate) struct Sending<'a> {
+    pub(crate) broker: &'a Broker,
     caller: &'a Caller,
     owner: Owner,
     limit: Duration,
@@ -42,8 +42,8 @@ struct Sending<'a> {
     captures: Vec<Capture>,
     follows: bool,
     repeats: bool,
-    placeholders: Vec<(String, Arc<placeholder::Held>)>,
-    known: Known,
+    pub(crate) placeholders: Vec<(String, Arc<placeholder::Held>)>,
+    pub(crate) known: Known,
     /// Milliseconds that the vendor's clock is ahead of ours, once an answer made that plain.
     ahead_ms: i64,
     /// Whether the credential has been renewed, or the vendor's time taken, once: there is no third time.
@@ -53,12 +53,12 @@ struct Sending<'a> {
 }
 
 /// What goes to one place.
-struct Hop {
+pub(crate) struct Hop {
     number: u32,
-    place: Place,
-    method: Method,
+    pub(crate) place: Place,
+    pub(crate) method: Method,
     /// As the guest gave them, with placeholders.
-    headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     body: Payload,
 }
 
@@ -66,6 +66,16 @@ enum Payload {
     Whole(Bytes),
     /// Taken by the first try.
     Stream(Option<BodyStream>),
+}
+
+impl Hop {
+    /// The body as the guest gave it, where it is held whole.
+    pub(crate) const fn whole(&self) -> Option<&Bytes> {
+        match &self.body {
+            Payload::Whole(body) => Some(body),
+            Payload::Stream(_) => None,
+        }
+    }
 }
 
 impl Broker {

@@ -16,6 +16,7 @@ use crate::exchange::is_bodyless;
 use crate::header;
 use crate::request::{Capture, CaptureInto};
 use crate::response::Response;
+use crate::road::Heard;
 use crate::splice::Splice;
 
 impl Sending<'_> {
@@ -87,6 +88,14 @@ impl Sending<'_> {
         };
         let status = head.status;
         if captures.is_empty() {
+            if self.is_heard() {
+                // Whoever listens is told of the whole; the reader then gets it at once.
+                let rest = reading.rest().await;
+                if let Ok(body) = &rest {
+                    reading.ready = body.clone();
+                }
+                self.hear(hop, || told(status, &headers, rest));
+            }
             let body = ResponseBody::new(reading);
             return Ok(Response {
                 status: status.as_u16(),
@@ -102,6 +111,7 @@ impl Sending<'_> {
         for (_, value) in &mut headers {
             *value = self.known.redact(value);
         }
+        self.hear(hop, || told(status, &headers, Ok(reading.ready.clone())));
         Ok(Response {
             status: status.as_u16(),
             headers,
@@ -139,7 +149,19 @@ impl Sending<'_> {
     }
 }
 
-fn redacted(headers: &HeaderMap, redactor: &mut Splice) -> Vec<(String, String)> {
+fn told(
+    status: StatusCode,
+    headers: &[(String, String)],
+    body: Result<Bytes, Error>,
+) -> Result<Heard, Error> {
+    Ok(Heard {
+        status: status.as_u16(),
+        headers: headers.to_vec(),
+        body: body?,
+    })
+}
+
+pub(super) fn redacted(headers: &HeaderMap, redactor: &mut Splice) -> Vec<(String, String)> {
     let fields = headers.iter().filter(|(name, _)| header::is_end_to_end(name));
     fields
         .map(|(name, value)| {

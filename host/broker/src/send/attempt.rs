@@ -52,14 +52,19 @@ impl Sending<'_> {
         let ticket = shared.breakers.enter(breaker).map_err(open)?;
         let composed = self.compose(hop, credential, entry)?;
         entry.attempt();
-        let exchanged = timeout_at(self.deadline, shared.exchanger.exchange(key, composed, entry))
-            .await
-            .unwrap_or_else(|_| {
-                Err(Failure {
-                    error: Error::Timeout { limit: self.limit },
-                    unsent: false,
-                })
-            });
+        let way = self.way(hop);
+        let exchanging = async {
+            match way {
+                None => shared.exchanger.exchange(key, composed, entry).await,
+                Some(way) => shared.exchanger.stand_in(way, composed, entry).await,
+            }
+        };
+        let exchanged = timeout_at(self.deadline, exchanging).await.unwrap_or_else(|_| {
+            Err(Failure {
+                error: Error::Timeout { limit: self.limit },
+                unsent: false,
+            })
+        });
         let (response, link) = match exchanged {
             Ok(exchanged) => exchanged,
             Err(failure) => {

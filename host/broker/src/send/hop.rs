@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
+use super::answer::redacted;
 use super::attempt::Answer;
 use super::{Hop, Payload, Sending};
 use crate::credential::{Apply, Credential, CredentialChoice, OWN};
@@ -15,6 +16,7 @@ use crate::pool::Key;
 use crate::rate::{self, Ask};
 use crate::redirect::{self, MAX_HOPS};
 use crate::retry::{self, Failure, SCHEDULE};
+use crate::road::Heard;
 use crate::{body, header, tls};
 
 impl Sending<'_> {
@@ -65,7 +67,10 @@ impl Sending<'_> {
         loop {
             let tried = self.attempt(hop, credential, &key, entry).await;
             let Some(wait) = self.wait(&tried, entry.attempts() - before, hop) else {
-                return tried.map_err(|failure| failure.error);
+                return tried.map_err(|failure| {
+                    self.hear(hop, || Err(failure.error.clone()));
+                    failure.error
+                });
             };
             // Whatever was held for this try is free while it waits.
             drop((tried, self.slot.take()));
@@ -76,7 +81,7 @@ impl Sending<'_> {
 
     /// How long to wait before another try, if there is to be one.
     fn wait(&self, tried: &Result<Answer, Failure>, tries: u32, hop: &Hop) -> Option<Duration> {
-        if matches!(hop.body, Payload::Stream(_)) {
+        if matches!(hop.body, Payload::Stream(_)) || self.ends_here() {
             return None;
         }
         let asked = match tried {
@@ -147,6 +152,13 @@ impl Sending<'_> {
             // It cannot be sent again; the caller may.
             return Ok(Some(answer));
         }
+        self.hear(hop, || {
+            Ok(Heard {
+                status: status.as_u16(),
+                headers: redacted(headers, &mut self.known.redactor()),
+                body: Bytes::new(),
+            })
+        });
         if !next.place.is_same_origin(&hop.place) {
             header::drop_private(&mut hop.headers);
         }

@@ -32,6 +32,8 @@ mod retry;
 #[cfg(test)]
 mod rig;
 #[cfg(test)]
+mod road;
+#[cfg(test)]
 mod secret;
 #[cfg(test)]
 mod tls;
