@@ -89,6 +89,7 @@ impl Runtime {
             caller: Arc::new(caller),
             storage,
             limits,
+            fixed: self.0.config.fixed,
         });
         let mut store = Store::new(connector.0.pre.engine(), state);
         store.limiter(|state| &mut state.limiter);

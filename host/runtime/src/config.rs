@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sluice_model::Timestamp;
+
 /// Settings of one [`Runtime`](crate::Runtime).
 #[derive(Clone)]
 pub struct Config {
@@ -28,6 +30,17 @@ pub struct Config {
     pub compiler: Compiler,
     /// What one compilation may use.
     pub compile: CompileLimits,
+    /// For rehearsing a connector: every call has this time and the same random numbers. None: as they are.
+    pub fixed: Option<Fixed>,
+}
+
+/// What is the same in every call, so that a call can be repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fixed {
+    /// What the wall clock says.
+    pub now: Timestamp,
+    /// What the random numbers are made of; they are no secret.
+    pub seed: u64,
 }
 
 /// Where machine code is made from wasm. The compiler is the largest piece of code that a stranger's bytes go through.
@@ -87,6 +100,7 @@ impl Default for Config {
             max_component_bytes: 64 << 20,
             compiler: Compiler::Itself,
             compile: CompileLimits::default(),
+            fixed: None,
         }
     }
 }
@@ -101,6 +115,7 @@ impl fmt::Debug for Config {
             .field("max_component_bytes", &self.max_component_bytes)
             .field("compiler", &self.compiler)
             .field("compile", &self.compile)
+            .field("fixed", &self.fixed)
             .finish_non_exhaustive()
     }
 }

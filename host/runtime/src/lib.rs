@@ -43,7 +43,7 @@ mod wasi;
 
 pub use call::Call;
 pub use compile::compile_child;
-pub use config::{CompileLimits, Compiler, Config};
+pub use config::{CompileLimits, Compiler, Config, Fixed};
 pub use error::{LoadError, StartError};
 pub use inspect::Inspection;
 pub use load::Connector;

@@ -8,6 +8,7 @@ use sluice_model::secret::Secret;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use crate::config::Fixed;
 use crate::host::outgoing::Outgoing;
 use crate::journal::{Journal, Lines};
 use crate::limiter::Limiter;
@@ -57,6 +58,7 @@ pub(crate) struct Given {
     pub(crate) caller: Arc<Caller>,
     pub(crate) storage: Arc<dyn Snapshot>,
     pub(crate) limits: Limits,
+    pub(crate) fixed: Option<Fixed>,
 }
 
 impl State {
@@ -66,6 +68,7 @@ impl State {
             caller,
             storage,
             limits,
+            fixed,
         } = given;
         let journal = Journal::new(limits.log_bytes);
         let mouth = |level, source| Mouth::new(Lines::new(journal.clone(), level, source));
@@ -85,6 +88,7 @@ impl State {
             wasi: wasi::neutral(
                 mouth(Level::Info, Source::Stdout),
                 mouth(Level::Warn, Source::Stderr),
+                fixed,
             ),
             http,
             outgoing: Outgoing::new(broker.clone(), Arc::clone(&caller), &limits),

@@ -3,17 +3,19 @@
 //!
 //! What is linked here is what [`crate::imports`] knows; the two are kept together by a test.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use sluice_model::{Clock, SystemClock};
+use sluice_model::{Clock, SystemClock, Timestamp};
 use wasmtime::component::Linker;
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
 use wasmtime_wasi::p2::bindings::{cli, filesystem, random, sockets};
-use wasmtime_wasi::random::{WasiRandom, WasiRandomView as _};
+use wasmtime_wasi::random::{Deterministic, WasiRandom, WasiRandomView as _};
 use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsCtxView, WasiSocketsView as _};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx};
 
+use crate::config::Fixed;
 use crate::state::State;
 use crate::stdio::Mouth;
 
@@ -24,8 +26,9 @@ const RESOLUTION: Duration = Duration::from_millis(1);
 const RANDOM_BYTES: u64 = 64 << 10;
 
 /// The context of one call.
-pub(crate) fn neutral(stdout: Mouth, stderr: Mouth) -> WasiCtx {
-    WasiCtx::builder()
+pub(crate) fn neutral(stdout: Mouth, stderr: Mouth, fixed: Option<Fixed>) -> WasiCtx {
+    let mut builder = WasiCtx::builder();
+    builder
         .stdout(stdout)
         .stderr(stderr)
         .allow_tcp(false)
@@ -34,8 +37,59 @@ pub(crate) fn neutral(stdout: Mouth, stderr: Mouth) -> WasiCtx {
         .socket_addr_check(|_, _| Box::pin(std::future::ready(false)))
         .max_random_size(RANDOM_BYTES)
         .wall_clock(Coarse(Instant::now()))
-        .monotonic_clock(Coarse(Instant::now()))
-        .build()
+        .monotonic_clock(Coarse(Instant::now()));
+    if let Some(fixed) = fixed {
+        let random = || Deterministic::new(fixed.random());
+        builder
+            .wall_clock(Still(fixed.now))
+            .monotonic_clock(Steps(AtomicU64::new(0)))
+            .secure_random(random())
+            .insecure_random(random())
+            .insecure_random_seed(u128::from(fixed.seed));
+    }
+    builder.build()
+}
+
+/// Random bytes of a call that can be repeated; they come again after these.
+const FIXED_BYTES: u64 = 4 << 10;
+
+impl Fixed {
+    fn random(self) -> Vec<u8> {
+        let block = |number: u64| {
+            let input = [self.seed.to_be_bytes(), number.to_be_bytes()].concat();
+            ring::digest::digest(&ring::digest::SHA256, &input)
+        };
+        (0..FIXED_BYTES / 32)
+            .flat_map(|number| block(number).as_ref().to_vec())
+            .collect()
+    }
+}
+
+/// A wall clock that stands.
+struct Still(Timestamp);
+
+impl HostWallClock for Still {
+    fn resolution(&self) -> Duration {
+        RESOLUTION
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.0.as_millis())
+    }
+}
+
+/// A clock that goes on by one step each time it is looked at: whoever waits for it gets there, and always after as many looks.
+struct Steps(AtomicU64);
+
+impl HostMonotonicClock for Steps {
+    fn resolution(&self) -> u64 {
+        u64::try_from(RESOLUTION.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn now(&self) -> u64 {
+        let step = HostMonotonicClock::resolution(self);
+        self.0.fetch_add(step, Ordering::Relaxed)
+    }
 }
 
 /// Both clocks, in steps of [`RESOLUTION`].
