@@ -20,6 +20,7 @@
 //! | [`aws`] | does an AWS that checks every signature believe ours? |
 //! | [`outbound`] | are events delivered, signed so that others believe it, whatever the receiver does and whoever is killed? |
 //! | [`packages`] | does a connector come from whom it says it does, whole, and never older than it was? |
+//! | [`workshop`] | is a new connector in each language green at once, and does no cassette have a credential? |
 //! | [`hostile`] | does every hostile guest get what `fixtures/guests/expected.toml` says, and nothing else? |
 //!
 //! and what they stand on:
@@ -69,3 +70,4 @@ mod secrets;
 mod syncs;
 mod vendors;
 mod webhooks;
+mod workshop;

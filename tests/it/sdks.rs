@@ -27,14 +27,14 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn target() -> &'static Path {
+pub(crate) fn target() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR"))
         .parent()
         .expect("the target directory")
 }
 
 /// A component of `target/connectors-sdk`, built if the step before did not.
-fn component(name: &str) -> Vec<u8> {
+pub(crate) fn component(name: &str) -> Vec<u8> {
     static BUILT: Once = Once::new();
     let file = target().join(format!("connectors-sdk/{name}.wasm"));
     if !file.exists() {

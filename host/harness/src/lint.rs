@@ -11,7 +11,7 @@ use crate::finding::{Finding, Severity};
 
 /// A connector as it lies in its author's directory.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Subject<'a> {
+pub struct Draft<'a> {
     /// The text of `connector.toml`.
     pub manifest: &'a str,
     /// What was built of it, where it was built.
@@ -24,7 +24,7 @@ pub struct Subject<'a> {
 
 /// Everything that is found, the gravest first.
 #[must_use]
-pub fn lint(subject: &Subject<'_>) -> Vec<Finding> {
+pub fn lint(subject: &Draft<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     match Manifest::parse(subject.manifest) {
         Ok(manifest) => {
@@ -41,7 +41,7 @@ pub fn lint(subject: &Subject<'_>) -> Vec<Finding> {
             severity: Severity::Error,
             path: error.path.clone(),
             at: Some((error.line, error.column)),
-            message: error.message.clone(),
+            message: error.message,
             hint: "correct it: nothing else of the manifest was looked at".to_owned(),
         }),
     }

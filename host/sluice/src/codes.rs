@@ -31,6 +31,7 @@ pub fn every() -> Vec<&'static str> {
         sluice_store::OpenError::CODES,
         sluice_package::FormatError::CODES,
         sluice_harness::Finding::CODES,
+        sluice_harness::Error::CODES,
         sluice_package::SourceError::CODES,
         sluice_package::Untrusted::CODES,
         sluice_service::install::Error::CODES,

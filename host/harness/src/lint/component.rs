@@ -3,7 +3,7 @@
 use sluice_runtime::{Inspection, LoadError};
 use sluice_service::install::CONTRACT;
 
-use super::{Reading, Subject};
+use super::{Draft, Reading};
 use crate::finding::{Finding, Severity};
 
 /// A component that has more than this part of what it may have is near the end of it: three quarters.
@@ -23,7 +23,7 @@ pub(super) fn contract(reading: &Reading<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-pub(super) fn look(subject: &Subject<'_>, found: &mut Vec<Finding>) {
+pub(super) fn look(subject: &Draft<'_>, found: &mut Vec<Finding>) {
     for name in subject.missing {
         found.push(Finding {
             code: "check.missing_file",

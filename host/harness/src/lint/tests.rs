@@ -34,10 +34,10 @@ title = { type = "string" }
 "#;
 
 fn found(manifest: &str) -> Vec<Finding> {
-    lint(&Subject {
+    lint(&Draft {
         manifest,
         component_bytes: 1 << 20,
-        ..Subject::default()
+        ..Draft::default()
     })
 }
 
@@ -78,7 +78,7 @@ fn rights_that_are_too_wide_are_told() {
 fn what_says_nothing_is_told() {
     check("title = { type = \"string\" }\n", "", &["check.schema"]);
     check("required = [\"id\"]\n", "", &["check.key"]);
-    check("type = \"object\"", "type = \"thing\"", &["check.schema"]);
+    check("type = \"integer\"", "type = \"thing\"", &["check.schema"]);
     check("contract = \"0.1\"", "contract = \"0.9\"", &["check.contract"]);
     let streams = GOOD.find("[[streams]]").unwrap();
     let codes: Vec<_> = found(&GOOD[..streams])
@@ -101,7 +101,7 @@ fn a_finding_names_its_place() {
 
 #[test]
 fn a_file_that_is_no_component_is_refused_in_words() {
-    let findings = lint(&Subject {
+    let findings = lint(&Draft {
         manifest: GOOD,
         component: Some(b"\0asm\x01\0\0\0"),
         component_bytes: 1 << 20,

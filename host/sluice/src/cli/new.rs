@@ -155,25 +155,15 @@ impl Language {
 
     /// The commands that make the component, and how it is installed.
     fn next(self, dir: &Path, name: &str) -> Vec<String> {
-        let venv = "python3 -m venv .venv && .venv/bin/python -m pip install -r sluice-sdk/requirements.txt";
-        let python = ".venv/bin/python sluice-sdk/build.py";
-        let steps: &[&str] = match self {
-            Self::Rust => &[
-                "cargo test",
-                "cargo build --release --target wasm32-wasip2 --target-dir target",
-            ],
-            Self::Js => &["npm ci --prefix sluice-sdk", "node sluice-sdk/build.mjs"],
-            Self::Python | Self::C => &[venv, python],
+        let build = match self {
+            Self::Rust => "sluice connector build",
+            // The SDK's packages come from npm or pip, which nobody asks without being told to.
+            Self::Js | Self::Python | Self::C => "sluice connector build --install",
         };
+        let install = format!("sluice connector install dist/{name}.wasm");
+        let steps = [build, "sluice connector check", "sluice connector test", &install];
         let mut lines = vec![format!("cd {}", dir.display())];
-        lines.extend(steps.iter().map(|step| (*step).to_owned()));
-        lines.push(match self {
-            Self::Rust => format!(
-                "sluice connector pack target/wasm32-wasip2/release/{}.wasm",
-                name.replace('-', "_")
-            ),
-            _ => format!("sluice connector install dist/{name}.wasm"),
-        });
+        lines.extend(steps.map(str::to_owned));
         lines
     }
 }

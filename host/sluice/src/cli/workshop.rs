@@ -2,7 +2,11 @@
 
 mod build;
 mod check;
+mod dev;
+mod manifest;
+mod mock;
 mod project;
+mod test;
 
 use clap::Subcommand;
 
@@ -17,6 +21,14 @@ pub(super) enum Workshop {
     Build(build::Build),
     /// Look for what no server would take and what whoever installs it will ask about
     Check(check::Check),
+    /// Play its cases without a network: its own, and the tests that every connector gets
+    Test(test::Test),
+    /// Build, check and test whenever something is saved, with a trace of what was asked
+    Dev(dev::Dev),
+    /// Play a vendor on this machine, by its OpenAPI document or a cassette, with faults on demand
+    Mock(mock::MockVendor),
+    /// Print what may stand in connector.toml
+    Manifest(manifest::Reference),
 }
 
 impl Workshop {
@@ -24,6 +36,10 @@ impl Workshop {
         match self {
             Self::Build(build) => build.run(output).await,
             Self::Check(check) => check.run(output),
+            Self::Test(test) => test.run(output).await,
+            Self::Dev(dev) => dev.run(output).await,
+            Self::Manifest(reference) => Ok(reference.run(output)),
+            Self::Mock(mock) => mock.run(output).await,
         }
     }
 }

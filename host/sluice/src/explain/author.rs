@@ -1,4 +1,4 @@
-//! What `sluice connector check` finds: SLU-11xx. No server answers with these; they are told to authors.
+//! What `sluice connector check` and `sluice connector test` tell authors: SLU-11xx. No server answers with these.
 
 use super::{Entry, entry};
 
@@ -130,5 +130,61 @@ pub(super) const ENTRIES: &[Entry] = &[
         "a file that belongs into the package is missing",
         "Packing takes README.md, the licence and an icon from beside the manifest; whoever installs the connector is shown them.",
         "put the file beside connector.toml",
+    ),
+    entry(
+        1120,
+        "test.file",
+        422,
+        "a file of a test cannot be used",
+        "A case, a cassette or what was expected cannot be read or written, or is larger than such a file may be.",
+        "look at the file that is named",
+    ),
+    entry(
+        1121,
+        "test.case",
+        422,
+        "case.toml is not one",
+        "It says what a test does: the configuration, the streams, actions and webhooks. A key that it does not know is refused.",
+        "correct the line that is named",
+    ),
+    entry(
+        1122,
+        "test.cassette",
+        422,
+        "the cassette is not one",
+        "A cassette is JSON that `sluice connector test --record` writes; it may be edited by hand, and this one does not have its form.",
+        "correct it, or record it anew",
+    ),
+    entry(
+        1123,
+        "test.no_cassette",
+        422,
+        "the case has no cassette",
+        "A test is played from what a vendor once said; nothing was recorded for this one yet.",
+        "sluice connector test --record",
+    ),
+    entry(
+        1124,
+        "test.config",
+        422,
+        "the case's configuration does not fit the manifest",
+        "It is held against the manifest's schema, as a connection's would be, and fills the hosts that the manifest takes from it.",
+        "correct `config` in case.toml",
+    ),
+    entry(
+        1125,
+        "test.secret",
+        422,
+        "the credential for recording is missing or incomplete",
+        "While a case is recorded the vendor is asked with a real credential. It is taken from the environment, a file or a prompt, and kept nowhere.",
+        "set SLUICE_TEST_SECRET or pass --secret-file",
+    ),
+    entry(
+        1126,
+        "test.secret_shown",
+        422,
+        "what was recorded shows a secret",
+        "Secrets are taken out of what a vendor answers before it is kept. What was left still shows one in some form, so no file was written.",
+        "record against an account whose answers do not repeat the credential",
     ),
 ];

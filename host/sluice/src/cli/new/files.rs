@@ -67,6 +67,18 @@ pub(super) const RUST: &[File] = &[
         include_str!("../../../../../sdk-guest/rust/template/connector.toml"),
     ),
     (
+        "tests/basic/case.toml",
+        include_str!("../../../../../sdk-guest/rust/template/tests/basic/case.toml"),
+    ),
+    (
+        "tests/basic/cassette.json",
+        include_str!("../../../../../sdk-guest/rust/template/tests/basic/cassette.json"),
+    ),
+    (
+        "tests/basic/expected.json",
+        include_str!("../../../../../sdk-guest/rust/template/tests/basic/expected.json"),
+    ),
+    (
         "src/lib.rs",
         include_str!("../../../../../sdk-guest/rust/template/src/lib.rs"),
     ),
@@ -179,6 +191,18 @@ pub(super) const JS: &[File] = &[
         include_str!("../../../../../sdk-guest/js/template/src/connector.ts"),
     ),
     (
+        "tests/basic/case.toml",
+        include_str!("../../../../../sdk-guest/js/template/tests/basic/case.toml"),
+    ),
+    (
+        "tests/basic/cassette.json",
+        include_str!("../../../../../sdk-guest/js/template/tests/basic/cassette.json"),
+    ),
+    (
+        "tests/basic/expected.json",
+        include_str!("../../../../../sdk-guest/js/template/tests/basic/expected.json"),
+    ),
+    (
         "tsconfig.json",
         include_str!("../../../../../sdk-guest/js/template/tsconfig.json"),
     ),
@@ -275,6 +299,18 @@ pub(super) const PYTHON: &[File] = &[
         include_str!("../../../../../sdk-guest/python/template/connector.toml"),
     ),
     (
+        "tests/basic/case.toml",
+        include_str!("../../../../../sdk-guest/python/template/tests/basic/case.toml"),
+    ),
+    (
+        "tests/basic/cassette.json",
+        include_str!("../../../../../sdk-guest/python/template/tests/basic/cassette.json"),
+    ),
+    (
+        "tests/basic/expected.json",
+        include_str!("../../../../../sdk-guest/python/template/tests/basic/expected.json"),
+    ),
+    (
         "test_connector.py",
         include_str!("../../../../../sdk-guest/python/template/test_connector.py"),
     ),
@@ -349,6 +385,18 @@ pub(super) const C: &[File] = &[
     (
         "connector.toml",
         include_str!("../../../../../sdk-guest/c/template/connector.toml"),
+    ),
+    (
+        "tests/basic/case.toml",
+        include_str!("../../../../../sdk-guest/c/template/tests/basic/case.toml"),
+    ),
+    (
+        "tests/basic/cassette.json",
+        include_str!("../../../../../sdk-guest/c/template/tests/basic/cassette.json"),
+    ),
+    (
+        "tests/basic/expected.json",
+        include_str!("../../../../../sdk-guest/c/template/tests/basic/expected.json"),
     ),
     (
         "sluice-sdk/README.md",

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
-use sluice_harness::{Finding, Severity, Subject, lint};
+use sluice_harness::{Draft, Finding, Severity, lint};
 use sluice_runtime::Inspection;
 
-use super::project::{self, MANIFEST};
+use super::project::{self, MANIFEST, Project};
 use crate::cli::author;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -34,6 +34,17 @@ fn most_bytes() -> u64 {
     sluice_runtime::Config::default().max_component_bytes
 }
 
+/// What there is of a connector.
+struct LookedAt {
+    /// Where its manifest is.
+    place: String,
+    /// The manifest.
+    text: String,
+    component: Option<Vec<u8>>,
+    /// What belongs beside the manifest and is not there.
+    missing: Vec<&'static str>,
+}
+
 impl Check {
     pub(super) fn run(self, output: &Output) -> Result<Exit, Failure> {
         for code in &self.allow {
@@ -42,8 +53,13 @@ impl Check {
                     .hint(format!("one of {}", Finding::CODES.join(", "))));
             }
         }
-        let (place, text, component, missing) = self.subject()?;
-        let mut findings = lint(&Subject {
+        let LookedAt {
+            place,
+            text,
+            component,
+            missing,
+        } = self.subject()?;
+        let mut findings = lint(&Draft {
             manifest: &text,
             component: component.as_deref(),
             component_bytes: most_bytes(),
@@ -82,7 +98,7 @@ impl Check {
     }
 
     /// Whose place, the manifest, the component and what is missing beside it.
-    fn subject(&self) -> Result<(String, String, Option<Vec<u8>>, Vec<&'static str>), Failure> {
+    fn subject(&self) -> Result<LookedAt, Failure> {
         if self.connector.is_dir() {
             let text = project::manifest_text(&self.connector)?;
             let built = sluice_model::manifest::Manifest::parse(&text)
@@ -95,7 +111,12 @@ impl Check {
             let missing = BESIDE.iter().filter(is_missing).map(|(name, _)| *name).collect();
             let place = self.connector.join(MANIFEST);
             let place = place.strip_prefix("./").unwrap_or(&place).display().to_string();
-            return Ok((place, text, component, missing));
+            return Ok(LookedAt {
+                place,
+                text,
+                component,
+                missing,
+            });
         }
         let bytes = author::read(&self.connector)?;
         let inspection = Inspection::read(&bytes, most_bytes()).map_err(|error| Failure {
@@ -105,13 +126,23 @@ impl Check {
         let text = inspection
             .manifest
             .ok_or_else(|| without_manifest(&self.connector))?;
-        Ok((
-            self.connector.display().to_string(),
+        Ok(LookedAt {
+            place: self.connector.display().to_string(),
             text,
-            Some(bytes),
-            Vec::new(),
-        ))
+            component: Some(bytes),
+            missing: Vec::new(),
+        })
     }
+}
+
+/// What is found about a project that was built.
+pub(super) fn of(project: &Project, component: &[u8]) -> Vec<Finding> {
+    lint(&Draft {
+        manifest: &project.manifest_text,
+        component: Some(component),
+        component_bytes: most_bytes(),
+        missing: &[],
+    })
 }
 
 fn without_manifest(path: &Path) -> Failure {
@@ -119,7 +150,7 @@ fn without_manifest(path: &Path) -> Failure {
         .hint("name the connector's directory, or build it with `sluice connector build`")
 }
 
-fn of_finding(finding: &Finding) -> Value {
+pub(super) fn of_finding(finding: &Finding) -> Value {
     json!({
         "code": finding.code, "severity": finding.severity.word(), "path": finding.path,
         "line": finding.at.map(|at| at.0), "column": finding.at.map(|at| at.1),
@@ -127,7 +158,7 @@ fn of_finding(finding: &Finding) -> Value {
     })
 }
 
-fn show(output: &Output, file: &str, finding: &Finding) {
+pub(super) fn show(output: &Output, file: &str, finding: &Finding) {
     let place = match finding.at {
         Some((line, column)) => format!("{file}:{line}:{column}"),
         None => file.to_owned(),

@@ -65,6 +65,12 @@ pub(super) fn component(dir: &Path, id: &str) -> PathBuf {
     dir.join("dist").join(format!("{id}.wasm"))
 }
 
+/// Whether a name is one directory, here.
+pub(super) fn is_plain(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    matches!(parts.next(), Some(std::path::Component::Normal(_))) && parts.next().is_none()
+}
+
 /// The text of the manifest.
 pub(super) fn manifest_text(dir: &Path) -> Result<String, Failure> {
     let path = dir.join(MANIFEST);
