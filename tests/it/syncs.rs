@@ -218,6 +218,34 @@ fn a_stream_is_read_by_itself() {
 }
 
 #[test]
+fn budgets_are_shown_and_what_is_old_is_marked() {
+    let stand_in = StandIn::with_issues(3);
+    let server = Server::start(&stand_in.setup());
+    let connection = github::ready(&server);
+    let api = server.api();
+    set(&api, &connection, &json!({"stale_after_s": 3600}));
+    assert_eq!(stream(&api, &connection)["stale"], true, "it was never read");
+    github::sync(&api, &connection, "issues", "incremental");
+    assert_eq!(stream(&api, &connection)["stale"], false);
+    set(&api, &connection, &json!({"stale_after_s": 0}));
+    assert_eq!(
+        stream(&api, &connection)["stale"],
+        true,
+        "nothing is as young as that"
+    );
+    let said = server.cli(&["connection", "budgets", &connection, "--json"]);
+    let said: Value = serde_json::from_str(&said.out).unwrap();
+    let told = said["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|budget| budget["bucket"] == "core");
+    let told = told.unwrap_or_else(|| panic!("what the vendor said: {said}"));
+    assert_eq!(told["limit"], 1_000_000, "{told}");
+    assert!(told["remaining"].as_u64().unwrap() < 1_000_000, "{told}");
+}
+
+#[test]
 fn records_go_through_rules() {
     let stand_in = StandIn::with_issues(40);
     let server = Server::start(&stand_in.setup());

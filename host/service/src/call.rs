@@ -29,7 +29,7 @@ pub(crate) struct Callee {
     config: String,
     /// The manifest's hints, about the hosts that this connection's configuration names.
     rates: Vec<RateHint>,
-    app: Option<Arc<VendorApp>>,
+    pub(crate) app: Option<Arc<VendorApp>>,
 }
 
 /// Why no call could be made.

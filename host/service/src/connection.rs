@@ -343,6 +343,21 @@ pub async fn credential(service: &Service, org: OrgId, of: &Connection) -> Resul
     }))
 }
 
+/// What is known of the vendor's budgets that the connection's requests are counted in, since this process started: its own, and
+/// those of the app that serves it.
+///
+/// # Errors
+///
+/// If the connection's install can't be read.
+pub async fn budgets(
+    service: &Service,
+    org: OrgId,
+    of: Connection,
+) -> Result<Vec<sluice_broker::Allowance>, crate::call::Error> {
+    let callee = crate::call::Callee::of(service, org, of).await?;
+    Ok(service.broker().budgets(org, callee.connection.id, callee.app))
+}
+
 /// The auth scheme that a connection uses, as far as its settings can be read.
 pub(crate) fn scheme_of(stored: &sluice_store::connection::Connection) -> Option<String> {
     serde_json::from_str::<Settings>(&stored.settings).ok()?.auth

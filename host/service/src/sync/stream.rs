@@ -28,6 +28,9 @@ pub struct Options {
     /// How it is read then: what is new if it can be, else everything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
+    /// Records that were last known whole longer ago than this are marked stale; they are served all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale_after_s: Option<u64>,
     /// How long, in seconds, what records were is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history_s: Option<u64>,
@@ -74,6 +77,8 @@ pub struct Stream {
     pub next: Option<Timestamp>,
     /// When it was last known to hold everything that the vendor told.
     pub fresh: Option<Timestamp>,
+    /// That is longer ago than its options allow: what it holds is the last that is known.
+    pub stale: bool,
     /// The run that was queued last.
     pub last: Option<(RunId, RunState)>,
 }
@@ -120,6 +125,11 @@ pub async fn list(service: &Service, org: OrgId, connection: &Connection) -> Res
             discovered: known.is_discovered(name),
             records: count.map_or(0, |count| count.records),
             quarantined: count.map_or(0, |count| count.quarantined),
+            stale: stale(
+                service.now(),
+                read(&settings).stale_after_s,
+                fresh.and_then(|run| run.started),
+            ),
             options: read(&settings),
             revision: settings.revision,
             status: status(service.now(), connection, &settings, last.map(|run| run.state)),
@@ -150,9 +160,14 @@ pub async fn kept(service: &Service, org: OrgId, id: ConnectionId) -> Result<Vec
         status: Status::Kept,
         next: None,
         fresh: None,
+        stale: false,
         last: None,
     });
     Ok(streams.collect())
+}
+
+fn stale(now: Timestamp, after_s: Option<u64>, fresh: Option<Timestamp>) -> bool {
+    after_s.is_some_and(|after| fresh.is_none_or(|fresh| now.since(fresh) > Duration::from_secs(after)))
 }
 
 fn status(

@@ -257,6 +257,57 @@ pub(super) async fn removed(
     })))
 }
 
+/// One window of one of the vendor's budgets, or how many requests may be under way.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Budget)]
+pub(super) struct BudgetView {
+    host: String,
+    /// The part of the vendor's API that is counted by itself; absent: all of it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    bucket: String,
+    /// What tells it from other windows of the same budget.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    window: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<u64>,
+    /// As last told or counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remaining: Option<u64>,
+    /// Seconds until all of it is there again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resets_in_s: Option<u64>,
+    /// Seconds for which the vendor asked to be left alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closed_for_s: Option<u64>,
+    /// Requests that may be under way at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    concurrency: Option<u32>,
+}
+
+pub(super) async fn budgets(
+    State(app): State<App>,
+    caller: Caller,
+    At(id): At<String>,
+) -> Result<Response, Problem> {
+    let found = connection::get(&app.service, caller.org, &id).await?;
+    let budgets = connection::budgets(&app.service, caller.org, found).await?;
+    let seconds = |time: std::time::Duration| time.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX);
+    let items = budgets.into_iter().map(|known| BudgetView {
+        host: known.host,
+        bucket: known.bucket,
+        window: known.window,
+        limit: known.limit,
+        remaining: known.remaining,
+        resets_in_s: known.resets_in.map(seconds),
+        closed_for_s: known.closed_for.map(seconds),
+        concurrency: known.concurrency,
+    });
+    Ok(json(&List {
+        items: items.collect(),
+        next: None,
+    }))
+}
+
 /// To which install.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[schema(as = UpgradeRequest)]

@@ -67,6 +67,7 @@ fn schemas() -> ComponentsBuilder {
         .schema_from::<installs::InstallView>()
         .schema_from::<installs::InstallDetail>()
         .schema_from::<connections::ConnectionView>()
+        .schema_from::<connections::BudgetView>()
         .schema_from::<connections::UpgradeRequest>()
         .schema_from::<connections::UpgradeView>()
         .schema_from::<connections::VersionView>()

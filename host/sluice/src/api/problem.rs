@@ -186,6 +186,12 @@ impl From<sluice_service::destination::Error> for Problem {
     }
 }
 
+impl From<sluice_service::call::Error> for Problem {
+    fn from(error: sluice_service::call::Error) -> Self {
+        Self::of(error.code(), error.hint(), &error)
+    }
+}
+
 impl From<sluice_service::sync::discover::Error> for Problem {
     fn from(error: sluice_service::sync::discover::Error) -> Self {
         Self::of(error.code(), error.hint(), &error)

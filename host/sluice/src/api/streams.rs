@@ -42,6 +42,8 @@ pub(super) struct StreamView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = "date-time")]
     fresh: Option<String>,
+    /// That is longer ago than `stale_after_s` of its options: what it holds is the last that is known.
+    stale: bool,
     /// The newest run.
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<String>,
@@ -67,6 +69,9 @@ pub(super) struct OptionsBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     mode: Option<Mode>,
+    /// Records that were last known whole longer ago than so many seconds are marked stale; they are served all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stale_after_s: Option<u64>,
     /// How many seconds what records were is kept; 7 days, if absent; 0: not at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     history_s: Option<u64>,
@@ -319,6 +324,7 @@ pub(super) async fn set(
     let options = Options {
         cadence: wanted.options.cadence,
         mode: wanted.options.mode,
+        stale_after_s: wanted.options.stale_after_s,
         history_s: wanted.options.history_s,
         rules: match &wanted.options.rules {
             Some(raw) => Some(rules(raw, "/options/rules")?),
@@ -350,11 +356,13 @@ fn view(stream: Stream) -> StreamView {
         status: stream.status,
         next: stream.next.map(|at| at.to_string()),
         fresh: stream.fresh.map(|at| at.to_string()),
+        stale: stream.stale,
         run: stream.last.as_ref().map(|(run, _)| run.to_string()),
         run_state: stream.last.map(|(_, state)| state),
         options: OptionsBody {
             cadence: stream.options.cadence,
             mode: stream.options.mode,
+            stale_after_s: stream.options.stale_after_s,
             history_s: stream.options.history_s,
             rules: stream
                 .options

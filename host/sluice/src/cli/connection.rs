@@ -42,6 +42,8 @@ pub(super) enum Connection {
     Reconnect(Reconnect),
     /// Use another version or grant of its connector that is installed beside the one it uses
     Upgrade(Upgrade),
+    /// What is left of the vendor's budgets that its requests are counted in
+    Budgets { connection: String },
     /// Refresh its token now
     Refresh { connection: String },
     /// Give its grant back to the vendor and forget its credential
@@ -173,6 +175,37 @@ impl Connection {
             Self::Pause(which) => turn(client, output, which, "pause", "paused").await,
             Self::Resume(which) => turn(client, output, which, "resume", "active").await,
             Self::Reconnect(reconnect) => reconnect.run(client, output).await,
+            Self::Budgets { connection } => {
+                let found = resolve::connection(client, &connection).await?;
+                let list = client.get(&format!("{}/budgets", path(&found))).await?;
+                output.show(&list, |output| {
+                    let keys = [
+                        "host",
+                        "bucket",
+                        "window",
+                        "limit",
+                        "remaining",
+                        "resets_in_s",
+                        "closed_for_s",
+                        "concurrency",
+                    ];
+                    let rows = items(&list)
+                        .iter()
+                        .map(|budget| keys.map(|key| text(budget, key)));
+                    let header = [
+                        "host",
+                        "bucket",
+                        "window",
+                        "limit",
+                        "left",
+                        "resets in s",
+                        "closed for s",
+                        "at once",
+                    ];
+                    output.table(header, rows);
+                });
+                Ok(Exit::Ok)
+            }
             Self::Upgrade(upgrade) => upgrade.run(client, output).await,
             Self::Refresh { connection } => {
                 let found = resolve::connection(client, &connection).await?;

@@ -78,6 +78,9 @@ pub(super) struct Schedule {
     /// Keep what records were for so long; 0s keeps nothing
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     keep_history: Option<u64>,
+    /// Mark what it holds as stale when it was last known whole longer ago; 0s never does
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    stale_after: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -133,7 +136,10 @@ impl Stream {
                             text(stream, "quarantined"),
                             cadence(stream),
                             text(stream, "next"),
-                            text(stream, "fresh"),
+                            match stream.get("stale").and_then(Value::as_bool) {
+                                Some(true) => format!("{} (stale)", text(stream, "fresh")),
+                                _ => text(stream, "fresh"),
+                            },
                         ]
                     });
                     let header = [
@@ -276,6 +282,11 @@ impl Schedule {
                 Mode::Check => "check",
             };
             options.insert("mode".to_owned(), Value::from(mode));
+        }
+        match self.stale_after {
+            Some(0) => drop(options.remove("stale_after_s")),
+            Some(after) => drop(options.insert("stale_after_s".to_owned(), json!(after))),
+            None => {}
         }
         if let Some(keep) = self.keep_history {
             options.insert("history_s".to_owned(), Value::from(keep));

@@ -211,6 +211,13 @@ pub(super) const ROUTES: &[Route] = &[
     )
     .gives(200, "TestReport"),
     route(
+        "GET",
+        "/api/v1/connections/{connection}/budgets",
+        Operation::ConnectionBudgets,
+        "what is known of the vendor's budgets that its requests are counted in",
+    )
+    .gives(200, "[Budget]"),
+    route(
         "POST",
         "/api/v1/connections/{connection}/upgrade",
         Operation::UpgradeConnection,
