@@ -232,7 +232,9 @@ fn execute(cli: Cli, output: &Output) -> Result<Exit, Failure> {
             Command::Status => status::run(&client()?, output).await,
             Command::Doctor => doctor::run(&global, output).await,
             Command::Connector(connector::Connector::Author(author)) => author.run(output).await,
-            Command::Connector(connector::Connector::Workshop(workshop)) => workshop.run(output).await,
+            Command::Connector(connector::Connector::Workshop(workshop)) => {
+                workshop.run(&global, output).await
+            }
             Command::Connector(connector) => connector.run(&client()?, output).await,
             Command::App(app) => app.run(&client()?, output).await,
             Command::Connection(connection) => connection.run(&client()?, output).await,

@@ -10,6 +10,7 @@ mod test;
 
 use clap::Subcommand;
 
+use super::Global;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::Output;
@@ -32,12 +33,12 @@ pub(super) enum Workshop {
 }
 
 impl Workshop {
-    pub(super) async fn run(self, output: &Output) -> Result<Exit, Failure> {
+    pub(super) async fn run(self, global: &Global, output: &Output) -> Result<Exit, Failure> {
         match self {
             Self::Build(build) => build.run(output).await,
             Self::Check(check) => check.run(output),
             Self::Test(test) => test.run(output).await,
-            Self::Dev(dev) => dev.run(output).await,
+            Self::Dev(dev) => dev.run(global, output).await,
             Self::Manifest(reference) => Ok(reference.run(output)),
             Self::Mock(mock) => mock.run(output).await,
         }

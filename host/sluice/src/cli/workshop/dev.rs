@@ -1,5 +1,7 @@
 //! `sluice connector dev`: what the author saves is built, checked and tested at once, and what is said of it stands under what was said
-//! before. It ends with Ctrl-C.
+//! before; with `--into` a good build is used by a connection of a running server at once. It ends with Ctrl-C.
+
+mod swap;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,10 +12,13 @@ use clap::Args;
 use serde_json::{Value, json};
 use sluice_harness::{Golden, Place, Severity, play};
 
+use self::swap::Swap;
 use super::project::{self, Project};
 use super::test::setting::{Compiled, failed};
 use super::test::told;
 use super::{build, check};
+use crate::cli::Global;
+use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
@@ -26,6 +31,9 @@ pub(in crate::cli) struct Dev {
     /// Install the SDK's packages first where they are missing
     #[arg(long)]
     install: bool,
+    /// A connection of the server whose calls are made with each good build
+    #[arg(long, value_name = "CONNECTION")]
+    into: Option<String>,
     /// Rounds after which it ends; without it goes on
     #[arg(long, value_name = "NUMBER")]
     rounds: Option<u32>,
@@ -50,23 +58,27 @@ const NOT_SOURCES: [&str; 7] = [
 type Sources = BTreeMap<PathBuf, (SystemTime, u64)>;
 
 impl Dev {
-    pub(super) async fn run(self, output: &Output) -> Result<Exit, Failure> {
+    pub(super) async fn run(self, global: &Global, output: &Output) -> Result<Exit, Failure> {
         // A directory without a connector is refused at once; later its files may be broken for a while.
         project::manifest_text(&self.dir)?;
+        let mut swap = match &self.into {
+            Some(connection) => Some(Swap::new(Client::new(global)?, connection).await?),
+            None => None,
+        };
         tokio::select! {
-            exit = self.rounds(output) => Ok(exit),
+            exit = self.rounds(swap.as_mut(), output) => Ok(exit),
             _ = tokio::signal::ctrl_c() => Ok(Exit::Ok),
         }
     }
 
-    async fn rounds(&self, output: &Output) -> Exit {
+    async fn rounds(&self, mut swap: Option<&mut Swap>, output: &Output) -> Exit {
         let mut number = 0;
         loop {
             number += 1;
             // What is saved while a round goes on begins the next one.
             let seen = sources(&self.dir);
             let began = Instant::now();
-            let mut event = match self.round(output).await {
+            let mut event = match self.round(swap.as_deref_mut(), output).await {
                 Ok(event) => event,
                 Err(failure) => {
                     output.failure(&failure);
@@ -99,7 +111,7 @@ impl Dev {
     }
 
     /// Builds, checks and tests once.
-    async fn round(&self, output: &Output) -> Result<Value, Failure> {
+    async fn round(&self, swap: Option<&mut Swap>, output: &Output) -> Result<Value, Failure> {
         let project = Project::open(&self.dir)?;
         let (_, component) = build::make(&project, self.install, output).await?;
         let findings = check::of(&project, &component);
@@ -129,8 +141,16 @@ impl Dev {
             cases.push(report);
         }
         let is_good = !is_wrong && cases.iter().all(sluice_harness::Report::is_good);
+        let mut used = Value::Null;
+        if let Some(swap) = swap.filter(|_| is_good) {
+            let swapped = swap.put(&project, &component, output).await?;
+            if !output.json {
+                output.done(&format!("the connection uses {}", swapped.version));
+            }
+            used = json!({"version": swapped.version, "install": swapped.install});
+        }
         Ok(json!({
-            "ok": is_good, "bytes": component.len(),
+            "ok": is_good, "used": used, "bytes": component.len(),
             "findings": findings.iter().map(check::of_finding).collect::<Vec<_>>(),
             "cases": cases.iter().map(told::value).collect::<Vec<_>>(),
         }))
