@@ -16,6 +16,7 @@
 //! | [`peers`] | do floods, dawdlers, missing descriptors and signals leave the server serving, or ended as told? |
 //! | [`oauth`] | does a connection come by its credential, keep it fresh, lose it with a sign only, and never show it? |
 //! | [`sdks`] | do connectors in JavaScript, Python and C read what the one in Rust reads, and fail with file and line? |
+//! | [`registrations`] | is a webhook set up at its vendor once, kept up and ended, whatever is lost and whoever is killed? |
 //! | [`vendors`] | are every vendor's signatures, questions, certificates and keys taken as the vendor means them, and forged ones never? |
 //! | [`aws`] | does an AWS that checks every signature believe ours? |
 //! | [`outbound`] | are events delivered, signed so that others believe it, whatever the receiver does and whoever is killed? |
@@ -65,6 +66,7 @@ mod oauth;
 mod outbound;
 mod packages;
 mod peers;
+mod registrations;
 mod sdks;
 mod secrets;
 mod syncs;

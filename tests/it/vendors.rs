@@ -2,8 +2,10 @@
 //! certificates and keys fetched from a stand-in with TLS, and floods of forged ones beside.
 
 mod app;
+mod bounds;
 mod flood;
 mod keys;
+mod libraries;
 mod questions;
 mod table;
 

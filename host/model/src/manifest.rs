@@ -171,6 +171,28 @@ pub struct Webhook {
     pub order: Option<Place>,
     /// Whether the code answers the vendor itself.
     pub reply: bool,
+    /// How the connector sets it up through the vendor's API; none: a person does.
+    pub registration: Option<Registration>,
+    /// What a person does who sets it up by hand, a line each; `{url}` stands for the address.
+    pub steps: Vec<String>,
+}
+
+/// A webhook that the connector's code sets up at the vendor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// Where the secret comes from.
+    pub secret: RegisteredSecret,
+}
+
+/// The secret of a webhook that is set up through the vendor's API. The connector has a placeholder of it and no more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RegisteredSecret {
+    /// It is entered here, or there is none: setting up has nothing to do with it.
+    Apart,
+    /// The host makes it, and the request that sets the webhook up takes it to these origins and no others.
+    Sent(Vec<OriginPattern>),
+    /// The vendor makes it and says it in its answer.
+    Given,
 }
 
 impl Webhook {

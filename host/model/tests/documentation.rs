@@ -65,7 +65,11 @@ fn every_example_of_authentication_is_read() {
 #[test]
 fn every_example_of_webhooks_is_read() {
     let pages = pages("webhooks");
-    assert_eq!(pages.len(), 12, "a page for each family");
+    assert_eq!(
+        pages.len(),
+        13,
+        "a page for each family, and one about setting up"
+    );
     for (name, examples) in pages {
         assert!(
             examples.iter().all(|manifest| manifest.webhooks.len() == 1),

@@ -120,6 +120,17 @@ impl Callee {
         self.prepare(service, cancel, None, true).await
     }
 
+    /// One call that sets a hook up at the vendor or ends it, with the hook's secret to be sent.
+    pub(crate) async fn call_about_hook(
+        &self,
+        service: &Service,
+        secret: Option<Arc<Credential>>,
+    ) -> Result<Call, Error> {
+        let mut vault = self.vault(service, None, true);
+        vault.hook = secret;
+        self.with_vault(service, CancellationToken::new(), vault).await
+    }
+
     /// One call of a flow's own code, which comes by the credential that others wait for.
     pub(crate) async fn call_in_flow(&self, service: &Service) -> Result<Call, Error> {
         self.prepare(service, CancellationToken::new(), None, false).await
@@ -142,8 +153,17 @@ impl Callee {
         trial: Option<Arc<Credential>>,
         renews: bool,
     ) -> Result<Call, Error> {
+        self.with_vault(service, cancel, self.vault(service, trial, renews))
+            .await
+    }
+
+    async fn with_vault(
+        &self,
+        service: &Service,
+        cancel: CancellationToken,
+        vault: ConnectionVault,
+    ) -> Result<Call, Error> {
         let connector = self.known.code(service, self.org).await?.clone();
-        let vault = self.vault(service, trial, renews);
         let caller = Caller {
             org: self.org,
             connection: Some(self.connection.id),
@@ -186,6 +206,7 @@ impl Callee {
             manifest: Arc::clone(&self.known.manifest),
             trial,
             renews,
+            hook: None,
         }
     }
 

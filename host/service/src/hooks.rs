@@ -7,22 +7,24 @@ mod coding;
 mod fetch;
 mod flood;
 mod handle;
+mod making;
 mod material;
 mod receive;
+mod registration;
 mod reply;
+mod rotation;
 mod route;
 
 use serde_json::json;
 use sluice_model::Timestamp;
-use sluice_model::id::{ConnectionId, HookId, OrgId, ReceiptId};
-use sluice_model::manifest::{Manifest, Webhook};
+use sluice_model::id::{ConnectionId, HookId, OrgId, ReceiptId, kind};
+use sluice_model::manifest::Dedupe;
 use sluice_model::receipt::ReceiptState;
-use sluice_model::secret::Secret;
-use sluice_model::signature::{Recipe, Request as Sent, SecretUse, verify_token};
+use sluice_model::signature::{Request as Sent, verify_token};
 use sluice_store::app_hook::AppHook;
-use sluice_store::chore::Chores;
 use sluice_store::hook::HookState;
 use sluice_store::receipt::{LeasedReceipt, Request};
+pub use sluice_store::registration::{Registration, RegistrationState};
 
 pub(crate) use address::Known;
 use address::address;
@@ -31,13 +33,17 @@ pub(crate) use chores::drive as drive_chores;
 pub(crate) use flood::Flood;
 pub use handle::CODES as HANDLE_CODES;
 pub(crate) use handle::{drive, sift};
+pub use making::{NewHook, create, create_for_app, register};
 pub(crate) use material::Material;
 pub use receive::{Accepted, Incoming, Refused, Taken, knock, receive};
+pub use registration::CODES as REGISTRATION_CODES;
+pub(crate) use registration::farewell;
 pub(crate) use reply::Replies;
+pub use rotation::rotate;
 
 use crate::page::{Listed, Page};
 use crate::problem::Problem;
-use crate::{Service, catalogue, connection, event, install};
+use crate::{Service, catalogue, connection, event};
 
 /// An inbound webhook address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +62,13 @@ pub struct Hook {
     pub created: Timestamp,
     /// What is entered at a vendor that sends it along with its question; only of a hook that was asked for by itself.
     pub verify_token: Option<String>,
+    /// How far its connector has set it up at the vendor; none: a person does that.
+    pub registration: Option<Registration>,
+    /// Until when secrets before the newest are valid.
+    pub older_until: Vec<Timestamp>,
+    /// What a person does who sets it up by hand, `{url}` for the address; only of a hook that was asked for by itself, and only
+    /// where the connector has not done it.
+    pub steps: Vec<String>,
 }
 
 /// One webhook received.
@@ -94,6 +107,12 @@ pub enum Error {
     Connector(String),
     #[error("the secret has to be 8 to 4096 characters, an id of the vendor's 1 to 4096")]
     Secret,
+    #[error("the manifest of the webhook does not declare events of kind `{0}`")]
+    Event(String),
+    #[error("webhook `{0}` is not one that its connector sets up at the vendor")]
+    ByHand(String),
+    #[error("the server does not know the https address that vendors reach it at")]
+    NoAddress,
     #[error("the secret is the vendor's and has to be entered: its public key, an id, or an id and a key")]
     Entered,
     #[error(transparent)]
@@ -113,6 +132,9 @@ impl Error {
         "hook.secret",
         "hook.no_account",
         "hook.connector",
+        "hook.event",
+        "hook.by_hand",
+        "hook.public_url",
     ];
 
     /// The stable code.
@@ -125,6 +147,9 @@ impl Error {
             Self::Secret | Self::Entered => "hook.secret",
             Self::NoAccount(_) => "hook.no_account",
             Self::Connector(_) => "hook.connector",
+            Self::Event(_) => "hook.event",
+            Self::ByHand(_) => "hook.by_hand",
+            Self::NoAddress => "hook.public_url",
             Self::Connection(error) => error.code(),
             Self::Catalogue(error) => error.code(),
             Self::Store(error) => error.code(),
@@ -137,7 +162,10 @@ impl Error {
         match self {
             Self::Connection(error) => error.hint(),
             Self::Store(error) => error.hint(),
+            Self::NoAddress => Some("set `server.public_url` to an https address".to_owned()),
             Self::Missing(_)
+            | Self::Event(_)
+            | Self::ByHand(_)
             | Self::NoReceipt(_)
             | Self::Webhook { .. }
             | Self::NoAccount(_)
@@ -151,147 +179,6 @@ impl Error {
 
 /// The field under which a hook's secret is kept.
 pub(crate) const SECRET_FIELD: &str = "hook-secret";
-
-/// Makes an address for a webhook of the connection's connector; the first one if none is named. Without a secret one is
-/// made and answered: it is shown this once, to be entered at the vendor.
-///
-/// # Errors
-///
-/// [`Error::Webhook`], [`Error::Secret`], [`Error::Entered`].
-pub async fn create(
-    service: &Service,
-    org: OrgId,
-    id: ConnectionId,
-    webhook: Option<&str>,
-    secret: Option<Secret>,
-) -> Result<(Hook, Option<Secret>), Error> {
-    let connection = connection::get(service, org, &id.to_string()).await?;
-    let known = catalogue::known(service, org, connection.install).await?;
-    let chosen = chosen(&known.manifest, webhook)?;
-    let (kept, made) = secret_for(service, chosen, secret)?;
-    let hook = sluice_store::hook::Hook {
-        id: service.new_id(),
-        connection: id,
-        webhook: chosen.name.clone(),
-        state: HookState::Active,
-        created: service.now(),
-        app: None,
-        chores: Chores::default(),
-    };
-    service.store().create_hook(org, hook.clone()).await?;
-    let told = json!({"connection": id, "webhook": hook.webhook});
-    finish(service, org, view(hook), told, kept)
-        .await
-        .map(|hook| (hook, made))
-}
-
-/// Makes an address for a webhook of all accounts that connections of this connector have: a vendor's app has one address
-/// for all of them.
-///
-/// # Errors
-///
-/// As [`create`]; [`Error::Connector`], [`Error::NoAccount`].
-pub async fn create_for_app(
-    service: &Service,
-    org: OrgId,
-    connector: &str,
-    webhook: Option<&str>,
-    secret: Option<Secret>,
-) -> Result<(Hook, Option<Secret>), Error> {
-    let newest = install::newest_id(service, org, connector).await?;
-    let newest = newest.ok_or_else(|| Error::Connector(connector.to_owned()))?;
-    let known = catalogue::known(service, org, newest).await?;
-    let chosen = chosen(&known.manifest, webhook)?;
-    if chosen.account.is_none() {
-        return Err(Error::NoAccount(chosen.name.clone()));
-    }
-    let (kept, made) = secret_for(service, chosen, secret)?;
-    let hook = AppHook {
-        id: service.new_id(),
-        connector: connector.to_owned(),
-        webhook: chosen.name.clone(),
-        state: HookState::Active,
-        created: service.now(),
-    };
-    service.store().create_app_hook(org, hook.clone()).await?;
-    let told = json!({"connector": connector, "webhook": hook.webhook});
-    finish(service, org, view_of_app(hook), told, kept)
-        .await
-        .map(|hook| (hook, made))
-}
-
-fn chosen<'m>(manifest: &'m Manifest, webhook: Option<&str>) -> Result<&'m Webhook, Error> {
-    let found = match webhook {
-        Some(name) => manifest.webhook(name),
-        None => manifest.webhooks.first(),
-    };
-    found.ok_or_else(|| {
-        let offered: Vec<_> = manifest
-            .webhooks
-            .iter()
-            .map(|webhook| webhook.name.as_str())
-            .collect();
-        Error::Webhook {
-            wanted: webhook.unwrap_or("(any)").to_owned(),
-            offered: if offered.is_empty() {
-                "none".to_owned()
-            } else {
-                offered.join(", ")
-            },
-        }
-    })
-}
-
-/// The secret that a new hook has, and whether it was made just now.
-fn secret_for(
-    service: &Service,
-    chosen: &Webhook,
-    secret: Option<Secret>,
-) -> Result<(Option<Secret>, Option<Secret>), Error> {
-    let made = match &secret {
-        Some(secret) if !(shortest(chosen)..=4096).contains(&secret.expose().len()) => {
-            return Err(Error::Secret);
-        }
-        Some(_) => None,
-        None if chosen.learns_secret() => None,
-        None if chosen.recipe.secret_use() == SecretUse::Entered => return Err(Error::Entered),
-        None if chosen.recipe.secret_use() == SecretUse::Made => Some(Secret::new(
-            data_encoding::HEXLOWER
-                .encode(&service.random::<32>())
-                .into_bytes(),
-        )),
-        None => None,
-    };
-    Ok((secret.or_else(|| made.clone()), made))
-}
-
-/// Keeps a new hook's secret and tells of the hook.
-async fn finish(
-    service: &Service,
-    org: OrgId,
-    mut hook: Hook,
-    told: serde_json::Value,
-    secret: Option<Secret>,
-) -> Result<Hook, Error> {
-    if let Some(secret) = secret {
-        service
-            .store()
-            .put_secret(org, &hook.id.to_string(), SECRET_FIELD, secret, service.now())
-            .await?;
-    }
-    event::platform(service, org, "sluice.hook.created", hook.id, || told).await?;
-    hook.verify_token = token_of(service, hook.id).await?;
-    Ok(hook)
-}
-
-/// What a person or a machine made up has to be long enough; an id that the vendor gave is as long as it is.
-fn shortest(webhook: &Webhook) -> usize {
-    match (&webhook.recipe, webhook.recipe.secret_use()) {
-        (Recipe::Basic, _) => 8,
-        (_, SecretUse::Entered) => 1,
-        _ => 8,
-    }
-}
 
 /// The hooks of an organization, or of one connection.
 ///
@@ -309,7 +196,8 @@ pub async fn list(
     };
     let hooks = service.store().list_hooks(org, connection).await?;
     let of_apps = of_apps.into_iter().map(view_of_app);
-    Ok(of_apps.chain(hooks.into_iter().map(view)).collect())
+    let hooks = hooks.into_iter().filter(|hook| hook.state != HookState::Ending);
+    Ok(of_apps.chain(hooks.map(view)).collect())
 }
 
 /// One hook.
@@ -318,37 +206,58 @@ pub async fn list(
 ///
 /// [`Error::Missing`].
 pub async fn get(service: &Service, org: OrgId, id: HookId) -> Result<Hook, Error> {
-    let mut hook = match service.store().get_hook(org, id).await? {
-        Some(hook) => view(hook),
-        None => {
+    let mut hook = match live(service, org, id).await {
+        Ok(hook) => view(hook),
+        Err(Error::Missing(_)) => {
             let hook = service.store().get_app_hook(org, id).await?;
             hook.map(view_of_app)
                 .ok_or_else(|| Error::Missing(id.to_string()))?
         }
+        Err(error) => return Err(error),
     };
-    hook.verify_token = token_of(service, id).await?;
+    hook.older_until.retain(|until| *until > service.now());
+    explain(service, &mut hook).await?;
     Ok(hook)
 }
 
-/// The verify token of a hook whose vendor sends one.
-async fn token_of(service: &Service, id: HookId) -> Result<Option<String>, Error> {
-    let Some(address) = address(service, id).await? else {
-        return Ok(None);
+/// What a person who sets the hook up has to know.
+async fn explain(service: &Service, hook: &mut Hook) -> Result<(), Error> {
+    let Some(address) = address(service, hook.id).await? else {
+        return Ok(());
     };
-    let webhook = address.known.manifest.webhooks.get(address.webhook);
-    let has_token =
-        webhook.is_some_and(|webhook| webhook.challenges.iter().any(|asked| asked.token.is_some()));
+    let Some(webhook) = address.known.manifest.webhooks.get(address.webhook) else {
+        return Ok(());
+    };
+    let has_token = webhook.challenges.iter().any(|asked| asked.token.is_some());
     let secret = address.secrets.first().filter(|_| has_token);
-    Ok(secret.and_then(verify_token))
+    hook.verify_token = secret.and_then(verify_token);
+    let is_set_up = hook.registration.as_ref().is_some_and(|of| {
+        matches!(
+            of.state,
+            RegistrationState::Pending | RegistrationState::Registered
+        )
+    });
+    if !is_set_up {
+        hook.steps.clone_from(&webhook.steps);
+    }
+    Ok(())
 }
 
-/// Removes a hook and its secret. Its receipts stay.
+/// A hook of a connection that nobody removed.
+async fn live(service: &Service, org: OrgId, id: HookId) -> Result<sluice_store::hook::Hook, Error> {
+    let hook = service.store().get_hook(org, id).await?;
+    hook.filter(|hook| hook.state != HookState::Ending)
+        .ok_or_else(|| Error::Missing(id.to_string()))
+}
+
+/// Removes a hook and its secret. Its receipts stay. What its connector set up at the vendor is ended in the background, as soon
+/// as the vendor listens.
 ///
 /// # Errors
 ///
 /// [`Error::Missing`].
 pub async fn remove(service: &Service, org: OrgId, id: HookId) -> Result<(), Error> {
-    let removed = match service.store().remove_hook(org, id).await {
+    let removed = match service.store().remove_hook(org, id, service.now()).await {
         Err(sluice_store::Error::Missing { .. }) => service.store().remove_app_hook(org, id).await,
         other => other,
     };
@@ -358,7 +267,8 @@ pub async fn remove(service: &Service, org: OrgId, id: HookId) -> Result<(), Err
     Ok(())
 }
 
-/// The headers that the vendor would send with this body, signed with the hook's own secret: for trying a hook by hand.
+/// The headers that the vendor would send with this body, signed with the hook's own secret: for trying a hook by hand. With a kind of
+/// event also those that say the kind and the delivery, where the manifest says that they do.
 ///
 /// # Errors
 ///
@@ -368,22 +278,33 @@ pub async fn sign(
     org: OrgId,
     id: HookId,
     body: &[u8],
+    kind: Option<&str>,
 ) -> Result<Vec<(String, String)>, Error> {
     let address = address(service, id).await?.filter(|address| address.org == org);
     let address = address.ok_or_else(|| Error::Missing(id.to_string()))?;
     let Some(webhook) = address.known.manifest.webhooks.get(address.webhook) else {
         return Ok(Vec::new());
     };
-    let Some(secret) = address.secrets.first() else {
-        return Ok(Vec::new());
-    };
+    let mut headers = Vec::new();
+    if let Some(kind) = kind {
+        let kind = kind.split('.').next().unwrap_or_default();
+        headers.extend(webhook.event_header.clone().map(|name| (name, kind.to_owned())));
+        if let Dedupe::Header(name) = &webhook.dedupe {
+            headers.push((name.clone(), service.new_id::<kind::Receipt>().to_string()));
+        }
+    }
     let request = Sent {
         method: "POST",
         url: "",
-        headers: &[],
+        headers: &headers,
         body,
     };
-    Ok(webhook.recipe.sign(&request, secret, service.now()))
+    let signed = address
+        .secrets
+        .first()
+        .map(|secret| webhook.recipe.sign(&request, secret, service.now()));
+    headers.extend(signed.unwrap_or_default());
+    Ok(headers)
 }
 
 /// A hook's receipts, newest first.
@@ -460,6 +381,9 @@ fn view(hook: sluice_store::hook::Hook) -> Hook {
         webhook: hook.webhook,
         created: hook.created,
         verify_token: None,
+        registration: hook.registration,
+        older_until: hook.older_secrets.iter().map(|old| old.until).collect(),
+        steps: Vec::new(),
     }
 }
 
@@ -473,6 +397,9 @@ fn view_of_app(hook: AppHook) -> Hook {
         webhook: hook.webhook,
         created: hook.created,
         verify_token: None,
+        registration: None,
+        older_until: hook.older_secrets.iter().map(|old| old.until).collect(),
+        steps: Vec::new(),
     }
 }
 

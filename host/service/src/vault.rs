@@ -131,6 +131,8 @@ pub(crate) struct ConnectionVault {
     pub(crate) trial: Option<Arc<Credential>>,
     /// False for the calls of a flow itself: its refresh would wait for itself.
     pub(crate) renews: bool,
+    /// The secret of the hook that a call is about.
+    pub(crate) hook: Option<Arc<Credential>>,
 }
 
 impl ConnectionVault {
@@ -139,6 +141,9 @@ impl ConnectionVault {
         let Some(name) = (if name == OWN { own } else { Some(name) }) else {
             return Ok(None);
         };
+        if let Some(hook) = self.hook.as_ref().filter(|hook| hook.name == name) {
+            return Ok(Some(Arc::clone(hook)));
+        }
         if let Some(trial) = self.trial.as_ref().filter(|trial| trial.name == name) {
             return Ok(Some(Arc::clone(trial)));
         }

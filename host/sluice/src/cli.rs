@@ -33,6 +33,7 @@ mod sse;
 mod status;
 mod stream;
 mod sync;
+mod trigger;
 mod trust;
 mod upgrade;
 mod watch;

@@ -57,6 +57,7 @@ pub fn every() -> Vec<&'static str> {
         sluice_service::hooks::Refused::CODES,
         sluice_service::hooks::HANDLE_CODES,
         sluice_service::hooks::CHORE_CODES,
+        sluice_service::hooks::REGISTRATION_CODES,
         sluice_service::endpoint::Error::CODES,
         sluice_service::endpoint::TRY_CODES,
         crate::config::ConfigError::CODES,

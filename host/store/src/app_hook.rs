@@ -12,6 +12,7 @@ use crate::hook::{self, Hook, HookState};
 use crate::key::{Key, Parts, Span};
 use crate::org::require;
 use crate::receipt::{self, Accepted, NewReceipt};
+use crate::rotation::OlderSecret;
 use crate::row::{cap_name, from_json};
 use crate::table::{Rows, Table};
 use crate::{Error, MAX_LIMIT, Store};
@@ -25,6 +26,9 @@ pub struct AppHook {
     pub webhook: String,
     pub state: HookState,
     pub created: Timestamp,
+    /// Secrets that are valid beside the newest for a while.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub older_secrets: Vec<OlderSecret>,
 }
 
 /// The most connections that one delivery concerns: vendors name some accounts at once.
@@ -151,6 +155,8 @@ impl Store {
                         created: new.received,
                         app: Some(app),
                         chores: crate::chore::Chores::default(),
+                        registration: None,
+                        older_secrets: Vec::new(),
                     };
                     rows.put(Table::HooksOfApp, &by_connection, &[hook.id.as_bytes()])?;
                     let listed = hook::by_connection(org, connection, hook.id);

@@ -1,8 +1,8 @@
-//! Chores: what is owed at a vendor on behalf of a hook, an address that the vendor wants visited: durable before anybody is
-//! answered, done in the background, by one worker at a time.
+//! Chores: what is owed at a vendor on behalf of a hook, an address that the vendor wants visited, or that the hook is set up
+//! there: durable before anybody is answered, done in the background, by one worker at a time.
 //!
 //! What must always hold: a chore is struck off only by whoever was given it last (its fencing number), and only the
-//! chore that was done; what came up meanwhile stays due.
+//! chore that was done; what came up meanwhile stays due, and does not take a worker's lease away.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,12 +11,13 @@ use sluice_model::Timestamp;
 use sluice_model::id::{HookId, OrgId, kind};
 
 use crate::due::{self, Work};
-use crate::hook::{Hook, require_hook};
+use crate::hook::{self, Hook, HookState, require_hook};
 use crate::key::Key;
 use crate::receipt::ReceiptError;
+use crate::registration::{HOOK_SECRET, Progress};
 use crate::row::cap;
 use crate::table::{Rows, Table, Writer};
-use crate::{Error, Store};
+use crate::{Error, Store, credential};
 
 /// What is owed on behalf of one hook.
 #[derive(Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -25,6 +26,9 @@ pub struct Chores {
     /// An address of the vendor's to be visited once. A token of the vendor's is part of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub visit: Option<String>,
+    /// When that is to be tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub visit_at: Option<Timestamp>,
     /// When the next of them is due; the lease's end while a worker has them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due: Option<Timestamp>,
@@ -41,10 +45,12 @@ pub struct Chores {
 pub struct ChoresDone {
     /// The address that was visited.
     pub visited: Option<String>,
-    /// When there is more to do.
+    /// When the visit is to be tried again.
     pub due: Option<Timestamp>,
-    /// Why something was not done.
+    /// Why the visit was not done.
     pub error: Option<ReceiptError>,
+    /// What became of the registration.
+    pub registration: Option<Progress>,
     pub now: Timestamp,
 }
 
@@ -74,8 +80,9 @@ impl Store {
         self.write(url.len(), move |rows| {
             let mut hook = require_hook(rows, org, hook)?;
             hook.chores.visit = Some(url);
+            hook.chores.visit_at = Some(now);
             hook.chores.failures = 0;
-            move_due(rows, org, &mut hook, Some(now))
+            settle(rows, org, &mut hook, None)
         })
         .await
     }
@@ -101,6 +108,9 @@ impl Store {
                 for (org, mut hook) in found {
                     hook.chores.fencing += 1;
                     hook.chores.leased = true;
+                    if let Some(registration) = &mut hook.registration {
+                        registration.attempted |= registration.next.is_some_and(|next| next <= now);
+                    }
                     move_due(rows, org, &mut hook, Some(until))?;
                     leased.push((org, hook));
                 }
@@ -122,7 +132,8 @@ impl Store {
         fencing: u64,
         done: ChoresDone,
     ) -> Result<Hook, Error> {
-        self.write(256, move |rows| {
+        let ring = self.keyring().clone();
+        self.write(1024, move |rows| {
             let mut hook = require_hook(rows, org, hook)?;
             if hook.chores.fencing != fencing {
                 return Err(Error::Fenced {
@@ -131,22 +142,65 @@ impl Store {
                 });
             }
             let chores = &mut hook.chores;
-            let came_up = chores.visit.is_some() && chores.visit != done.visited && done.error.is_none();
-            if chores.visit == done.visited {
-                chores.visit = None;
-            }
-            chores.failures = match done.error {
-                Some(_) => chores.failures.saturating_add(1),
-                None => 0,
-            };
-            chores.error = done.error;
             chores.leased = false;
-            let due = if came_up { Some(done.now) } else { done.due };
-            move_due(rows, org, &mut hook, due)?;
+            if chores.visit.is_some() && chores.visit == done.visited {
+                chores.visit = None;
+                chores.visit_at = None;
+            }
+            if done.visited.is_some() || done.error.is_some() {
+                chores.failures = match done.error {
+                    Some(_) => chores.failures.saturating_add(1),
+                    None => 0,
+                };
+                chores.error = done.error;
+            }
+            if done.due.is_some() {
+                chores.visit_at = done.due;
+            }
+            if let Some(progress) = done.registration {
+                let is_last_word = hook
+                    .registration
+                    .as_ref()
+                    .is_none_or(|of| of.wishes == progress.wishes);
+                if hook.state == HookState::Ending && is_last_word && progress.is_over() {
+                    hook::remove(rows, org, &hook)?;
+                    progress.apply(&mut hook, done.now);
+                    if let Some(registration) = &mut hook.registration {
+                        registration.next = None;
+                    }
+                    return Ok(hook);
+                }
+                let secret = progress.apply(&mut hook, done.now);
+                if let Some(secret) = secret {
+                    let owner = hook.id.to_string();
+                    credential::put_again(rows, &ring, org, (&owner, HOOK_SECRET), &secret, done.now)?;
+                }
+            }
+            settle(rows, org, &mut hook, Some(done.now))?;
             Ok(hook)
         })
         .await
     }
+}
+
+/// Puts the hook among what is due when the first of its chores is; while a worker has them, when its lease ends.
+pub(crate) fn settle(
+    rows: &mut Writer<'_>,
+    org: OrgId,
+    hook: &mut Hook,
+    now: Option<Timestamp>,
+) -> Result<(), Error> {
+    let chores = &hook.chores;
+    let due = if chores.leased {
+        chores.due
+    } else {
+        // Rows of before it was noted when a visit is due.
+        let visit = chores.visit_at.or(chores.due).or(now);
+        let visit = visit.filter(|_| chores.visit.is_some());
+        let registration = hook.registration.as_ref().and_then(|of| of.next);
+        visit.into_iter().chain(registration).min()
+    };
+    move_due(rows, org, hook, due)
 }
 
 fn move_due(rows: &mut Writer<'_>, org: OrgId, hook: &mut Hook, due: Option<Timestamp>) -> Result<(), Error> {

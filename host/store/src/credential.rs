@@ -344,18 +344,41 @@ impl Store {
     }
 
     fn unseal(&self, org: OrgId, owner: &str, field: &str) -> Result<Option<(Secret, Head)>, Error> {
-        self.read_now(|rows| {
-            let found = rows.look(Table::Secrets, &secret_key(org, owner, field), |content| {
-                let (head, sealed): (Head, _) = split_head(Table::Secrets, content)?;
-                Ok((head, sealed.to_vec()))
-            })?;
-            let Some((head, sealed)) = found else {
-                return Ok(None);
-            };
-            let secret = open_value(rows, self.keyring(), org, (owner, field, head.version), sealed)?;
-            Ok(Some((secret, head)))
-        })
+        self.read_now(|rows| unsealed(rows, self.keyring(), org, (owner, field)))
     }
+}
+
+/// A secret as it is, with what stands beside it.
+fn unsealed(
+    rows: &mut impl Rows,
+    ring: &Keyring,
+    org: OrgId,
+    (owner, field): (&str, &str),
+) -> Result<Option<(Secret, Head)>, Error> {
+    let found = rows.look(Table::Secrets, &secret_key(org, owner, field), |content| {
+        let (head, sealed): (Head, _) = split_head(Table::Secrets, content)?;
+        Ok((head, sealed.to_vec()))
+    })?;
+    let Some((head, sealed)) = found else {
+        return Ok(None);
+    };
+    let secret = open_value(rows, ring, org, (owner, field, head.version), sealed)?;
+    Ok(Some((secret, head)))
+}
+
+/// Puts a secret under another field beside what is there. Whether there was one.
+pub(crate) fn put_aside(
+    rows: &mut Writer<'_>,
+    ring: &Keyring,
+    org: OrgId,
+    (owner, field, aside): (&str, &str, &str),
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let Some((secret, _)) = unsealed(rows, ring, org, (owner, field))? else {
+        return Ok(false);
+    };
+    put_again(rows, ring, org, (owner, aside), &secret, now)?;
+    Ok(true)
 }
 
 /// The next version of a secret, whatever was there; answers it.

@@ -3,10 +3,12 @@
 use sluice_model::Timestamp;
 use sluice_model::id::{ConnectionId, HookId, OrgId, kind};
 
-use crate::chore::Chores;
+use crate::chore::{self, Chores};
 use crate::connection::require_connection;
 use crate::due::{self, Work};
 use crate::key::{Key, Parts, Span};
+use crate::registration::Registration;
+use crate::rotation::OlderSecret;
 use crate::row::{cap_name, from_json};
 use crate::table::{Rows, Table, Writer};
 use crate::{Error, MAX_LIMIT, Store};
@@ -26,6 +28,12 @@ pub struct Hook {
     /// What is owed at the vendor on its behalf.
     #[serde(default)]
     pub chores: Chores,
+    /// How it is set up at the vendor through its API; none: a person does that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Registration>,
+    /// Secrets that are valid beside the newest for a while.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub older_secrets: Vec<OlderSecret>,
 }
 
 /// Whether deliveries are taken.
@@ -34,6 +42,8 @@ pub struct Hook {
 pub enum HookState {
     Active,
     Paused,
+    /// It was removed here and is still to be ended at the vendor; nobody but the worker sees it.
+    Ending,
 }
 
 impl Store {
@@ -110,11 +120,20 @@ impl Store {
         .await
     }
 
-    /// Removes a hook and its secrets; its receipts stay. [`Error::Missing`].
-    pub async fn remove_hook(&self, org: OrgId, id: HookId) -> Result<(), Error> {
+    /// Removes a hook and its secrets; its receipts stay. What the vendor may know of it is ended first, in the background:
+    /// until then it is [`HookState::Ending`]. [`Error::Missing`], also where that has begun.
+    pub async fn remove_hook(&self, org: OrgId, id: HookId, now: Timestamp) -> Result<(), Error> {
         self.write(64, move |rows| {
-            let hook = require_hook(rows, org, id)?;
-            remove(rows, org, &hook)
+            let mut hook = require_hook(rows, org, id)?;
+            if hook.state == HookState::Ending {
+                return Err(Error::Missing { what: "the hook" });
+            }
+            let Some(registration) = hook.registration.as_mut().filter(|of| of.may_be_known()) else {
+                return remove(rows, org, &hook);
+            };
+            hook.state = HookState::Ending;
+            registration.end(now);
+            chore::settle(rows, org, &mut hook, None)
         })
         .await
     }

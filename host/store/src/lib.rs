@@ -38,6 +38,8 @@ pub mod connection;
 pub mod credential;
 pub mod hook;
 pub mod install;
+pub mod registration;
+pub mod rotation;
 pub mod trust;
 
 pub mod checkpoint;

@@ -15,6 +15,14 @@ pub(crate) fn get(path: &str) -> Request {
     http::get(format!("{ROOT}/{path}"))
 }
 
+pub(crate) fn post(path: &str) -> Request {
+    http::post(format!("{ROOT}/{path}"))
+}
+
+pub(crate) fn delete(path: &str) -> Request {
+    http::delete(format!("{ROOT}/{path}"))
+}
+
 /// The response if it is one of success. What is not there and what the token may not reach are the same 403.
 pub(crate) fn ok(response: Response) -> Result<Response, Error> {
     if (200..300).contains(&response.status) {

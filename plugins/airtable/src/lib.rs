@@ -1,19 +1,23 @@
 //! The Airtable connector. `connector.toml` says what it may do; here is what it does: bases and tables ([`bases`]), and
-//! every table as a stream of its own ([`table`]) whose records are read ([`records`]) and written ([`write`]).
+//! every table as a stream of its own ([`table`]) whose records are read ([`records`]) and written ([`write`]), and webhooks, set
+//! up by itself ([`subscription`]) and read when Airtable pings ([`webhook`]).
 //!
 //! Tokens, retries and rate limits are the host's.
 
 use serde::Deserialize;
 use sluice_sdk::record::Text;
 use sluice_sdk::{
-    Account, Connection, Connector, Error, Page, PendingWrite, ReadRequest, StreamInfo, WriteOutcome,
+    Account, Connection, Connector, Error, Handled, Page, PendingWrite, ReadRequest, Receipt, Registration,
+    StreamInfo, WriteOutcome,
 };
 
 mod api;
 mod bases;
 mod config;
 mod records;
+mod subscription;
 mod table;
+mod webhook;
 mod write;
 
 use table::Table;
@@ -65,6 +69,22 @@ impl Connector for Airtable {
 
     fn write(_: &Connection, stream: &str, writes: &[PendingWrite]) -> Result<Vec<WriteOutcome>, Error> {
         Ok(write::all(&Table::of(stream)?, writes))
+    }
+
+    fn register_webhook(connection: &Connection, url: &str, _: &[String]) -> Result<Registration, Error> {
+        subscription::register(connection, url)
+    }
+
+    fn renew_webhook(_: &Connection, registration: &Registration) -> Result<Registration, Error> {
+        subscription::renew(registration)
+    }
+
+    fn unregister_webhook(connection: &Connection, registration: &Registration) -> Result<(), Error> {
+        subscription::unregister(connection, registration)
+    }
+
+    fn handle_webhook(_: &Connection, receipt: &Receipt) -> Result<Handled, Error> {
+        webhook::handle(receipt)
     }
 }
 
@@ -137,13 +157,25 @@ mod tests {
             ("POST", "/v0/appDoorsDoors0001/tblDoorsDoors0001"),
             ("PATCH", "/v0/appDoorsDoors0001/tblDoorsDoors0001"),
             ("DELETE", "/v0/appDoorsDoors0001/tblDoorsDoors0001"),
+            ("GET", "/v0/bases/appDoorsDoors0001/webhooks"),
+            ("POST", "/v0/bases/appDoorsDoors0001/webhooks"),
+            (
+                "POST",
+                "/v0/bases/appDoorsDoors0001/webhooks/achDoorsDoors0001/refresh",
+            ),
+            (
+                "GET",
+                "/v0/bases/appDoorsDoors0001/webhooks/achDoorsDoors0001/payloads",
+            ),
+            ("DELETE", "/v0/bases/appDoorsDoors0001/webhooks/achDoorsDoors0001"),
         ] {
             assert!(permits(method, "api.airtable.com", path), "{method} {path}");
         }
         for (method, path) in [
             ("POST", "/v0/meta/bases"),
             ("PUT", "/v0/appDoorsDoors0001/tblDoorsDoors0001"),
-            ("POST", "/v0/bases/appDoorsDoors0001/webhooks"),
+            ("PATCH", "/v0/bases/appDoorsDoors0001/webhooks"),
+            ("DELETE", "/v0/bases/appDoorsDoors0001/webhooks"),
             (
                 "DELETE",
                 "/v0/appDoorsDoors0001/tblDoorsDoors0001/recDoorsDoors0001",

@@ -18,6 +18,11 @@ pub(crate) fn post(url: String) -> Request {
     dressed(http::post(url))
 }
 
+/// A PATCH or a DELETE with the headers that the API asks for.
+pub(crate) fn request(method: &str, url: String) -> Request {
+    dressed(http::request(method, url))
+}
+
 /// Media type and version are sent so that the shapes stay what `connector.toml` declares ("API Versions").
 fn dressed(request: Request) -> Request {
     request

@@ -1,15 +1,16 @@
 //! The GitHub connector. `connector.toml` says what it may do; here is what it does: six streams, each read repository
-//! by repository ([`walk`]), GitHub's webhooks ([`webhook`]) and four actions ([`actions`]).
+//! by repository ([`walk`]), GitHub's webhooks ([`webhook`]), which it sets up itself ([`hooks`]), and four actions ([`actions`]).
 //!
 //! Retries, rate limits, the token and the check of signatures are the host's.
 
 use serde::Deserialize;
-use sluice_sdk::{Account, Connection, Connector, Error, Handled, Page, ReadRequest, Receipt};
+use sluice_sdk::{Account, Connection, Connector, Error, Handled, Page, ReadRequest, Receipt, Registration};
 
 mod actions;
 mod api;
 mod config;
 mod cursor;
+mod hooks;
 mod streams;
 mod walk;
 mod webhook;
@@ -57,6 +58,18 @@ impl Connector for GitHub {
             "workflow_runs" => walk::read::<streams::workflow_runs::WorkflowRuns>(connection, request),
             other => Err(Error::unsupported(format!("there is no stream `{other}`"))),
         }
+    }
+
+    fn register_webhook(
+        connection: &Connection,
+        url: &str,
+        events: &[String],
+    ) -> Result<Registration, Error> {
+        hooks::register(connection, url, events)
+    }
+
+    fn unregister_webhook(connection: &Connection, registration: &Registration) -> Result<(), Error> {
+        hooks::unregister(connection, registration)
     }
 
     fn handle_webhook(_: &Connection, receipt: &Receipt) -> Result<Handled, Error> {

@@ -26,6 +26,11 @@ pub(crate) fn post(path: &str, form: String) -> Request {
         .body("application/x-www-form-urlencoded", form)
 }
 
+/// A DELETE in our version.
+pub(crate) fn delete(path: &str) -> Request {
+    http::delete(format!("{ROOT}{path}")).header("stripe-version", VERSION)
+}
+
 /// The response if it is one of success (Stripe API docs, "Errors"). 409 is a request that met another one.
 pub(crate) fn ok(response: Response) -> Result<Response, Error> {
     let conflict = response.status == 409;

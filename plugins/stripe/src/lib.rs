@@ -1,16 +1,17 @@
 //! The Stripe connector. `connector.toml` says what it may do; here is what it does: streams that are listed once and
 //! then followed by Stripe's events, or by what is added to their list ([`walk`]), with the lists within their records read to
-//! the end ([`nested`]); webhooks ([`webhook`]) and four actions ([`actions`]).
+//! the end ([`nested`]); webhooks ([`webhook`]), set up by itself ([`endpoint`]), and four actions ([`actions`]).
 //!
 //! The key, retries, rate limits, idempotency on the wire and the check of signatures are the host's.
 
 use serde::Deserialize;
 use sluice_sdk::record::{Id, Text};
-use sluice_sdk::{Account, Connection, Connector, Error, Handled, Page, ReadRequest, Receipt};
+use sluice_sdk::{Account, Connection, Connector, Error, Handled, Page, ReadRequest, Receipt, Registration};
 
 mod actions;
 mod api;
 mod changed;
+mod endpoint;
 mod nested;
 mod streams;
 mod walk;
@@ -69,6 +70,14 @@ impl Connector for Stripe {
                 request.stream_name
             ))),
         }
+    }
+
+    fn register_webhook(_: &Connection, url: &str, events: &[String]) -> Result<Registration, Error> {
+        endpoint::register(url, events)
+    }
+
+    fn unregister_webhook(_: &Connection, registration: &Registration) -> Result<(), Error> {
+        endpoint::unregister(registration)
     }
 
     fn handle_webhook(_: &Connection, receipt: &Receipt) -> Result<Handled, Error> {

@@ -7,7 +7,7 @@ use sluice_sdk::record::{Id, Text};
 use sluice_sdk::{Error, Event, Handled, Receipt, log};
 
 /// The groups of events that `connector.toml` declares, each as what stands before the first dot.
-const GROUPS: [&str; 40] = [
+pub(crate) const GROUPS: [&str; 40] = [
     "account",
     "application_fee",
     "balance",

@@ -28,6 +28,20 @@ pub fn open(name: &str) -> Option<Secret> {
     }
 }
 
+/// The secret of the webhook that is being registered, renewed or unregistered, if it has one yet. Its placeholder goes to the
+/// origins that the manifest names in `registration`, and nowhere where the manifest says that the vendor gives it.
+#[must_use]
+pub fn of_webhook() -> Option<Secret> {
+    #[cfg(target_family = "wasm")]
+    return open(OF_WEBHOOK);
+    #[cfg(not(target_family = "wasm"))]
+    crate::testing::webhook_secret()
+}
+
+/// The name under which a response's capture ([`Request::capture`](crate::http::Request::capture)) gives the host
+/// the secret that a vendor made for a webhook.
+pub const OF_WEBHOOK: &str = "webhook.secret";
+
 impl Secret {
     /// A text that stands for the value in a header, the query or the body of a request of this same call.
     #[must_use]

@@ -27,6 +27,21 @@ thread_local! {
     static VENDOR: RefCell<Option<Vendor>> = const { RefCell::new(None) };
     static REQUESTS: RefCell<Vec<Request>> = const { RefCell::new(Vec::new()) };
     static LINES: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
+    static WEBHOOK_SECRET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the webhook that is registered on this thread has a secret; its placeholder is `sluice-placeholder-webhook`.
+pub fn give_webhook_secret(has: bool) {
+    WEBHOOK_SECRET.with(|slot| slot.set(has));
+}
+
+pub(crate) fn webhook_secret() -> Option<Secret> {
+    let placeholder = || {
+        Secret(crate::secrets::Inner::new(
+            "sluice-placeholder-webhook".to_owned(),
+        ))
+    };
+    WEBHOOK_SECRET.with(Cell::get).then(placeholder)
 }
 
 /// Lets `vendor` answer this thread's requests from now on, and forgets the earlier ones. Without it every request is

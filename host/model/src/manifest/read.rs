@@ -120,7 +120,7 @@ pub(super) fn manifest(text: &str) -> Result<Manifest, ManifestError> {
             "webhooks",
             MAX_WEBHOOKS,
             |webhook: &Webhook| &webhook.name,
-            webhook::read,
+            |node| webhook::read(node, &config_schema, &grant),
         )?,
         actions: all(
             &root,

@@ -3,10 +3,14 @@
 mod challenge;
 mod jwt;
 mod place;
+mod registration;
 mod signed;
+
+use serde_json::Value;
 
 use super::source::{Node, Table};
 use super::{Dedupe, EventKind, ManifestError, Webhook, words};
+use crate::grant::Grant;
 use crate::signature::{Place, Recipe, Shared, SourceRange};
 pub(super) use place::header;
 use place::visible;
@@ -17,8 +21,10 @@ const MAX_EVENTS: usize = 500;
 const MAX_CHALLENGES: usize = 8;
 /// The most ranges of addresses: vendors publish up to some dozens.
 const MAX_SOURCES: usize = 200;
+/// The most steps that a person is asked to take.
+const MAX_STEPS: usize = 20;
 
-pub(super) fn read(node: &Node<'_>) -> Result<Webhook, ManifestError> {
+pub(super) fn read(node: &Node<'_>, config: &Value, grant: &Grant) -> Result<Webhook, ManifestError> {
     let table = node.table(&[
         "name",
         "events",
@@ -31,6 +37,8 @@ pub(super) fn read(node: &Node<'_>) -> Result<Webhook, ManifestError> {
         "reason",
         "challenges",
         "sources",
+        "registration",
+        "steps",
     ])?;
     let recipe = recipe(&table)?;
     if let Some(reason) = table.get("reason").filter(|_| recipe.is_signed()) {
@@ -61,6 +69,15 @@ pub(super) fn read(node: &Node<'_>) -> Result<Webhook, ManifestError> {
         account: account(&table, recipe_says_once)?,
         order: table.get("order").map(|node| named(&node)).transpose()?,
         reply: table.flag_or("reply", false)?,
+        registration: table
+            .get("registration")
+            .map(|node| registration::read(&node, config, grant))
+            .transpose()?,
+        steps: table
+            .each("steps", MAX_STEPS)?
+            .iter()
+            .map(|node| node.line(500))
+            .collect::<Result<_, _>>()?,
     })
 }
 

@@ -231,6 +231,7 @@ impl Room {
             manifest: Arc::clone(&known.manifest),
             trial: None,
             renews: true,
+            hook: None,
         }
     }
 

@@ -12,7 +12,7 @@ use super::{Connection, Error, get};
 use crate::auth::{self, GivenBack};
 use crate::page::{Listed, Page};
 use crate::problem::Problem;
-use crate::{Service, event};
+use crate::{Service, event, hooks};
 
 /// How a removal went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Removed {
 }
 
 /// Removes the connection and what belongs to it: credentials, storage, hooks, receipts, runs; with [`Data::Delete`] its
-/// records and cursors too. The vendor is told first, for ten seconds at most. Goes on without its caller.
+/// records and cursors too. The vendor is told first, for ten seconds at most of its webhooks, and for as long of its grant. Goes on without its caller.
 ///
 /// What was kept of one that is removed already is deleted by its id and [`Data::Delete`].
 ///
@@ -49,7 +49,10 @@ pub async fn remove(service: &Service, org: OrgId, id: ConnectionId, data: Data)
 
 async fn end(service: &Service, org: OrgId, connection: Connection, data: Data) -> Result<Removed, Error> {
     let id = connection.id;
+    // With the credential, as long as there is one.
+    let of_hooks = hooks::farewell(service, org, id).await;
     let GivenBack { told, problem } = auth::give_back(service, org, id).await;
+    let problem = problem.or(of_hooks);
     service
         .store()
         .remove_connection(org, id, data, service.now())

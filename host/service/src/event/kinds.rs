@@ -133,6 +133,30 @@ const PLATFORM: &[Row] = &[
     ),
     ("sluice.hook.removed", "an inbound address was removed", "", "{}"),
     (
+        "sluice.hook.rotated",
+        "an inbound address got another secret",
+        "connection:string? until:string",
+        r#"{"connection":"cnn_00000000000000000000000000","until":"2026-01-06T10:00:00.000Z"}"#,
+    ),
+    (
+        "sluice.hook.registered",
+        "a connector set an inbound address up at the vendor",
+        "connection:string webhook:string code:string?",
+        r#"{"connection":"cnn_00000000000000000000000000","webhook":"events","code":null}"#,
+    ),
+    (
+        "sluice.hook.registration_failed",
+        "an inbound address could not be set up at the vendor; a person has to act",
+        "connection:string webhook:string code:string?",
+        r#"{"connection":"cnn_00000000000000000000000000","webhook":"events","code":"guest.auth"}"#,
+    ),
+    (
+        "sluice.hook.unregistered",
+        "a removed address was ended at the vendor, or given up: then with a code",
+        "connection:string webhook:string code:string?",
+        r#"{"connection":"cnn_00000000000000000000000000","webhook":"events","code":null}"#,
+    ),
+    (
         "sluice.endpoint.created",
         "an endpoint was made",
         "name:string url:string kinds:array",

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use sluice_model::Timestamp;
 use sluice_model::id::{ConnectionId, HookId, OrgId};
 use sluice_model::secret::Secret;
 use sluice_store::hook::{Hook, HookState};
+use sluice_store::rotation::OlderSecret;
 
 use super::{Error, SECRET_FIELD};
 use crate::catalogue::Known as KnownInstall;
@@ -21,7 +23,10 @@ pub(crate) struct Address {
     /// Which of the manifest's webhooks it is.
     pub(super) webhook: usize,
     pub(super) known: Arc<KnownInstall>,
+    /// Those that are valid, the newest first.
     pub(super) secrets: Vec<Secret>,
+    /// When the first of them is no longer.
+    until: Option<Timestamp>,
 }
 
 /// Hooks that were asked for since the start.
@@ -58,10 +63,12 @@ impl Known {
         addresses.read.insert(address.hook, address);
     }
 
-    pub(crate) fn forget_hook(&self, hook: HookId) {
+    /// What was read of the hook is not used any more; gives what to keep it with once it is read again.
+    pub(crate) fn forget_hook(&self, hook: HookId) -> u64 {
         let mut addresses = self.lock();
         addresses.forgotten += 1;
         addresses.read.remove(&hook);
+        addresses.forgotten
     }
 
     pub(crate) fn forget(&self, connection: ConnectionId) {
@@ -94,8 +101,10 @@ impl fmt::Debug for Address {
 
 /// The address that a hook's id names, whoever it belongs to: the id is what the sender knows.
 pub(super) async fn address(service: &Service, id: HookId) -> Result<Option<Arc<Address>>, Error> {
+    let is_valid = |address: &Address| address.until.is_none_or(|until| service.now() < until);
     let forgotten = match service.known_hooks().get(id) {
-        Ok(address) => return Ok(Some(address)),
+        Ok(address) if is_valid(&address) => return Ok(Some(address)),
+        Ok(_) => service.known_hooks().forget_hook(id),
         Err(forgotten) => forgotten,
     };
     let found = match service.store().get_hook_public(id).await? {
@@ -122,7 +131,7 @@ async fn of_connection(service: &Service, org: OrgId, hook: Hook) -> Result<Opti
         service,
         (org, hook.id),
         Some(hook.connection),
-        &hook.webhook,
+        (&hook.webhook, hook.older_secrets),
         known,
     )
     .await
@@ -140,30 +149,44 @@ async fn of_app(service: &Service, id: HookId) -> Result<Option<Arc<Address>>, E
         return Ok(None);
     };
     let known = catalogue::known(service, org, install).await?;
-    read(service, (org, id), None, &hook.webhook, known).await
+    read(
+        service,
+        (org, id),
+        None,
+        (&hook.webhook, hook.older_secrets),
+        known,
+    )
+    .await
 }
 
 async fn read(
     service: &Service,
     (org, hook): (OrgId, HookId),
     connection: Option<ConnectionId>,
-    webhook: &str,
+    (webhook, older): (&str, Vec<OlderSecret>),
     known: Arc<KnownInstall>,
 ) -> Result<Option<Arc<Address>>, Error> {
     let declared = &known.manifest.webhooks;
     let Some(webhook) = declared.iter().position(|declared| declared.name == webhook) else {
         return Ok(None);
     };
-    let secret = service
-        .store()
-        .get_secret(org, &hook.to_string(), SECRET_FIELD)
-        .await?;
+    let (store, owner, now) = (service.store(), hook.to_string(), service.now());
+    let (over, older): (Vec<_>, Vec<_>) = older.into_iter().partition(|old| old.until <= now);
+    if !over.is_empty() {
+        store.drop_older_secrets(org, hook, now).await?;
+    }
+    let mut secrets = Vec::with_capacity(1 + older.len());
+    secrets.extend(store.get_secret(org, &owner, SECRET_FIELD).await?);
+    for old in older.iter().rev() {
+        secrets.extend(store.get_secret(org, &owner, &old.field).await?);
+    }
     Ok(Some(Arc::new(Address {
         org,
         hook,
         connection,
         webhook,
         known,
-        secrets: secret.into_iter().collect(),
+        secrets,
+        until: older.iter().map(|old| old.until).min(),
     })))
 }

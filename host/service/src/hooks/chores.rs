@@ -1,4 +1,4 @@
-//! What is owed at a vendor on behalf of a hook, done in the background: an address visited once.
+//! What is owed at a vendor on behalf of a hook, done in the background: an address visited once, and its registration.
 //!
 //! What must always hold: only an address that the recipe's own patterns permitted is visited, through the broker; a
 //! visit that the vendor does not take is tried again for some hours and then given up, which the hook's owner can read.
@@ -6,14 +6,17 @@
 use std::time::Duration;
 
 use serde_json::json;
+use sluice_model::Timestamp;
 use sluice_model::id::OrgId;
 use sluice_model::schedule::Schedule;
 use sluice_store::chore::ChoresDone;
 use sluice_store::hook::Hook;
 use sluice_store::receipt::ReceiptError;
+use sluice_store::registration::{Became, RegistrationState};
 use tokio_util::sync::CancellationToken;
 
 use super::fetch::{Fetch, NotFetched};
+use super::registration;
 use crate::call::Callee;
 use crate::{Service, event};
 
@@ -34,15 +37,67 @@ pub(crate) async fn drive(
     (org, hook): (OrgId, Hook),
     _shutdown: &CancellationToken,
 ) -> Result<(), sluice_store::Error> {
-    let done = visit(service, org, &hook).await;
-    let finished = service
-        .store()
-        .finish_chores(org, hook.id, hook.chores.fencing, done)
-        .await;
+    let now = service.now();
+    let is_due = |next: Option<Timestamp>| next.is_some_and(|next| next <= now);
+    let registration = hook.registration.as_ref().filter(|of| is_due(of.next));
+    let visits = registration.is_none() || hook.chores.visit_at.is_none_or(|at| at <= now);
+    let mut done = ChoresDone {
+        now,
+        ..ChoresDone::default()
+    };
+    if visits {
+        done = visit(service, org, &hook).await;
+    }
+    if let Some(of) = registration {
+        done.registration = Some(registration::work(service, org, &hook, of).await);
+        done.now = service.now();
+    }
+    let given = match done.registration.as_ref().map(|progress| &progress.became) {
+        Some(Became::Registered { given, .. }) => Some(given.clone()),
+        _ => None,
+    };
+    let fencing = hook.chores.fencing;
+    let finished = service.store().finish_chores(org, hook.id, fencing, done).await;
+    service.known_hooks().forget_hook(hook.id);
     match finished {
-        // Somebody else has it, or it was removed meanwhile.
-        Err(sluice_store::Error::Fenced { .. } | sluice_store::Error::Missing { .. }) => Ok(()),
-        other => other.map(drop),
+        // Somebody else has it.
+        Err(sluice_store::Error::Fenced { .. }) => Ok(()),
+        // It was removed meanwhile.
+        Err(sluice_store::Error::Missing { .. }) => {
+            if let Some(given) = &given {
+                registration::orphan(service, org, &hook, given).await;
+            }
+            Ok(())
+        }
+        Ok(now) => {
+            tell(service, org, &hook, &now).await;
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Tells of a registration that stands somewhere else than before.
+async fn tell(service: &Service, org: OrgId, before: &Hook, now: &Hook) {
+    let (Some(was), Some(is)) = (&before.registration, &now.registration) else {
+        return;
+    };
+    let kind = match is.state {
+        RegistrationState::Ending if is.next.is_none() => "sluice.hook.unregistered",
+        _ if was.state == is.state && was.given.is_some() == is.given.is_some() => return,
+        RegistrationState::Registered => "sluice.hook.registered",
+        RegistrationState::Failed | RegistrationState::ByHand => "sluice.hook.registration_failed",
+        RegistrationState::Pending | RegistrationState::Ending => return,
+    };
+    let told = event::platform(
+        service,
+        org,
+        kind,
+        now.id,
+        || json!({"connection": now.connection, "webhook": now.webhook, "code": is.error.as_ref().map(|error| &error.code)}),
+    );
+    if let Err(error) = told.await {
+        tracing::warn!(hook = %now.id, code = error.code(), %error, "a registration was not noted");
     }
 }
 

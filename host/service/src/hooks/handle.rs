@@ -303,7 +303,7 @@ pub(crate) async fn sift(
 }
 
 /// `issues.*` declares `issues` and everything below it.
-fn declares(pattern: &str, kind: &str) -> bool {
+pub(super) fn declares(pattern: &str, kind: &str) -> bool {
     match pattern.strip_suffix(".*") {
         Some(head) => kind
             .strip_prefix(head)

@@ -83,8 +83,8 @@ pub(super) struct CredentialView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Reason)]
 pub(super) struct Reason {
-    code: String,
-    message: String,
+    pub(super) code: String,
+    pub(super) message: String,
 }
 
 impl From<sluice_service::problem::Problem> for Reason {

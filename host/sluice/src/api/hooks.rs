@@ -1,16 +1,20 @@
 //! Hooks: the addresses at which vendors deliver.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use sluice_model::id::HookId;
+use sluice_model::secret::Secret;
 use sluice_service::connection;
-use sluice_service::hooks::{self, Hook};
+use sluice_service::hooks::{self, Hook, NewHook, Registration, RegistrationState};
 use utoipa::ToSchema;
 
 use super::app::{App, Caller};
 use super::body::{Asked, At, Json, id, json, read};
+use super::connections::Reason;
 use super::page::{List, Paging, listed, page};
 use super::problem::Problem;
 use super::receipts;
@@ -42,19 +46,88 @@ pub(super) struct HookView {
     /// Entered at a vendor that sends it along with its question.
     #[serde(skip_serializing_if = "Option::is_none")]
     verify_token: Option<String>,
+    /// How far its connector has set it up at the vendor; without it a person does that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration: Option<RegistrationView>,
+    /// Until when secrets before the newest are valid beside it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    older_until: Vec<String>,
+    /// What a person does at the vendor, one step after the other; not in lists.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    steps: Vec<String>,
+}
+
+/// A hook's registration at its vendor.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HookRegistration)]
+pub(super) struct RegistrationView {
+    /// `pending`, `registered`, `by-hand` or `failed`.
+    state: &'static str,
+    /// The vendor's id of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    /// The kinds of events that were asked for.
+    events: Vec<String>,
+    /// When it ends at the vendor; it is renewed before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "date-time")]
+    expires: Option<String>,
+    /// When the vendor is asked next: the first time, again, or to renew it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "date-time")]
+    next: Option<String>,
+    /// Tries that failed since one that did not.
+    failures: u32,
+    /// Why the last try failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Reason>,
+}
+
+impl From<Registration> for RegistrationView {
+    fn from(of: Registration) -> Self {
+        let given = of.given;
+        Self {
+            state: match of.state {
+                RegistrationState::Pending | RegistrationState::Ending => "pending",
+                RegistrationState::Registered => "registered",
+                RegistrationState::ByHand => "by-hand",
+                RegistrationState::Failed => "failed",
+            },
+            expires: given
+                .as_ref()
+                .and_then(|given| given.expires)
+                .map(|at| at.to_string()),
+            id: given.map(|given| given.id),
+            events: of.events,
+            next: of.next.map(|at| at.to_string()),
+            failures: of.failures,
+            error: of.error.map(|error| Reason {
+                code: error.code,
+                message: error.message,
+            }),
+        }
+    }
 }
 
 fn view(app: &App, hook: Hook) -> HookView {
+    let url = format!("{}{}", app.public_url.as_deref().unwrap_or_default(), hook.path);
     HookView {
         id: hook.id.to_string(),
         connection: hook.connection.map(|id| id.to_string()),
         connector: hook.connector,
         app: hook.app.map(|id| id.to_string()),
         webhook: hook.webhook,
-        url: format!("{}{}", app.public_url.as_deref().unwrap_or_default(), hook.path),
+        steps: hook
+            .steps
+            .iter()
+            .map(|step| step.replace("{url}", &url))
+            .collect(),
+        url,
         created: hook.created.to_string(),
         secret: None,
         verify_token: hook.verify_token,
+        registration: hook.registration.map(RegistrationView::from),
+        older_until: hook.older_until.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -94,6 +167,12 @@ pub(super) struct Creation {
     /// Without it one is made and answered once.
     #[schema(value_type = Option<String>, write_only)]
     secret: Option<SecretText>,
+    /// The kinds of events to ask the vendor for; without it all that the manifest declares.
+    #[serde(default)]
+    events: Vec<String>,
+    /// A person sets it up at the vendor, even if the connector could.
+    #[serde(default)]
+    by_hand: bool,
 }
 
 pub(super) async fn create(
@@ -107,7 +186,13 @@ pub(super) async fn create(
     let (hook, made) = match (&new.connection, &new.connector) {
         (Some(which), None) => {
             let of = connection::get(service, org, which).await?;
-            hooks::create(service, org, of.id, webhook, secret).await?
+            let new = NewHook {
+                webhook,
+                secret,
+                by_hand: new.by_hand,
+                events: new.events,
+            };
+            hooks::create(service, org, of.id, new).await?
         }
         (None, Some(connector)) => hooks::create_for_app(service, org, connector, webhook, secret).await?,
         _ => {
@@ -115,9 +200,39 @@ pub(super) async fn create(
             return Err(Problem::new("request.body", words));
         }
     };
-    let mut view = view(&app, hook);
-    view.secret = made.map(|secret| String::from_utf8_lossy(secret.expose()).into_owned());
-    Ok((StatusCode::CREATED, json(&view)).into_response())
+    Ok((StatusCode::CREATED, json(&shown(&app, hook, made))).into_response())
+}
+
+/// With a secret that was made, this once.
+fn shown(app: &App, hook: Hook, made: Option<Secret>) -> HookView {
+    HookView {
+        secret: made.map(|secret| String::from_utf8_lossy(secret.expose()).into_owned()),
+        ..view(app, hook)
+    }
+}
+
+/// Another secret.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = HookRotation)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rotation {
+    /// Without it one is made and answered once.
+    #[schema(value_type = Option<String>, write_only)]
+    secret: Option<SecretText>,
+    /// For how many seconds the secrets before are valid too; a day without, at most 30 days, 0: not any more.
+    overlap_s: Option<u64>,
+}
+
+pub(super) async fn rotate(
+    State(app): State<App>,
+    caller: Caller,
+    At(hook): At<String>,
+    Json(rotation): Json<Rotation>,
+) -> Result<Response, Problem> {
+    let secret = rotation.secret.map(|secret| secret.0);
+    let overlap = rotation.overlap_s.map(Duration::from_secs);
+    let (hook, made) = hooks::rotate(&app.service, caller.org, id(&hook)?, secret, overlap).await?;
+    Ok(json(&shown(&app, hook, made)))
 }
 
 pub(super) async fn get(
@@ -127,6 +242,25 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let hook = hooks::get(&app.service, caller.org, id(&hook)?).await?;
     Ok(json(&view(&app, hook)))
+}
+
+/// What to set up.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = HookRegister)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Wish {
+    /// The kinds of events to ask the vendor for; without it those of before.
+    events: Vec<String>,
+}
+
+pub(super) async fn register(
+    State(app): State<App>,
+    caller: Caller,
+    At(hook): At<String>,
+    Json(wish): Json<Wish>,
+) -> Result<Response, Problem> {
+    let hook = hooks::register(&app.service, caller.org, id(&hook)?, wish.events).await?;
+    Ok((StatusCode::ACCEPTED, json(&view(&app, hook))).into_response())
 }
 
 pub(super) async fn remove(
@@ -166,15 +300,30 @@ pub(super) struct HeaderView {
     value: String,
 }
 
+/// As what a body is signed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Signed {
+    kind: Option<String>,
+}
+
 /// Signs a body with the hook's own secret, for trying a hook by hand.
 pub(super) async fn sign(
     State(app): State<App>,
     caller: Caller,
     At(hook): At<String>,
+    Asked(asked): Asked<Signed>,
     request: axum::extract::Request,
 ) -> Result<Response, Problem> {
     let body = read(&app, request.into_body(), app.hook_body_bytes).await?;
-    let headers = hooks::sign(&app.service, caller.org, id(&hook)?, &body.bytes).await?;
+    let headers = hooks::sign(
+        &app.service,
+        caller.org,
+        id(&hook)?,
+        &body.bytes,
+        asked.kind.as_deref(),
+    )
+    .await?;
     let headers = headers
         .into_iter()
         .map(|(name, value)| HeaderView { name, value })

@@ -13,7 +13,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{Output, items, text};
 use super::run::pages;
-use super::{input, listen, resolve};
+use super::{input, listen, resolve, trigger};
 
 /// Inbound webhooks: addresses and receipts
 #[derive(Debug, Subcommand)]
@@ -40,6 +40,32 @@ pub(super) enum Hook {
         /// Read the secret from a file instead of having one made
         #[arg(long, value_name = "FILE", conflicts_with = "secret_from_stdin")]
         secret_file: Option<PathBuf>,
+        /// A kind of event to ask the vendor for; all of the webhook's without it
+        #[arg(long = "event", value_name = "KIND")]
+        events: Vec<String>,
+        /// Set it up at the vendor yourself, even if the connector could
+        #[arg(long)]
+        by_hand: bool,
+    },
+    /// Have the connector set an address up at the vendor, once more
+    Register {
+        hook: String,
+        /// Ask the vendor for these kinds of events from now on
+        #[arg(long = "event", value_name = "KIND")]
+        events: Vec<String>,
+    },
+    /// Give an address another secret; the one before is valid beside it for a while
+    Rotate {
+        hook: String,
+        /// For how many seconds the secret before is valid too; a day without it, 0 for not at all
+        #[arg(long, value_name = "SECONDS")]
+        overlap: Option<u64>,
+        /// Read the new secret from standard input instead of having one made
+        #[arg(long)]
+        secret_from_stdin: bool,
+        /// Read the new secret from a file instead of having one made
+        #[arg(long, value_name = "FILE", conflicts_with = "secret_from_stdin")]
+        secret_file: Option<PathBuf>,
     },
     /// Remove an address; its receipts stay
     Remove { hook: String },
@@ -47,10 +73,15 @@ pub(super) enum Hook {
     Listen(listen::Listen),
     /// What came in, newest first
     Receipts { hook: String },
-    /// One receipt and its request
-    Show { receipt: String },
-    /// Have a receipt handled again
-    Replay { receipt: String },
+    /// An address and how to set it up at the vendor, or a receipt and its request
+    Show {
+        #[arg(value_name = "HOOK|RECEIPT")]
+        what: String,
+    },
+    /// Have a receipt handled again, or those of a hook
+    Replay(trigger::Again),
+    /// Send a hook an event, signed as the vendor would, through the whole way that a webhook takes
+    Trigger(trigger::Trigger),
     /// Print the headers that the vendor would send with a body
     Sign {
         hook: String,
@@ -86,6 +117,8 @@ impl Hook {
                 webhook,
                 secret_from_stdin,
                 secret_file,
+                events,
+                by_hand,
             } => {
                 let mut body = match connection {
                     Some(connection) => {
@@ -94,36 +127,40 @@ impl Hook {
                     }
                     None => json!({ "connector": app }),
                 };
-                let given = secret_from_stdin || secret_file.is_some();
-                let flags = "--secret-from-stdin or --secret-file FILE";
-                let source = input::Source {
-                    stdin: secret_from_stdin,
-                    file: secret_file,
-                    flags,
-                };
-                let secret = if given {
-                    input::secret(&source, "secret", output)?
-                } else {
-                    None
-                };
+                let secret = given(secret_from_stdin, secret_file, output)?;
                 if let Value::Object(fields) = &mut body {
                     fields.extend(webhook.map(|webhook| ("webhook".to_owned(), Value::String(webhook))));
                     fields.extend(secret.map(|secret| ("secret".to_owned(), Value::String(secret))));
+                    if !events.is_empty() {
+                        fields.insert("events".to_owned(), json!(events));
+                    }
+                    if by_hand {
+                        fields.insert("by_hand".to_owned(), json!(true));
+                    }
                 }
                 let hook = client.post("/api/v1/hooks", body).await?;
-                output.show(&hook, |output| {
-                    let names = [
-                        ("hook", "id"),
-                        ("url", "url"),
-                        ("webhook", "webhook"),
-                        ("secret", "secret"),
-                        ("verify token", "verify_token"),
-                    ];
-                    output.fields(&names.map(|(shown, name)| (shown, text(&hook, name))));
-                    if !text(&hook, "secret").is_empty() {
-                        output.note("the secret is shown this once: enter it at the vendor");
-                    }
-                });
+                output.show(&hook, |output| set_up(output, &hook));
+                Ok(Exit::Ok)
+            }
+            Self::Register { hook, events } => {
+                let path = format!("{}/register", path(client, &hook).await?);
+                let wanted = client.post(&path, json!({ "events": events })).await?;
+                output.show(&wanted, |output| set_up(output, &wanted));
+                Ok(Exit::Ok)
+            }
+            Self::Rotate {
+                hook,
+                overlap,
+                secret_from_stdin,
+                secret_file,
+            } => {
+                let mut body = serde_json::Map::new();
+                body.extend(overlap.map(|overlap| ("overlap_s".to_owned(), overlap.into())));
+                let secret = given(secret_from_stdin, secret_file, output)?;
+                body.extend(secret.map(|secret| ("secret".to_owned(), secret.into())));
+                let path = format!("{}/rotate", path(client, &hook).await?);
+                let rotated = client.post(&path, body.into()).await?;
+                output.show(&rotated, |output| set_up(output, &rotated));
                 Ok(Exit::Ok)
             }
             Self::Remove { hook } => {
@@ -154,7 +191,12 @@ impl Hook {
                 )
                 .await
             }
-            Self::Show { receipt } => {
+            Self::Show { what } if !what.starts_with("rcp_") => {
+                let hook = client.get(&path(client, &what).await?).await?;
+                output.show(&hook, |output| set_up(output, &hook));
+                Ok(Exit::Ok)
+            }
+            Self::Show { what: receipt } => {
                 let found = client
                     .get(&format!("/api/v1/receipts/{}", segment(&receipt)))
                     .await?;
@@ -176,18 +218,8 @@ impl Hook {
                 });
                 Ok(Exit::Ok)
             }
-            Self::Replay { receipt } => {
-                let replayed = client
-                    .post(
-                        &format!("/api/v1/receipts/{}/replay", segment(&receipt)),
-                        json!({}),
-                    )
-                    .await?;
-                output.show(&replayed, |output| {
-                    output.done(&format!("{receipt} will be handled again"))
-                });
-                Ok(Exit::Ok)
-            }
+            Self::Replay(again) => again.run(client, output).await,
+            Self::Trigger(trigger) => trigger.run(client, output).await,
             Self::Sign { hook, file } => {
                 let mut body = Vec::new();
                 match &file {
@@ -215,7 +247,40 @@ impl Hook {
     }
 }
 
-async fn path(client: &Client, given: &str) -> Result<String, Failure> {
+/// The secret that is given, if one is.
+fn given(stdin: bool, file: Option<PathBuf>, output: &Output) -> Result<Option<String>, Failure> {
+    if !stdin && file.is_none() {
+        return Ok(None);
+    }
+    let flags = "--secret-from-stdin or --secret-file FILE";
+    input::secret(&input::Source { stdin, file, flags }, "secret", output)
+}
+
+/// A hook, and what is to be done at its vendor.
+fn set_up(output: &Output, hook: &Value) {
+    let names = [
+        ("hook", "id"),
+        ("url", "url"),
+        ("webhook", "webhook"),
+        ("secret", "secret"),
+        ("verify token", "verify_token"),
+        ("registration", "registration.state"),
+        ("expires", "registration.expires"),
+        ("next", "registration.next"),
+        ("reason", "registration.error.message"),
+        ("secret before until", "older_until.0"),
+    ];
+    output.fields(&names.map(|(shown, name)| (shown, text(hook, name))));
+    if !text(hook, "secret").is_empty() {
+        output.note("the secret is shown this once: enter it at the vendor");
+    }
+    let steps = hook.get("steps").and_then(Value::as_array).into_iter().flatten();
+    for (number, step) in steps.filter_map(Value::as_str).enumerate() {
+        output.line(&format!("{}. {step}", number + 1));
+    }
+}
+
+pub(super) async fn path(client: &Client, given: &str) -> Result<String, Failure> {
     let id = resolve::id(client, "/api/v1/hooks", "hok_", given).await?;
     Ok(format!("/api/v1/hooks/{}", segment(&id)))
 }

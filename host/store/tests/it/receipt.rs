@@ -257,6 +257,7 @@ async fn an_apps_hook_leads_to_the_connections_of_an_account() {
         webhook: "events".into(),
         state: HookState::Active,
         created: NOW,
+        older_secrets: Vec::new(),
     };
     r.store.create_app_hook(r.org, app.clone()).await.unwrap();
     assert_eq!(
@@ -378,6 +379,147 @@ async fn chores_are_done_once_and_none_is_lost() {
         .unwrap();
     assert_eq!((settled.chores.visit, settled.chores.due), (None, None));
     assert!(lease(later(1_000_000)).await.is_empty());
+}
+
+/// What comes up while a worker has the hook does not take the lease away, and an answer to an earlier wish settles no later one.
+#[tokio::test]
+async fn a_registration_is_durable_before_and_after_the_vendor_is_asked() {
+    use sluice_store::registration::{Became, Given, HOOK_SECRET, Progress, RegistrationState};
+    let r = room().await;
+    let url = |n: u8| format!("https://a.test/{n}");
+    let want = async |n| {
+        let events = Some(vec!["push".to_owned()]);
+        r.store
+            .want_registration(r.org, r.hook, url(n), events, NOW)
+            .await
+            .unwrap()
+    };
+    let lease = async |at| r.store.lease_due_chores(at, LEASE, 5).await.unwrap();
+    assert!(!want(1).await.registration.unwrap().may_be_known());
+    let (_, first) = lease(NOW).await.pop().unwrap();
+    assert!(
+        first.registration.as_ref().unwrap().may_be_known(),
+        "asked, for all that is known"
+    );
+    // Somebody wants another address, and a visit comes up: the worker keeps its lease.
+    want(2).await;
+    r.store
+        .owe_visit(r.org, r.hook, "https://a.test/?1".into(), NOW)
+        .await
+        .unwrap();
+    assert!(lease(NOW).await.is_empty());
+    let given = |n| Given {
+        id: "w1".into(),
+        expires: None,
+        state: "{}".into(),
+        url: url(n),
+        at: NOW,
+    };
+    let progress = |wishes, became, secret: Option<&str>| ChoresDone {
+        registration: Some(Progress {
+            wishes,
+            became,
+            secret: secret.map(|text| Secret::new(text.as_bytes().to_vec())),
+        }),
+        now: NOW,
+        ..ChoresDone::default()
+    };
+    let finish = async |fencing, done| r.store.finish_chores(r.org, r.hook, fencing, done).await.unwrap();
+    let registered = |n| Became::Registered {
+        given: given(n),
+        next: None,
+    };
+    let wishes = first.registration.unwrap().wishes;
+    let now = finish(
+        first.chores.fencing,
+        progress(wishes, registered(1), Some("s3cret")),
+    )
+    .await;
+    let of = now.registration.unwrap();
+    assert_eq!(
+        (of.state, of.next),
+        (RegistrationState::Pending, Some(NOW)),
+        "the later wish stands"
+    );
+    let owner = r.hook.to_string();
+    let kept = r
+        .store
+        .get_secret(r.org, &owner, HOOK_SECRET)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(kept.expose(), b"s3cret");
+    let (_, second) = lease(NOW).await.pop().unwrap();
+    let of = second.registration.unwrap();
+    let mut done = progress(of.wishes, registered(2), None);
+    done.visited = second.chores.visit;
+    let now = finish(second.chores.fencing, done).await;
+    assert_eq!(now.registration.unwrap().state, RegistrationState::Registered);
+    assert_eq!(now.chores.due, None);
+    // Removed: it stays for the worker alone, until the vendor was told.
+    r.store.remove_hook(r.org, r.hook, NOW).await.unwrap();
+    assert_eq!(
+        code(r.store.remove_hook(r.org, r.hook, NOW).await),
+        "store.missing"
+    );
+    let (_, third) = lease(NOW).await.pop().unwrap();
+    assert_eq!(third.state, HookState::Ending);
+    let of = third.registration.unwrap();
+    finish(third.chores.fencing, progress(of.wishes, Became::Ended, None)).await;
+    assert!(r.store.get_hook(r.org, r.hook).await.unwrap().is_none());
+    assert!(
+        r.store
+            .get_secret(r.org, &owner, HOOK_SECRET)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(lease(later(1_000_000)).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_rotated_secret_is_valid_until_its_time_and_gone_after_it() {
+    use sluice_store::registration::HOOK_SECRET;
+    use sluice_store::rotation::MAX_OLDER;
+    let r = room().await;
+    let owner = r.hook.to_string();
+    let rotate = async |n: u8, until, now| {
+        let secret = Secret::new(vec![n; 8]);
+        r.store
+            .rotate_hook_secret(r.org, r.hook, secret, until, now)
+            .await
+            .unwrap()
+    };
+    assert!(
+        rotate(1, later(10), NOW).await.is_empty(),
+        "there was none before"
+    );
+    let older = rotate(2, later(10), NOW).await;
+    assert_eq!((older.len(), older[0].until), (1, later(10)));
+    let read = async |field: &str| {
+        let found = r.store.get_secret(r.org, &owner, field).await.unwrap();
+        found.map(|secret| secret.expose()[0])
+    };
+    assert_eq!(
+        (read(HOOK_SECRET).await, read(&older[0].field).await),
+        (Some(2), Some(1))
+    );
+    r.store.drop_older_secrets(r.org, r.hook, later(9)).await.unwrap();
+    assert_eq!(read(&older[0].field).await, Some(1));
+    r.store
+        .drop_older_secrets(r.org, r.hook, later(10))
+        .await
+        .unwrap();
+    assert_eq!(read(&older[0].field).await, None);
+    for n in 3..9 {
+        assert!(rotate(n, later(20), NOW).await.len() <= MAX_OLDER);
+    }
+    let left = rotate(9, NOW, NOW).await;
+    assert!(
+        left.is_empty(),
+        "without an overlap none is valid beside the newest"
+    );
+    assert_eq!(read(HOOK_SECRET).await, Some(9));
 }
 
 #[tokio::test]

@@ -91,6 +91,8 @@ pub(crate) async fn furnish(store: Store, org: OrgId, n: u8) -> Room {
         created: NOW,
         app: None,
         chores: Chores::default(),
+        registration: None,
+        older_secrets: Vec::new(),
     };
     store.create_hook(org, new).await.unwrap();
     Room {

@@ -278,3 +278,43 @@ fn what_the_recipe_wants_for_a_secret() {
     };
     assert_eq!(unsigned.secret_use(), SecretUse::Unused);
 }
+
+#[test]
+fn a_registration_says_where_its_secret_comes_from() {
+    use crate::manifest::RegisteredSecret;
+    let egress =
+        "[[capabilities.egress]]\nhost = \"api.acme.test\"\nmethods = [\"POST\"]\npaths = [\"/hooks\"]\n";
+    let read = |registration: &str| {
+        let (head, webhooks) = HEAD.split_once("[[webhooks]]").unwrap();
+        let text = format!(
+            "{head}{egress}[[webhooks]]{webhooks}registration = {{ {registration} }}\n\
+             steps = [\"Enter {{url}} under Settings.\"]\n[webhooks.signature]\n{HMAC}header = \"s\"\n"
+        );
+        Manifest::parse(&text).map(|manifest| manifest.webhooks[0].clone())
+    };
+    let webhook = read("secret = \"sent\", origins = [\"https://api.acme.test\"]").unwrap();
+    assert_eq!(webhook.steps, ["Enter {url} under Settings."]);
+    let Some(RegisteredSecret::Sent(origins)) = webhook.registration.map(|of| of.secret) else {
+        panic!("not sent")
+    };
+    assert_eq!(origins[0].to_string(), "https://api.acme.test");
+    let given = read("secret = \"given\"").unwrap().registration.unwrap();
+    assert_eq!(given.secret, RegisteredSecret::Given);
+    let apart = read("secret = \"apart\"").unwrap().registration.unwrap();
+    assert_eq!(apart.secret, RegisteredSecret::Apart);
+    for (bad, path) in [
+        ("secret = \"sent\"", "webhooks[0].registration.origins"),
+        (
+            "secret = \"sent\", origins = [\"https://evil.test\"]",
+            "webhooks[0].registration.origins[0]",
+        ),
+        (
+            "secret = \"given\", origins = [\"https://api.acme.test\"]",
+            "webhooks[0].registration.origins",
+        ),
+        ("secret = \"other\"", "webhooks[0].registration.secret"),
+        ("", "webhooks[0].registration.secret"),
+    ] {
+        assert_eq!(read(bad).unwrap_err().path, path, "{bad}");
+    }
+}

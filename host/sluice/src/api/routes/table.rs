@@ -467,6 +467,22 @@ pub(super) const ROUTES: &[Route] = &[
         "remove an address; its receipts stay",
     ),
     route(
+        "POST",
+        "/api/v1/hooks/{hook}/register",
+        Operation::RegisterHook,
+        "have the connector set the address up at the vendor, once more",
+    )
+    .takes("HookRegister")
+    .gives(202, "Hook"),
+    route(
+        "POST",
+        "/api/v1/hooks/{hook}/rotate",
+        Operation::RotateHook,
+        "give the address another secret; the one before is valid beside it for a while",
+    )
+    .takes("HookRotation")
+    .gives(200, "Hook"),
+    route(
         "GET",
         "/api/v1/hooks/{hook}/receipts",
         Operation::ListReceipts,
@@ -480,6 +496,7 @@ pub(super) const ROUTES: &[Route] = &[
         Operation::SignForHook,
         "the headers the vendor would send with this body",
     )
+    .query(&[("kind", "with the headers of an event of this kind")])
     .takes("binary")
     .gives(200, "Signature"),
     route(
