@@ -209,7 +209,7 @@ async fn no_more_runs_than_the_caps_allow_and_none_is_forgotten() {
         mode: Mode::Incremental,
         window: None,
         trigger: Trigger::Schedule,
-        app: (n % 2 == 0).then(|| "oauth".to_owned()),
+        app: n.is_multiple_of(2).then(|| "oauth".to_owned()),
         at: later(u64::from(n)),
     };
     for n in 101..=106 {
