@@ -13,7 +13,10 @@ const RULES: [&str; 4] = [
 
 fuzz_target!(|input: (u8, &str)| {
     let (which, record) = input;
-    let rules = RULES.get(usize::from(which) % RULES.len()).copied().unwrap_or("{}");
+    let rules = RULES
+        .get(usize::from(which) % RULES.len())
+        .copied()
+        .unwrap_or("{}");
     let Ok(Ok(plan)) = StreamRules::parse(rules).map(|rules| Plan::compile(&rules, &[], None)) else {
         panic!("the rules are good");
     };
