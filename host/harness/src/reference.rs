@@ -271,7 +271,7 @@ const TABLES: &[Table] = &[
     },
     Table {
         name: "[discovered]",
-        about: "",
+        about: "Streams that only the account has: the code names them, with their schemas, when it is asked to discover.",
         keys: &[
             ("modes", "list", NEEDED, "how streams that are found can be read"),
             ("write", "list", "none", "what can be written to them"),
@@ -326,6 +326,18 @@ const TABLES: &[Table] = &[
                 "list",
                 "anywhere",
                 "the addresses that it may come from",
+            ),
+            (
+                "registration",
+                "table",
+                "none",
+                "its code registers the address at the vendor: `secret` is `sent`, `given` or `apart`, `origins` the places that a sent one goes to",
+            ),
+            (
+                "steps",
+                "list",
+                "none",
+                "what a person does at the vendor where nothing registers it",
             ),
         ],
     },
