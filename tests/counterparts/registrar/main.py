@@ -142,6 +142,8 @@ class Vendors:
             return 200, {"id": "usrDoorsDoors0001"}, {}
         if path == "/v0/meta/bases":
             return 200, {"bases": [{"id": "appDoorsDoors0001", "name": "Doors", "permissionLevel": "create"}]}, {}
+        if re.fullmatch(r"/v0/meta/bases/app\w{14}/tables", path):
+            return 200, {"tables": []}, {}
         found = re.fullmatch(r"/v0/bases/(app\w{14})/webhooks(?:/(ach\w{14})(/refresh|/payloads)?)?", path)
         if not found:
             return 404, {"error": "NOT_FOUND"}, {}
