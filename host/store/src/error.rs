@@ -120,6 +120,9 @@ impl Error {
             Self::Revision { .. } => "read it again and repeat the change",
             Self::ActiveRun { .. } => "wait for that run or cancel it",
             Self::InUse { .. } => "remove the connections first",
+            Self::KeyChanged { .. } => {
+                "run a full sync of the stream: it puts records with the new ids in the place of the old ones"
+            }
             Self::Quota { .. } => "have the install's grant of storage_bytes raised",
             _ => return None,
         };

@@ -165,8 +165,6 @@ fn release_run(
         return Ok(None);
     }
     let was = run.due.replace(now);
-    // Nobody has any: it takes them anew.
-    run.slots.clear();
     let row = to_json(&run)?;
     Ok(Some(Released {
         table: Table::Runs,

@@ -1,8 +1,10 @@
 //! Slots: how many runs may be under way at once for an organization, for a connector and for an app at a vendor.
 //!
 //! A run takes its slots in the commit that leases it and gives them back in the one that lets go of it, so the numbers are
-//! what is so at every moment, also after the power was cut. A run that finds one taken is parked: nobody looks at it until
-//! a slot of that kind is free, and the commit that frees it puts the run that has waited longest among what is due.
+//! what is so at every moment, also after the power was cut. A run that finds one taken holds none and is parked: nobody looks
+//! at it until a slot of that kind is free. The commit that frees it hands it over to the run that has waited longest, which
+//! then has it whatever becomes of that run: it takes the others it needs and is worked on, or hands it on. So a slot is free
+//! only where nobody waits for it.
 
 use sluice_model::Timestamp;
 use sluice_model::id::{Id, OrgId, RunId, kind};
@@ -31,7 +33,7 @@ pub struct Parked {
     at: Timestamp,
 }
 
-/// Takes the run's slots, or parks it. Answers whether it has them.
+/// Takes the slots that the run has not yet, or parks it. Answers whether it has them all.
 pub(crate) fn take(
     rows: &mut Writer<'_>,
     org: OrgId,
@@ -39,13 +41,11 @@ pub(crate) fn take(
     caps: Caps,
     now: Timestamp,
 ) -> Result<bool, Error> {
-    // Its lease ran out, and it has them still.
-    if !run.slots.is_empty() {
-        return Ok(true);
-    }
-    let wanted = wanted(rows, org, run, caps)?;
-    for (slot, cap) in &wanted {
+    let mut missing = wanted(rows, org, run, caps)?;
+    missing.retain(|(slot, _)| !run.slots.contains(slot));
+    for (slot, cap) in &missing {
         if rows.get_number(Table::TakenSlots, &taken(org, slot))? >= *cap {
+            give_back(rows, org, run)?;
             // It keeps its place among those who wait.
             let at = run.due.take().unwrap_or(now);
             rows.put(Table::ParkedRuns, &parked(org, slot, at, run.id), &[])?;
@@ -57,7 +57,7 @@ pub(crate) fn take(
             return Ok(false);
         }
     }
-    for (slot, _) in wanted {
+    for (slot, _) in missing {
         let key = taken(org, &slot);
         let number = rows.get_number(Table::TakenSlots, &key)?;
         rows.put_number(Table::TakenSlots, &key, number + 1)?;
@@ -72,22 +72,54 @@ pub(crate) fn give_back(rows: &mut Writer<'_>, org: OrgId, run: &mut Run) -> Res
         rows.delete(Table::ParkedRuns, &parked(org, &slot, at, run.id))?;
     }
     for slot in std::mem::take(&mut run.slots) {
+        if let Some(mut next) = longest_parked(rows, org, &slot)? {
+            next.slots.push(slot);
+            unpark(rows, org, &mut next)?;
+            continue;
+        }
         let key = taken(org, &slot);
         match rows.get_number(Table::TakenSlots, &key)? {
             0 | 1 => rows.delete(Table::TakenSlots, &key)?,
             number => rows.put_number(Table::TakenSlots, &key, number - 1)?,
         }
-        let of_slot = Key::org(org).text(&slot);
-        let first = rows.collect(Table::ParkedRuns, &Span::prefix(&of_slot), false, 1, |key, _| {
-            let mut parts = Parts::new(key.get(of_slot.bytes().len()..).unwrap_or_default());
-            Ok(parts.number().and_then(|_| parts.id::<kind::Run>()))
-        })?;
-        if let Some(next) = first.first().copied() {
-            let mut next: Run = super::load(rows, org, next)?;
-            unpark(rows, org, &mut next)?;
-        }
     }
     Ok(())
+}
+
+/// The run that has waited longest for the slot. One whose row is damaged is told in the log and waits no more, so that it
+/// does not hold up the others.
+fn longest_parked(rows: &mut Writer<'_>, org: OrgId, slot: &str) -> Result<Option<Run>, Error> {
+    let of_slot = Key::org(org).text(slot);
+    loop {
+        let first = rows.collect(Table::ParkedRuns, &Span::prefix(&of_slot), false, 1, |key, _| {
+            let mut parts = Parts::new(key.get(of_slot.bytes().len()..).unwrap_or_default());
+            Ok(parts.number().zip(parts.id::<kind::Run>()))
+        })?;
+        let Some((at, id)) = first.first().copied() else {
+            return Ok(None);
+        };
+        let place = Parked {
+            slot: slot.to_owned(),
+            at: Timestamp::from_millis(at),
+        };
+        if let Some(run) = readable(rows, org, id)?.filter(|run| run.parked.as_ref() == Some(&place)) {
+            return Ok(Some(run));
+        }
+        let at = place.at;
+        rows.delete(Table::ParkedRuns, &parked(org, slot, at, id))?;
+    }
+}
+
+/// The run, if its row can be read.
+fn readable(rows: &mut Writer<'_>, org: OrgId, id: RunId) -> Result<Option<Run>, Error> {
+    match super::load(rows, org, id) {
+        Ok(run) => Ok(Some(run)),
+        Err(error @ (Error::Missing { .. } | Error::Corrupt { .. })) => {
+            tracing::error!(code = error.code(), run = %id, %error, "a run that waits for a slot can't be read");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn unpark(rows: &mut Writer<'_>, org: OrgId, run: &mut Run) -> Result<(), Error> {
@@ -133,35 +165,27 @@ fn parked(org: OrgId, slot: &str, at: Timestamp, run: RunId) -> Key {
 }
 
 impl Store {
-    /// For a start, when nobody has a slot: whoever waits for one is due.
+    /// For a start, with which more may be allowed than before: whoever waits for a slot looks again.
     pub(crate) async fn release_slots(&self) -> Result<(), Error> {
         loop {
             let waiting = self.read(|rows| {
                 rows.collect(Table::ParkedRuns, &Span::all(), false, STEP, |key, _| {
-                    let mut parts = Parts::new(key);
-                    let (org, run) = (parts.id::<kind::Org>(), last_id(key));
-                    Ok(org.zip(run))
+                    let org = Parts::new(key).id::<kind::Org>();
+                    Ok(Some((Key::empty().tail(key), org.zip(last_id(key)))))
                 })
             });
             let waiting = waiting.await?;
-            let held = self.read(|rows| {
-                rows.collect(Table::TakenSlots, &Span::all(), false, STEP, |key, _| {
-                    let mut parts = Parts::new(key);
-                    let org = parts.id::<kind::Org>();
-                    Ok(org.zip(parts.tail_text().map(str::to_owned)))
-                })
-            });
-            let held = held.await?;
-            if waiting.is_empty() && held.is_empty() {
+            if waiting.is_empty() {
                 return Ok(());
             }
-            self.write(64 * (waiting.len() + held.len()), move |rows| {
-                for (org, slot) in held {
-                    rows.delete(Table::TakenSlots, &taken(org, &slot))?;
-                }
-                for (org, run) in waiting {
-                    let mut run = super::load(rows, org, run)?;
-                    unpark(rows, org, &mut run)?;
+            self.write(64 * waiting.len(), move |rows| {
+                for (key, run) in waiting {
+                    if let Some((org, run)) = run
+                        && let Some(mut run) = readable(rows, org, run)?
+                    {
+                        unpark(rows, org, &mut run)?;
+                    }
+                    rows.delete(Table::ParkedRuns, &key)?;
                 }
                 Ok(())
             })

@@ -272,3 +272,49 @@ async fn no_more_runs_than_the_caps_allow_and_none_is_forgotten() {
     }
     assert_eq!(seen, 6);
 }
+
+/// A slot that is given back belongs to the run that has waited longest; when that one wants it no more, to the next.
+#[tokio::test]
+async fn a_slot_handed_to_a_run_that_goes_away_is_handed_on() {
+    let r = room().await;
+    let id = |n: u8| RunId::from_bytes([n; 16]);
+    for n in [101, 102, 103] {
+        let new = NewRun {
+            id: id(n),
+            connection: r.connection,
+            stream: format!("s{n}"),
+            mode: Mode::Incremental,
+            window: None,
+            trigger: Trigger::Schedule,
+            app: None,
+            at: later(u64::from(n)),
+        };
+        r.store.create_run(r.org, new).await.unwrap();
+    }
+    let one = Caps {
+        organization: 1,
+        connector: 0,
+        app: 0,
+    };
+    let lease = async |at| {
+        let store = &r.store;
+        store
+            .lease_due_runs("w", later(at), LEASE, (10, one))
+            .await
+            .unwrap()
+    };
+    let first = lease(200).await;
+    assert_eq!(first.len(), 1);
+    let end = RunEnd {
+        state: RunState::Succeeded,
+        error: None,
+        at: later(201),
+    };
+    let ended = r.store.end_run(r.org, id(101), first[0].fencing, end, NEXT).await;
+    ended.unwrap();
+    // The second has the slot and nobody works on it yet.
+    r.store.request_cancel(r.org, id(102), later(202)).await.unwrap();
+    let third = lease(203).await;
+    assert_eq!(third.len(), 1, "nobody told it that the slot is free");
+    assert_eq!(third[0].run.id, id(103));
+}
