@@ -6,7 +6,7 @@ use sluice_model::auth::Obtain;
 use sluice_model::connection::ConnectionState;
 use sluice_model::exchange::Exchange;
 use sluice_model::id::{ConnectionId, OrgId};
-use sluice_runtime::ReadRequest;
+use sluice_runtime::{Effects, ReadRequest};
 use tokio_util::sync::CancellationToken;
 
 use super::state::{News, settle, state_after};
@@ -222,7 +222,10 @@ async fn streams(service: &Service, callee: &Callee, report: &mut TestReport) {
         return;
     }
     let started = Instant::now();
-    report.steps.push(match discover::of(service, callee).await {
+    let mut effects = Effects::default();
+    let asked = discover::of(service, callee, CancellationToken::new(), &mut effects).await;
+    report.exchanges.extend(effects.exchanges);
+    report.steps.push(match asked {
         Ok(_) => Step::passed("streams", started),
         Err(error) => Step::failed("streams", started, Problem::new(error.code(), error)),
     });

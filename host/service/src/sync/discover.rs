@@ -7,7 +7,7 @@ use std::time::Duration;
 use sluice_model::fault::Fault;
 use sluice_model::id::{ConnectionId, OrgId};
 use sluice_model::manifest::ToldStream;
-use sluice_runtime::{CallError, StreamInfo};
+use sluice_runtime::{CallError, Effects, StreamInfo};
 use sluice_store::account_streams::{AccountStreams, MAX_ACCOUNT_STREAMS_BYTES};
 use tokio_util::sync::CancellationToken;
 
@@ -86,18 +86,26 @@ const ASKED_AGAIN: Duration = Duration::from_secs(24 * 3600);
 /// As the call failed; [`Error::Told`]: then what was known before stays.
 pub async fn discover(service: &Service, org: OrgId, id: ConnectionId) -> Result<Discovery, Error> {
     let callee = Callee::read(service, org, id).await?;
-    of(service, &callee).await
+    let mut effects = Effects::default();
+    of(service, &callee, CancellationToken::new(), &mut effects).await
 }
 
-pub(crate) async fn of(service: &Service, callee: &Callee) -> Result<Discovery, Error> {
+/// What the call did is left in `effects`, for the trace of what it was made for.
+pub(crate) async fn of(
+    service: &Service,
+    callee: &Callee,
+    cancel: CancellationToken,
+    effects: &mut Effects,
+) -> Result<Discovery, Error> {
     let manifest = &callee.known.manifest;
     if manifest.discovered.is_none() {
         return Err(Error::Nothing);
     }
     let (org, id) = (callee.org, callee.connection.id);
-    let call = callee.call(service, CancellationToken::new()).await?;
+    let call = callee.call(service, cancel).await?;
     let outcome = service.runtime().discover(call).await;
     call::observe(service, "discover", callee, &outcome);
+    *effects = outcome.effects;
     let told = outcome.result?.map_err(Error::Fault)?;
     let streams = checked(callee, told).map_err(Error::Told)?;
     let before = service.store().account_streams(org, id).await?;
@@ -174,16 +182,8 @@ fn compared(before: &[ToldStream], now: &[ToldStream]) -> Discovery {
     found
 }
 
-/// Asks before a run reads, where it was never asked or not for a day. A vendor that does not answer this answers the run's
-/// own question as badly, and says why there.
-pub(crate) async fn refreshed(service: &Service, callee: Callee) -> Result<Callee, call::Error> {
+/// Whether a run asks before it reads: nobody did for a day.
+pub(crate) fn is_due(service: &Service, callee: &Callee) -> bool {
     let stale = |at| service.now().since(at) > ASKED_AGAIN;
-    if callee.known.manifest.discovered.is_none() || !callee.streams.asked().is_none_or(stale) {
-        return Ok(callee);
-    }
-    if let Err(error) = of(service, &callee).await {
-        tracing::warn!(connection = %callee.connection.id, code = error.code(), %error, "its streams were not discovered");
-        return Ok(callee);
-    }
-    Callee::read(service, callee.org, callee.connection.id).await
+    callee.known.manifest.discovered.is_some() && callee.streams.asked().is_none_or(stale)
 }

@@ -154,14 +154,9 @@ async fn work(
         );
         return Ok(Turn::End(RunState::Failed, Some(problem)));
     }
-    let callee = match discover::refreshed(service, callee).await {
+    let callee = match refreshed(service, lease, entered, callee).await? {
         Ok(callee) => callee,
-        Err(error) => {
-            return Ok(Turn::End(
-                RunState::Failed,
-                Some(Problem::new(error.code(), error)),
-            ));
-        }
+        Err(turn) => return Ok(turn),
     };
     let declared = callee.streams.get(&lease.run.stream);
     let key = declared
@@ -228,6 +223,31 @@ async fn work(
         fold(service, lease).await?;
     }
     Ok(whole(lease.run.counts.quarantined + unsettled.quarantined()))
+}
+
+/// Asks for the account's streams where that is due. A vendor that does not answer this answers the run's own question as
+/// badly, and says why there.
+async fn refreshed(
+    service: &Service,
+    lease: &mut Lease,
+    entered: &Entered<'_>,
+    callee: Callee,
+) -> Result<Result<Callee, Turn>, sluice_store::Error> {
+    if !discover::is_due(service, &callee) {
+        return Ok(Ok(callee));
+    }
+    if renew(service, lease, callee.call_time()).await? {
+        return Ok(Err(cancelled()));
+    }
+    let mut effects = Effects::default();
+    let asked = discover::of(service, &callee, entered.cancel.clone(), &mut effects).await;
+    note(service, lease, &mut Unsettled::default(), &mut effects).await?;
+    if let Err(error) = asked {
+        tracing::warn!(connection = %callee.connection.id, code = error.code(), %error, "its streams were not discovered");
+        return Ok(Ok(callee));
+    }
+    let again = Callee::read(service, lease.org, lease.run.connection).await;
+    Ok(again.map_err(|error| Turn::End(RunState::Failed, Some(Problem::new(error.code(), error)))))
 }
 
 const fn whole(quarantined: u64) -> Turn {
