@@ -1,6 +1,6 @@
 //! A thousand connections that are each read once a minute, and the same ones when nothing is due.
 //!
-//! `schedule [CONNECTIONS] [MINUTES]`: how late runs begin, how many there were, and the processor time of this process; then,
+//! `schedule [CONNECTIONS] [MINUTES] [JITTER_S]`: how late runs begin, how many there were, and the processor time of this process; then,
 //! with every schedule an hour away, its processor time while nothing is to be done.
 
 #![expect(
@@ -31,7 +31,7 @@ const IDLE: Duration = Duration::from_secs(30);
 async fn main() -> ExitCode {
     let mut numbers = std::env::args().skip(1).map(|argument| argument.parse().ok());
     let mut number = |default| numbers.next().flatten().unwrap_or(default);
-    match measure(number(1000), number(3)).await {
+    match measure(number(1000), number(3), number(60)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("schedule: not measured: {error:#}");
@@ -40,7 +40,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn measure(connections: u64, minutes: u64) -> Result<()> {
+async fn measure(connections: u64, minutes: u64, jitter_s: u64) -> Result<()> {
     let scratch = tempfile::tempdir()?;
     let far = Far::start(
         &["--issues", "20", "--issue-bytes", "800", "--pulls", "0"],
@@ -69,7 +69,7 @@ async fn measure(connections: u64, minutes: u64) -> Result<()> {
     }
     let workers = worker::spawn(service);
     for id in &ids {
-        set(service, *id, 60, None).await?;
+        set(service, *id, 60, Some(jitter_s)).await?;
     }
     let (before, started) = (Usage::own()?, Instant::now());
     tokio::time::sleep(Duration::from_secs(60 * minutes)).await;
@@ -116,7 +116,7 @@ async fn measure(connections: u64, minutes: u64) -> Result<()> {
     println!(
         "{}",
         json!({
-            "connections": connections, "minutes": minutes, "runs": runs, "failed": badly, "late": late,
+            "connections": connections, "minutes": minutes, "jitter_s": jitter_s, "runs": runs, "failed": badly, "late": late,
             "queued_ms_p50": of(500).as_millis() as u64, "queued_ms_p99": of(990).as_millis() as u64,
             "queued_ms_max": of(1000).as_millis() as u64,
             "cpu_share_of_a_core": (after.cpu_s - before.cpu_s) / took.as_secs_f64(),
