@@ -333,7 +333,8 @@ fn events_are_triggered_and_receipts_handled_again() {
 
     let count = |out: &str| {
         let done: Value = serde_json::from_str(out).expect("JSON");
-        done["replayed"].as_u64().expect("a count")
+        assert_eq!(done["state"], "done", "{done}");
+        done["made"].as_u64().expect("a count")
     };
     // What can't be read is given up; it is handled again by its hook, with others that were not.
     let broken = ["hook", "trigger", "github.ping", "--data", "/dev/null"];
@@ -366,4 +367,22 @@ fn events_are_triggered_and_receipts_handled_again() {
         .server
         .cli(&["--json", "hook", "replay", &hook, "--until", "1d"]);
     assert!(count(&before.out) == 0, "{before:?}");
+
+    // By an install that is named, which has to be one of this connector.
+    let found = api.get(&format!("/api/v1/connections/{connection}"));
+    let install = found["install"].as_str().expect("its install").to_owned();
+    let named = world
+        .server
+        .cli(&["--json", "hook", "replay", &hook, "--with", &install]);
+    assert!(count(&named.out) == 3, "{named:?}");
+    let other = world.server.cli(&["hook", "replay", &hook, "--with", "nobody"]);
+    assert!(
+        other.code != Some(0) && other.err.contains("replay.install"),
+        "{other:?}"
+    );
+    let told = api.feed("/api/v1/events?kind=sluice.replay.ended");
+    assert!(
+        told.len() == 4 && told[1]["data"]["hook"] == hook.as_str(),
+        "{told:?}"
+    );
 }

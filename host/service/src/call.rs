@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sluice_broker::{Budget, Caller, Credential, RateHint, RateScope, Trace, VendorApp};
-use sluice_model::id::{ConnectionId, OrgId};
+use sluice_model::id::{ConnectionId, InstallId, OrgId};
 use sluice_model::limits::Limits;
 use sluice_model::manifest::Manifest;
 use sluice_runtime::{Call, CallError, ConnectionView, Effects, Outcome, Snapshot};
@@ -72,6 +72,18 @@ impl Callee {
     /// Reads the connection and its install as they are now.
     pub(crate) async fn read(service: &Service, org: OrgId, id: ConnectionId) -> Result<Self, Error> {
         let connection = connection::get(service, org, &id.to_string()).await?;
+        Self::of(service, org, connection).await
+    }
+
+    /// The connection as it is now, with another install of its connector.
+    pub(crate) async fn by(
+        service: &Service,
+        org: OrgId,
+        id: ConnectionId,
+        install: InstallId,
+    ) -> Result<Self, Error> {
+        let mut connection = connection::get(service, org, &id.to_string()).await?;
+        connection.install = install;
         Self::of(service, org, connection).await
     }
 

@@ -60,6 +60,7 @@ pub fn every() -> Vec<&'static str> {
         sluice_service::hooks::REGISTRATION_CODES,
         sluice_service::endpoint::Error::CODES,
         sluice_service::endpoint::TRY_CODES,
+        sluice_service::replay::Error::CODES,
         crate::config::ConfigError::CODES,
         crate::listen::ListenError::CODES,
         crate::listen::TlsError::CODES,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sluice_model::Timestamp;
 use sluice_model::event::NewEvent;
 use sluice_model::exchange::Exchange;
-use sluice_model::id::{ConnectionId, HookId, OrgId, ReceiptId, kind};
+use sluice_model::id::{ConnectionId, HookId, InstallId, OrgId, ReceiptId, kind};
 use sluice_model::receipt::ReceiptState;
 use sluice_model::record::{Change, Counts};
 
@@ -84,6 +84,9 @@ pub struct Receipt {
     pub worker: Option<String>,
     /// How often a person had it handled again.
     pub replays: u32,
+    /// The install that handles it, where a person named one; without, the connection's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub install: Option<InstallId>,
     /// Trace and log rows written, and rows not written because the receipt had reached its cap.
     pub traced: u64,
     pub logged: u64,
@@ -346,23 +349,14 @@ impl Store {
         now: Timestamp,
     ) -> Result<Receipt, Error> {
         self.write(64, move |rows| {
-            let mut receipt = load(rows, org, receipt)?;
-            if receipt.worker.is_some() && receipt.due.is_some_and(|until| until > now) {
+            let receipt = load(rows, org, receipt)?;
+            if receipt.is_with_worker(now) {
                 return Err(Error::State {
                     what: "replay the receipt",
                     state: "with a worker",
                 });
             }
-            due::remove(rows, Work::Receipts, org, receipt.due, receipt.id)?;
-            receipt.due = Some(now);
-            receipt.state = ReceiptState::Accepted;
-            receipt.failures = 0;
-            receipt.replays = receipt.replays.saturating_add(1);
-            receipt.worker = None;
-            receipt.fencing += 1;
-            due::add(rows, Work::Receipts, org, receipt.due, receipt.id)?;
-            save(rows, org, &receipt)?;
-            Ok(receipt)
+            rearm(rows, org, receipt, None, now)
         })
         .await
     }
@@ -401,6 +395,33 @@ impl Store {
     pub async fn get_receipt_request(&self, org: OrgId, id: ReceiptId) -> Result<Option<Request>, Error> {
         self.read(move |rows| request(rows, org, id)).await
     }
+}
+
+impl Receipt {
+    pub(crate) fn is_with_worker(&self, now: Timestamp) -> bool {
+        self.worker.is_some() && self.due.is_some_and(|until| until > now)
+    }
+}
+
+/// Has a receipt that no worker has handled again, by this install.
+pub(crate) fn rearm(
+    rows: &mut Writer<'_>,
+    org: OrgId,
+    mut receipt: Receipt,
+    install: Option<InstallId>,
+    now: Timestamp,
+) -> Result<Receipt, Error> {
+    due::remove(rows, Work::Receipts, org, receipt.due, receipt.id)?;
+    receipt.due = Some(now);
+    receipt.state = ReceiptState::Accepted;
+    receipt.failures = 0;
+    receipt.replays = receipt.replays.saturating_add(1);
+    receipt.install = install;
+    receipt.worker = None;
+    receipt.fencing += 1;
+    due::add(rows, Work::Receipts, org, receipt.due, receipt.id)?;
+    save(rows, org, &receipt)?;
+    Ok(receipt)
 }
 
 /// What goes before the body in a webhook's row, taken out of it; a webhook that is too large is refused.
@@ -470,6 +491,7 @@ pub(crate) fn accept(
         fencing: 0,
         worker: None,
         replays: 0,
+        install: None,
         traced: 0,
         logged: 0,
         dropped: 0,

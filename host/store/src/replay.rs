@@ -1,18 +1,19 @@
-//! Replays: events of the store that are delivered to an endpoint again, or for the first time, as a job of bounded steps. Each step
-//! is one commit of what was made due and how far the job is, so it goes on where it was after any end of the process.
+//! Replays: events of the store that are delivered to an endpoint again, or for the first time, and webhooks that their connector
+//! handles again; as a job of bounded steps. Each step is one commit of what was made due and how far the job is, so it goes on where
+//! it was after any end of the process.
 
-use std::ops::ControlFlow;
+mod events;
+mod receipts;
 
 use sluice_model::Timestamp;
-use sluice_model::endpoint::{DeliveryState, is_wanted};
 use sluice_model::event::NewEvent;
-use sluice_model::id::{EndpointId, EventId, OrgId, ReplayId, kind};
+use sluice_model::id::{EndpointId, EventId, HookId, InstallId, OrgId, ReceiptId, ReplayId, kind};
 
-use crate::delivery::{self, MAX_WAITING, Owed};
 use crate::due::{self, Work};
-use crate::endpoint::{self, require_state, set_due};
+use crate::endpoint::require_state;
 use crate::event;
-use crate::key::{Key, Parts, Span};
+use crate::hook::require_hook;
+use crate::key::{Key, Span};
 use crate::row::{cap, from_json};
 use crate::table::{Rows, Table, Writer};
 use crate::{Error, Listing, Page, Store};
@@ -21,19 +22,12 @@ use crate::{Error, Listing, Page, Store};
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Replay {
     pub id: ReplayId,
-    pub endpoint: EndpointId,
+    #[serde(flatten)]
+    pub scope: Scope,
     pub what: ReplayOf,
-    /// Only kinds of these patterns, of those that the endpoint wants.
-    pub kinds: Vec<String>,
-    /// Events behind this number…
-    pub after: u64,
-    /// …up to this one.
-    pub last: u64,
-    /// How far it is.
-    pub place: u64,
-    /// How many deliveries it may make at most.
+    /// How many deliveries or receipts it may make due at most.
     pub cap: u64,
-    /// Events looked at, and deliveries made due.
+    /// Events or receipts looked at, and those of them that were made due.
     pub looked: u64,
     pub made: u64,
     pub state: ReplayState,
@@ -44,15 +38,53 @@ pub struct Replay {
     pub ended: Option<Timestamp>,
 }
 
-/// Which of the events are delivered.
+/// What is looked through, and how far it is.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(untagged)]
+pub enum Scope {
+    Events(EventScope),
+    Receipts(ReceiptScope),
+}
+
+/// Events, for an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct EventScope {
+    pub endpoint: EndpointId,
+    /// Only kinds of these patterns, of those that the endpoint wants.
+    pub kinds: Vec<String>,
+    /// Events behind this number…
+    pub after: u64,
+    /// …up to this one.
+    pub last: u64,
+    /// The last one looked at.
+    pub place: u64,
+}
+
+/// What came in at a hook, for its connector.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ReceiptScope {
+    pub hook: HookId,
+    /// Received since…
+    pub since: Timestamp,
+    /// …and before.
+    pub until: Timestamp,
+    /// The install that handles them; without, the connection's own at that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub install: Option<InstallId>,
+    /// The last one looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<ReceiptId>,
+}
+
+/// Which of the events are delivered, or which of the receipts are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReplayOf {
-    /// Those whose delivery is dead.
+    /// Those whose delivery or whose receipt is dead.
     Dead,
-    /// Those that were never delivered: dead, or not owed at the time.
+    /// Those that were never delivered: dead, or not owed at the time. Receipts: those that failed, given up or not.
     Missed,
-    /// All of them, also what was delivered.
+    /// All of them, also what was delivered or handled.
     All,
 }
 
@@ -76,7 +108,7 @@ pub enum ReplayState {
     Done,
     /// It made as many deliveries as it may.
     Capped,
-    /// A person ended it, or the endpoint went.
+    /// A person ended it, or the endpoint or the hook went.
     Cancelled,
 }
 
@@ -94,15 +126,13 @@ impl ReplayState {
 
 /// Replays of one organization that may run.
 pub const MAX_RUNNING: usize = 20;
-/// Events that one step looks at.
-const STEP: usize = 500;
-/// How long a replay waits for an endpoint that has its fill.
+/// How long a replay waits for whoever has their fill.
 const WAIT_MS: u64 = 2_000;
 /// Bytes of the patterns.
 const MAX_KINDS_BYTES: usize = 64 << 10;
 
 impl Store {
-    /// Begins a replay, and tells of it. [`Error::Missing`] if the endpoint is gone, [`Error::State`] if too many run.
+    /// Begins a replay, and tells of it. [`Error::Missing`] if the endpoint or the hook is gone, [`Error::State`] if too many run.
     pub async fn create_replay(
         &self,
         org: OrgId,
@@ -110,14 +140,16 @@ impl Store {
         event: NewEvent,
         now: Timestamp,
     ) -> Result<(), Error> {
-        cap(
-            "a replay's kinds",
-            replay.kinds.iter().map(String::len).sum(),
-            MAX_KINDS_BYTES,
-        )?;
+        if let Scope::Events(scope) = &replay.scope {
+            let bytes = scope.kinds.iter().map(String::len).sum();
+            cap("a replay's kinds", bytes, MAX_KINDS_BYTES)?;
+        }
         let events = event::Encoded::prepare(vec![event], now)?;
         self.write(events.bytes() + 512, move |rows| {
-            require_state(rows, org, replay.endpoint)?;
+            match &replay.scope {
+                Scope::Events(scope) => require_state(rows, org, scope.endpoint).map(drop)?,
+                Scope::Receipts(scope) => require_hook(rows, org, scope.hook).map(drop)?,
+            }
             let span = Span::prefix(&Key::org(org));
             if rows
                 .collect(Table::DueReplays, &span, false, MAX_RUNNING, |_, _| Ok(Some(())))?
@@ -162,9 +194,9 @@ impl Store {
                 return Ok(None);
             };
             let was = replay.due;
-            match endpoint::known(rows, org, replay.endpoint)? {
-                Some(known) => advance(rows, org, &mut replay, known, now)?,
-                None => replay.state = ReplayState::Cancelled,
+            match replay.scope.clone() {
+                Scope::Events(scope) => events::advance(rows, org, &mut replay, scope, now)?,
+                Scope::Receipts(scope) => receipts::advance(rows, org, &mut replay, scope, now)?,
             }
             due::remove(rows, Work::Replays, org, was, id)?;
             settle(rows, org, &mut replay, told_as, now)?;
@@ -224,103 +256,6 @@ impl Store {
     }
 }
 
-/// Makes what the next events lead to due.
-fn advance(
-    rows: &mut Writer<'_>,
-    org: OrgId,
-    replay: &mut Replay,
-    known: endpoint::Known,
-    now: Timestamp,
-) -> Result<(), Error> {
-    let (endpoint, mut state) = (known.endpoint, known.state);
-    let room = MAX_WAITING
-        .saturating_sub(state.waiting)
-        .min(replay.cap - replay.made);
-    let room = usize::try_from(room).unwrap_or(usize::MAX);
-    if room == 0 {
-        replay.state = if replay.made >= replay.cap {
-            ReplayState::Capped
-        } else {
-            replay.due = Some(Timestamp::from_millis(now.as_millis().saturating_add(WAIT_MS)));
-            ReplayState::Running
-        };
-        return Ok(());
-    }
-    let found = match replay.what {
-        ReplayOf::Dead => dead(rows, org, replay, STEP)?,
-        ReplayOf::Missed | ReplayOf::All => event::heads(rows, org, (replay.place, replay.last), STEP)?,
-    };
-    let mut is_all = found.len() < STEP;
-    let mut chosen = Vec::with_capacity(found.len());
-    for (seq, event, kind) in found {
-        if chosen.len() >= room {
-            is_all = false;
-            break;
-        }
-        replay.place = seq;
-        replay.looked += 1;
-        if !is_wanted(&endpoint.kinds, &kind) || !is_wanted(&replay.kinds, &kind) {
-            continue;
-        }
-        let delivery = delivery::get(rows, org, endpoint.id, seq)?;
-        let skipped = match delivery.as_ref().map(|delivery| delivery.state) {
-            None => false,
-            Some(DeliveryState::Dead) => false,
-            Some(DeliveryState::Delivered) => replay.what != ReplayOf::All,
-            Some(DeliveryState::Waiting) => true,
-        };
-        if !skipped {
-            chosen.push((Owed { seq, event, kind }, delivery));
-        }
-    }
-    for (owed, delivery) in chosen {
-        replay.made += 1;
-        match delivery {
-            Some(delivery) => delivery::rearm(rows, org, endpoint.id, &mut state, delivery, now)?,
-            None => delivery::owe(rows, org, endpoint.id, &mut state, owed, now)?,
-        }
-    }
-    if !state.leased {
-        set_due(rows, org, endpoint.id, &state, now)?;
-    }
-    endpoint::save(rows, org, endpoint.id, &state)?;
-    replay.due = Some(now);
-    if is_all {
-        replay.place = replay.last;
-        replay.state = ReplayState::Done;
-    } else if replay.made >= replay.cap {
-        replay.state = ReplayState::Capped;
-    }
-    Ok(())
-}
-
-/// The next deliveries that are dead.
-fn dead(
-    rows: &mut impl Rows,
-    org: OrgId,
-    replay: &Replay,
-    limit: usize,
-) -> Result<Vec<(u64, EventId, String)>, Error> {
-    let place = Key::org(org).id(replay.endpoint);
-    let span = Span::prefix(&place)
-        .after(place.clone().number(replay.place))
-        .before(place.number(replay.last.saturating_add(1)));
-    let mut seqs = Vec::new();
-    rows.scan(Table::DeadDeliveries, &span, false, |key, _| {
-        if seqs.len() >= limit {
-            return Ok(ControlFlow::Break(()));
-        }
-        seqs.extend(Parts::new(key.get(32..).unwrap_or_default()).number());
-        Ok(ControlFlow::Continue(()))
-    })?;
-    let mut found = Vec::with_capacity(seqs.len());
-    for seq in seqs {
-        let delivery = delivery::get(rows, org, replay.endpoint, seq)?;
-        found.extend(delivery.map(|delivery| (seq, delivery.event, delivery.kind)));
-    }
-    Ok(found)
-}
-
 /// Writes down how far a replay is, and tells of its end.
 fn settle(
     rows: &mut Writer<'_>,
@@ -335,8 +270,13 @@ fn settle(
     }
     replay.due = None;
     replay.ended = Some(now);
+    let (endpoint, hook) = match &replay.scope {
+        Scope::Events(scope) => (Some(scope.endpoint), None),
+        Scope::Receipts(scope) => (None, Some(scope.hook)),
+    };
     let data = serde_json::json!({
-        "endpoint": replay.endpoint,
+        "endpoint": endpoint,
+        "hook": hook,
         "what": replay.what.name(),
         "state": replay.state.name(),
         "looked": replay.looked,

@@ -10,8 +10,6 @@ pub enum Error {
     Missing(String),
     #[error("there is no delivery of event {0} to this endpoint, nor such an event")]
     NoDelivery(u64),
-    #[error("there is no replay `{0}`")]
-    NoReplay(String),
     #[error("a name is 1 to 100 characters, without control characters, and not an endpoint's id")]
     Name,
     #[error("the endpoint's address is not one that can be delivered to: {0}")]
@@ -38,8 +36,6 @@ pub enum Error {
     Concurrency,
     #[error("a rate is 0 (as fast as it goes), or 0.001 to 10000 tries a second")]
     Rate,
-    #[error("a replay is of events from an earlier time to a later one, and of 1 to 1000000 deliveries")]
-    Window,
     #[error("the endpoint's secrets cannot be read")]
     Sealed,
     #[error(transparent)]
@@ -59,7 +55,6 @@ impl Error {
     pub const CODES: &[&str] = &[
         "endpoint.not_found",
         "delivery.not_found",
-        "replay.not_found",
         "endpoint.name",
         "endpoint.url",
         "endpoint.kinds",
@@ -70,7 +65,6 @@ impl Error {
         "endpoint.limits",
         "endpoint.sealed",
         "endpoint.taken",
-        "replay.window",
     ];
 
     /// The stable code.
@@ -79,7 +73,6 @@ impl Error {
         match self {
             Self::Missing(_) => "endpoint.not_found",
             Self::NoDelivery(_) => "delivery.not_found",
-            Self::NoReplay(_) => "replay.not_found",
             Self::Name => "endpoint.name",
             Self::Url(_) => "endpoint.url",
             Self::Refused(error) => error.code(),
@@ -91,7 +84,6 @@ impl Error {
             Self::Enriched => "endpoint.rules",
             Self::Filtered => "endpoint.filtered",
             Self::Concurrency | Self::Rate => "endpoint.limits",
-            Self::Window => "replay.window",
             Self::Sealed => "endpoint.sealed",
             Self::Store(sluice_store::Error::Conflict { .. }) => "endpoint.taken",
             Self::Store(error) => error.code(),
@@ -117,7 +109,6 @@ impl From<sluice_store::Error> for Error {
     fn from(error: sluice_store::Error) -> Self {
         match error {
             sluice_store::Error::Missing { what: "the endpoint" } => Self::Missing("(removed)".to_owned()),
-            sluice_store::Error::Missing { what: "the replay" } => Self::NoReplay("(unknown)".to_owned()),
             other => Self::Store(other),
         }
     }
@@ -136,7 +127,6 @@ mod tests {
         let all = [
             Error::Missing(String::new()),
             Error::NoDelivery(1),
-            Error::NoReplay(String::new()),
             Error::Name,
             Error::Url("none"),
             Error::Kinds(KindsError::Count),
@@ -147,7 +137,6 @@ mod tests {
             Error::Rate,
             Error::Sealed,
             conflict.into(),
-            Error::Window,
         ];
         let codes: Vec<_> = all.iter().map(Error::code).collect();
         assert_eq!(codes, Error::CODES);

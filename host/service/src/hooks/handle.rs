@@ -105,13 +105,16 @@ async fn handle(
     effects: &mut Effects,
     shutdown: &CancellationToken,
 ) -> Result<(ReceiptOutcome, Vec<String>, Option<Reply>), Failure> {
-    let callee = Callee::read(service, leased.org, leased.receipt.connection)
-        .await
-        .map_err(|error| Failure {
-            passes: false,
-            problem: Problem::new(error.code(), error),
-            after: None,
-        })?;
+    let (connection, install) = (leased.receipt.connection, leased.receipt.install);
+    let read = match install {
+        Some(install) => Callee::by(service, leased.org, connection, install).await,
+        None => Callee::read(service, leased.org, connection).await,
+    };
+    let callee = read.map_err(|error| Failure {
+        passes: false,
+        problem: Problem::new(error.code(), error),
+        after: None,
+    })?;
     if !callee.connection.state.serves() {
         let problem = Problem::new(
             "webhook.unhandled",

@@ -222,6 +222,12 @@ impl From<sluice_service::hooks::Error> for Problem {
     }
 }
 
+impl From<sluice_service::replay::Error> for Problem {
+    fn from(error: sluice_service::replay::Error) -> Self {
+        Self::of(error.code(), error.hint(), &error)
+    }
+}
+
 impl From<sluice_service::endpoint::Error> for Problem {
     fn from(error: sluice_service::endpoint::Error) -> Self {
         Self::of(error.code(), error.hint(), &error)

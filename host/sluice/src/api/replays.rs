@@ -1,11 +1,11 @@
-//! Replays: events of a time, delivered to an endpoint again or at last, as a job.
+//! Replays: events of a time, delivered to an endpoint again or at last, and webhooks of a time, handled again; as a job.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use sluice_model::Timestamp;
-use sluice_service::replay::{self, Replay, ReplayOf, Wanted};
+use sluice_service::replay::{self, OfEvents, Replay, ReplayOf, Scope, To, Wanted};
 use utoipa::ToSchema;
 
 use super::app::{App, Caller};
@@ -18,15 +18,11 @@ use super::problem::Problem;
 #[schema(as = Replay)]
 pub(super) struct ReplayView {
     id: String,
-    endpoint: String,
     /// `dead`, `missed` or `all`.
     what: &'static str,
-    events: Vec<String>,
-    /// Events behind this number, up to `last`; it is at `place`.
-    after: u64,
-    last: u64,
-    place: u64,
-    /// Deliveries that it may make due, and has.
+    #[serde(flatten)]
+    scope: ScopeView,
+    /// Deliveries or receipts that it may make due, and has.
     cap: u64,
     made: u64,
     looked: u64,
@@ -38,15 +34,55 @@ pub(super) struct ReplayView {
     ended: Option<String>,
 }
 
+/// What is looked through.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = ReplayScope)]
+pub(super) enum ScopeView {
+    Events {
+        endpoint: String,
+        events: Vec<String>,
+        /// Events behind this number, up to `last`; it is at `place`.
+        after: u64,
+        last: u64,
+        place: u64,
+    },
+    Receipts {
+        hook: String,
+        #[schema(format = "date-time")]
+        since: String,
+        #[schema(format = "date-time")]
+        until: String,
+        /// The install that handles them; the connection's own without.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        install: Option<String>,
+        /// The receipt that it is at.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        place: Option<String>,
+    },
+}
+
 fn view(replay: Replay) -> ReplayView {
+    let scope = match replay.scope {
+        Scope::Events(scope) => ScopeView::Events {
+            endpoint: scope.endpoint.to_string(),
+            events: scope.kinds,
+            after: scope.after,
+            last: scope.last,
+            place: scope.place,
+        },
+        Scope::Receipts(scope) => ScopeView::Receipts {
+            hook: scope.hook.to_string(),
+            since: scope.since.to_string(),
+            until: scope.until.to_string(),
+            install: scope.install.map(|install| install.to_string()),
+            place: scope.place.map(|place| place.to_string()),
+        },
+    };
     ReplayView {
         id: replay.id.to_string(),
-        endpoint: replay.endpoint.to_string(),
         what: replay.what.name(),
-        events: replay.kinds,
-        after: replay.after,
-        last: replay.last,
-        place: replay.place,
+        scope,
         cap: replay.cap,
         made: replay.made,
         looked: replay.looked,
@@ -61,24 +97,29 @@ fn view(replay: Replay) -> ReplayView {
 #[schema(as = NewReplay)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Creation {
-    /// An endpoint's id or name.
-    endpoint: String,
-    /// `dead`: whose delivery is dead; `missed`: that, and what was not owed at the time; `all`: also what was delivered.
+    /// An endpoint's id or name, to which events are delivered…
+    endpoint: Option<String>,
+    /// …or a hook's id: what came in there is handled again.
+    hook: Option<String>,
+    /// `dead`: whose delivery or whose receipt is dead; `missed`: that, and what was not owed at the time or is still tried; `all`: also
+    /// what was delivered or handled.
     what: String,
-    /// Patterns of kinds; all that the endpoint wants without.
+    /// Of a hook: the install that handles it, as an id or a connector's name with `@` and a version; without, the connection's own.
+    install: Option<String>,
+    /// Of an endpoint: patterns of kinds; all that it wants without.
     #[serde(default)]
     events: Vec<String>,
-    /// Events recorded since…
+    /// Recorded or received since…
     #[schema(format = "date-time")]
     since: Option<String>,
     /// …and before.
     #[schema(format = "date-time")]
     until: Option<String>,
-    /// Only behind this number.
+    /// Of an endpoint: only events behind this number.
     after: Option<u64>,
-    /// Only up to this number.
+    /// Of an endpoint: only up to this number.
     last: Option<u64>,
-    /// Deliveries that are made due at most; 100,000 without, 1,000,000 at most.
+    /// Deliveries or receipts that are made due at most; 100,000 without, 1,000,000 at most.
     cap: Option<u64>,
 }
 
@@ -98,14 +139,30 @@ pub(super) async fn create(
             ));
         }
     };
+    let is_of_events = !new.events.is_empty() || new.after.is_some() || new.last.is_some();
+    let to = match (new.endpoint, new.hook) {
+        (Some(endpoint), None) if new.install.is_none() => To::Endpoint(OfEvents {
+            endpoint,
+            kinds: new.events,
+            after: new.after,
+            last: new.last,
+        }),
+        (None, Some(hook)) if !is_of_events => To::Hook {
+            hook: id(&hook)?,
+            install: new.install,
+        },
+        _ => {
+            return Err(Problem::new(
+                "request.body",
+                "a replay has an `endpoint` (with `events`, `after`, `last`), or a `hook` (with `install`)",
+            ));
+        }
+    };
     let wanted = Wanted {
-        endpoint: new.endpoint,
+        to,
         what,
-        kinds: new.events,
         since: time("since", new.since.as_deref())?,
         until: time("until", new.until.as_deref())?,
-        after: new.after,
-        last: new.last,
         cap: new.cap,
         by: caller.key.to_string(),
     };

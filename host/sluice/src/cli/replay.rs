@@ -1,6 +1,7 @@
 //! Replays, for the commands of events and of endpoints.
 
 use clap::Args;
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::client::{Client, segment};
@@ -46,18 +47,40 @@ pub(super) async fn begin(
         }
         fields.extend(window.cap.map(|cap| ("cap".to_owned(), cap.into())));
     }
+    follow(client, output, body, !window.no_wait).await
+}
+
+/// Begins a replay and, where wanted, waits until everything is due.
+pub(super) async fn follow(
+    client: &Client,
+    output: &Output,
+    body: Value,
+    wait: bool,
+) -> Result<Exit, Failure> {
     let mut replay = client.post("/api/v1/replays", body).await?;
     let path = format!("/api/v1/replays/{}", segment(&text(&replay, "id")));
-    while !window.no_wait && text(&replay, "state") == "running" {
+    let drawn = (output.draws && !output.json).then(ProgressBar::new_spinner);
+    while wait && text(&replay, "state") == "running" {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         replay = client.get(&path).await?;
+        if let Some(drawn) = &drawn {
+            drawn.set_message(format!(
+                "{} looked at, {} due",
+                text(&replay, "looked"),
+                text(&replay, "made")
+            ));
+            drawn.tick();
+        }
+    }
+    if let Some(drawn) = drawn {
+        drawn.finish_and_clear();
     }
     let (id, state, made) = (text(&replay, "id"), text(&replay, "state"), text(&replay, "made"));
-    output.show(&replay, |output| {
-        output.done(&format!(
-            "{id} is {state}: {made} deliveries are due to {endpoint}"
-        ));
-    });
+    let done = match text(&replay, "hook").as_str() {
+        "" => format!("{made} deliveries are due to {}", text(&replay, "endpoint")),
+        hook => format!("{made} receipts of {hook} will be handled again"),
+    };
+    output.show(&replay, |output| output.done(&format!("{id} is {state}: {done}")));
     Ok(Exit::Ok)
 }
 
@@ -73,7 +96,7 @@ pub(super) async fn one(client: &Client, output: &Output, endpoint: &str, seq: u
 
 pub(super) async fn list(client: &Client, output: &Output) -> Result<Exit, Failure> {
     let names = [
-        "id", "state", "what", "endpoint", "made", "place", "last", "created",
+        "id", "state", "what", "endpoint", "hook", "looked", "made", "created",
     ];
     let row = |replay: &Value| names.map(|name| text(replay, name));
     pages(client, output, "/api/v1/replays", names, row).await

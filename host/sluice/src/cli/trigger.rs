@@ -45,12 +45,26 @@ pub(super) struct Again {
     /// Of a hook: received before
     #[arg(long)]
     until: Option<String>,
-    /// Of a hook: only those in this state; `failed` are those that are tried again or given up
-    #[arg(long, value_name = "STATE")]
-    status: Option<String>,
-    /// Of a hook: so many at most, the newest first
-    #[arg(long, default_value_t = 10_000)]
-    cap: u64,
+    /// Of a hook: which receipts; `failed` are those that are tried again or given up
+    #[arg(long, value_enum, default_value_t = Which::All)]
+    status: Which,
+    /// Of a hook: so many at most, the oldest first
+    #[arg(long)]
+    cap: Option<u64>,
+    /// Of a hook: the install that handles them, as github@1.2.0; without, the connection's own
+    #[arg(long, value_name = "INSTALL")]
+    with: Option<String>,
+    /// Of a hook: return at once instead of when all are due
+    #[arg(long)]
+    no_wait: bool,
+}
+
+/// Which receipts are meant.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Which {
+    All,
+    Failed,
+    Dead,
 }
 
 /// Events that are looked through for the last of a kind.
@@ -185,51 +199,32 @@ impl Again {
             });
             return Ok(Exit::Ok);
         }
-        let path = hook::path(client, &self.what).await?;
-        let moment = |given: &Option<String>| given.as_deref().map(replay::moment).transpose();
-        let (since, until) = (moment(&self.since)?, moment(&self.until)?);
-        let (mut replayed, mut next) = (0, String::new());
-        'pages: loop {
-            let page = client.get(&format!("{path}/receipts?limit=1000{next}")).await?;
-            for receipt in items(&page) {
-                let received = text(receipt, "received");
-                // Both are RFC 3339 in UTC, which sorts as time does.
-                if since
-                    .as_ref()
-                    .is_some_and(|since| received.as_str() < since.as_str())
-                    || replayed >= self.cap
-                {
-                    break 'pages;
-                }
-                if until
-                    .as_ref()
-                    .is_some_and(|until| received.as_str() >= until.as_str())
-                    || !self.wants(&text(receipt, "state"))
-                {
-                    continue;
-                }
-                let path = format!("/api/v1/receipts/{}/replay", segment(&text(receipt, "id")));
-                client.post(&path, json!({})).await?;
-                replayed += 1;
-            }
-            match page.get("next").and_then(Value::as_str) {
-                Some(after) => next = format!("&after={}", segment(after)),
-                None => break,
+        let found = client.get(&hook::path(client, &self.what).await?).await?;
+        let what = match self.status {
+            Which::All => "all",
+            Which::Failed => "missed",
+            Which::Dead => "dead",
+        };
+        let mut body = json!({ "hook": text(&found, "id"), "what": what });
+        let moments = [("since", self.since), ("until", self.until)];
+        for (name, given) in moments {
+            if let Some(given) = given {
+                set(&mut body, name, replay::moment(&given)?.into());
             }
         }
-        let done = json!({"hook": self.what, "replayed": replayed});
-        output.show(&done, |output| {
-            output.done(&format!("{replayed} receipts will be handled again"))
-        });
-        Ok(Exit::Ok)
+        if let Some(cap) = self.cap {
+            set(&mut body, "cap", cap.into());
+        }
+        if let Some(install) = self.with {
+            set(&mut body, "install", install.into());
+        }
+        replay::follow(client, output, body, !self.no_wait).await
     }
+}
 
-    fn wants(&self, state: &str) -> bool {
-        match self.status.as_deref() {
-            None => !state.is_empty(),
-            Some("failed") => matches!(state, "retry-at" | "dead"),
-            Some(wanted) => state == wanted,
-        }
+fn set(body: &mut Value, name: &str, value: Value) {
+    if let Value::Object(fields) = body {
+        fields.insert(name.to_owned(), value);
     }
 }
 

@@ -144,7 +144,15 @@ pub(super) const ENTRIES: &[Entry] = &[
         "replay.window",
         400,
         "the replay's bounds are not acceptable",
-        "It begins before it ends, and makes 1 to 1000000 deliveries.",
+        "It begins before it ends, and makes 1 to 1000000 deliveries or receipts due.",
         "correct since, until or cap",
+    ),
+    entry(
+        5332,
+        "replay.install",
+        409,
+        "that install can't handle what came in at the hook",
+        "It is another connector's, lacks the hook's webhook, or does not take the connection's configuration.",
+        "name an install of the hook's connector: sluice connector list",
     ),
 ];

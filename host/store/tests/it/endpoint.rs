@@ -10,7 +10,7 @@ use sluice_model::secret::Secret;
 use sluice_store::delivery::{Attempt, CameTo, LeasedEndpoint, Outcome, Owed, Step};
 use sluice_store::due::Work;
 use sluice_store::endpoint::{Endpoint, NewEndpoint};
-use sluice_store::replay::{Replay, ReplayOf, ReplayState};
+use sluice_store::replay::{EventScope, Replay, ReplayOf, ReplayState, Scope};
 use sluice_store::sweep::Keep;
 use sluice_store::{Error, Page, Store};
 
@@ -272,12 +272,14 @@ async fn dead_letters_are_redriven_and_what_was_missed_recovered() {
     assert_eq!(listed(DeliveryState::Dead).await.unwrap().items.len(), 1);
     let replay = |n: u8, what| Replay {
         id: ReplayId::from_bytes([n; 16]),
-        endpoint: id,
+        scope: Scope::Events(EventScope {
+            endpoint: id,
+            kinds: vec!["a.*".into()],
+            after: 0,
+            last: dead,
+            place: 0,
+        }),
         what,
-        kinds: vec!["a.*".into()],
-        after: 0,
-        last: dead,
-        place: 0,
         cap: 100,
         looked: 0,
         made: 0,
