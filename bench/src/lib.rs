@@ -5,6 +5,7 @@
 //! the median of many batches in one process, and a claim is a ratio of two numbers of the same run.
 
 mod counting;
+pub mod hook;
 mod host;
 pub mod load;
 mod median;

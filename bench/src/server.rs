@@ -26,14 +26,28 @@ impl Server {
     ///
     /// If the program is not built (`cargo build --release -p sluice`) or does not say that it listens.
     pub fn start(scratch: &Path, far: Option<&Far>) -> Result<Self> {
+        Self::start_with(scratch, far, &[], 1)
+    }
+
+    /// The same, and it may reach these ports of this machine and handles so many webhooks at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::start`].
+    pub fn start_with(scratch: &Path, far: Option<&Far>, open: &[u16], workers: u32) -> Result<Self> {
         let program = std::env::current_exe()?.with_file_name("sluice");
         let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let (config, key) = (scratch.join("sluice.toml"), scratch.join("key"));
+        let ports = far
+            .map(|far| far.https.port())
+            .into_iter()
+            .chain(open.iter().copied());
+        let open: Vec<String> = ports.map(|port| format!("\"127.0.0.1/32:{port}\"")).collect();
         let vendor = far.map_or(String::new(), |far| {
             format!(
-                "[broker]\nopen = [\"127.0.0.1/32:{}\"]\nextra_ca_files = [{:?}]\n\
+                "[broker]\nopen = [{}]\nextra_ca_files = [{:?}]\n\
                  [[broker.connect]]\nhost = \"api.github.com\"\nport = 443\naddress = \"{}\"\n",
-                far.https.port(),
+                open.join(", "),
                 scratch.join("vendor-ca.pem"),
                 far.https
             )
@@ -41,7 +55,7 @@ impl Server {
         std::fs::write(
             &config,
             format!(
-                "[server]\nlisten = \"{address}\"\n[data]\ndir = {:?}\n[hooks]\nworkers = 1\n\
+                "[server]\nlisten = \"{address}\"\n[data]\ndir = {:?}\n[hooks]\nworkers = {workers}\n\
                  [log]\nfilter = \"error\"\n{vendor}",
                 scratch.join("server"),
             ),
@@ -128,6 +142,15 @@ impl Server {
             String::from_utf8_lossy(&output.stderr)
         );
         Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// The administrator's API key.
+    ///
+    /// # Errors
+    ///
+    /// If the server has not written it yet.
+    pub fn api_key(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(&self.key)?.trim().to_owned())
     }
 
     /// What it used so far.
