@@ -18,6 +18,7 @@
 //! | [`sdks`] | do connectors in JavaScript, Python and C read what the one in Rust reads, and fail with file and line? |
 //! | [`registrations`] | is a webhook set up at its vendor once, kept up and ended, whatever is lost and whoever is killed? |
 //! | [`vendors`] | are every vendor's signatures, questions, certificates and keys taken as the vendor means them, and forged ones never? |
+//! | [`localstripe`] | does a Stripe that knows nothing of us get on with the connector, and we with its webhooks? |
 //! | [`aws`] | does an AWS that checks every signature believe ours? |
 //! | [`outbound`] | are events delivered, signed so that others believe it, whatever the receiver does and whoever is killed? |
 //! | [`packages`] | does a connector come from whom it says it does, whole, and never older than it was? |
@@ -61,6 +62,7 @@ mod hostile;
 mod keys;
 mod kills;
 mod links;
+mod localstripe;
 mod main_job;
 mod oauth;
 mod outbound;

@@ -377,7 +377,7 @@ fn events_are_triggered_and_receipts_handled_again() {
     assert!(count(&named.out) == 3, "{named:?}");
     let other = world.server.cli(&["hook", "replay", &hook, "--with", "nobody"]);
     assert!(
-        other.code != Some(0) && other.err.contains("replay.install"),
+        other.code != Some(0) && other.err.contains("SLU-5332"),
         "{other:?}"
     );
     let told = api.feed("/api/v1/events?kind=sluice.replay.ended");
