@@ -52,10 +52,22 @@ impl Hook {
             let found = hook.get(name).and_then(serde_json::Value::as_str);
             found.context("what the hook is")
         };
-        Ok(Self {
-            path: format!("/hooks/{}", text("id")?),
-            key: ring::hmac::Key::new(ring::hmac::HMAC_SHA256, text("secret")?.as_bytes()),
-        })
+        Ok(Self::of(&format!("/hooks/{}", text("id")?), text("secret")?))
+    }
+
+    /// One at this path, whose deliveries are signed with this secret.
+    #[must_use]
+    pub fn of(path: &str, secret: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            key: ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes()),
+        }
+    }
+
+    /// The end of its path.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
     }
 
     /// The request that delivers this body, as the delivery of this number.

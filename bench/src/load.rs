@@ -68,6 +68,28 @@ pub async fn closed(
     gather(tasks, started).await
 }
 
+/// As fast as the server answers, until it is gone; answers how many requests it answered with 200.
+pub async fn until_it_breaks(to: SocketAddr, connections: usize, first: u64, make: Make) -> u64 {
+    let next = Arc::new(AtomicU64::new(first));
+    let answered = Arc::new(AtomicU64::new(0));
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..connections {
+        let (next, answered, make) = (Arc::clone(&next), Arc::clone(&answered), Arc::clone(&make));
+        tasks.spawn(async move {
+            let mut stream = connect(to).await?;
+            loop {
+                let request = make(next.fetch_add(1, Ordering::Relaxed));
+                exchange(&mut stream, &request).await?;
+                answered.fetch_add(1, Ordering::Relaxed);
+            }
+            #[expect(unreachable_code, reason = "the type of the task's end")]
+            anyhow::Ok(())
+        });
+    }
+    while tasks.join_next().await.is_some() {}
+    answered.load(Ordering::Relaxed)
+}
+
 /// So many requests a second, however long the answers take, over this many connections.
 ///
 /// # Errors

@@ -153,6 +153,31 @@ impl Server {
         Ok(std::fs::read_to_string(&self.key)?.trim().to_owned())
     }
 
+    /// The id of its process.
+    #[must_use]
+    pub fn process(&self) -> String {
+        self.child.id().to_string()
+    }
+
+    /// What it answers to this path.
+    ///
+    /// # Errors
+    ///
+    /// If it does not answer with 200.
+    pub fn get(&self, path: &str) -> Result<String> {
+        let mut stream = TcpStream::connect(self.address)?;
+        let request = format!(
+            "GET {path} HTTP/1.0\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\r\n",
+            self.api_key()?
+        );
+        stream.write_all(request.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").context("an answer")?;
+        ensure!(head.contains(" 200 "), "{path}: {head}");
+        Ok(body.to_owned())
+    }
+
     /// What it used so far.
     ///
     /// # Errors

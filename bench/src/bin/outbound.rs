@@ -142,7 +142,7 @@ async fn throughput(server: &Server, hook: &Arc<Hook>, kept: &Kept, port: u16) -
 async fn handled(server: &Server, sent: u64) -> Result<()> {
     let began = Instant::now();
     loop {
-        let metrics = get(server, "/metrics").await?;
+        let metrics = server.get("/metrics")?;
         let line = metrics.lines().find(|line| line.contains("outcome=\"handled\""));
         let count = line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
         if count.context("the count of what was handled")? >= sent as f64 {
@@ -241,18 +241,6 @@ async fn post(server: &Server, hook: &Arc<Hook>, number: u64) -> Result<()> {
         String::from_utf8_lossy(head)
     );
     Ok(())
-}
-
-async fn get(server: &Server, path: &str) -> Result<String> {
-    let mut stream = TcpStream::connect(server.address).await?;
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\nconnection: close\r\n\r\n",
-        server.api_key()?
-    );
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    Ok(answer)
 }
 
 async fn receive(listener: TcpListener, kept: Kept) {
