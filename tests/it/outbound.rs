@@ -411,6 +411,62 @@ fn in_order_if_asked_for_and_paused_or_missed_events_come_later() {
     assert_eq!(told["items"].as_array().expect("items").len(), 2);
 }
 
+/// A listener in the place of an endpoint: what it forwards is what the endpoint would get.
+#[test]
+fn a_listener_forwards_what_an_endpoint_would_get() {
+    let receiver = Receiver::start();
+    let server = Server::start(&setup(&receiver));
+    let api = server.api();
+    bell(&api, &receiver);
+    endpoint(
+        &api,
+        "shaped",
+        &receiver.url("/shaped"),
+        json!({"rules": {"filter": {"jq": ".data.name == \"bell\""}, "map": [{"jq": "{text: .type}"}]}}),
+    );
+    let (forward, address) = (receiver.url("/local"), format!("http://{}", api.address));
+    let mut command = server.command();
+    command
+        .args(["hook", "listen", "--endpoint", "shaped", "--after", "0", "--json"])
+        .args(["--forward", &forward, "--server", &address, "--api-key-file"])
+        .arg(server.key_file())
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null());
+    let mut listener = command.spawn().expect("start the listener");
+    ring(&api);
+    let first = wait_for("it is forwarded", || receiver.got("/local").into_iter().next());
+    assert_eq!(first.json(), json!({"text": CHANGED}));
+    assert!(first.header("webhook-signature").starts_with("v1,"), "{first:?}");
+    assert!(!first.header("webhook-id").is_empty(), "{first:?}");
+    // An event that the endpoint's rules do not let through, and one that they do.
+    endpoint(
+        &api,
+        "other",
+        &receiver.url("/other"),
+        json!({"events": ["nothing"]}),
+    );
+    let count = receiver.got("/local").len();
+    ring(&api);
+    wait_for("the next one is forwarded", || {
+        (receiver.got("/local").len() == count + 1).then_some(())
+    });
+    listener.kill().expect("end the listener");
+    let output = listener.wait_with_output().expect("its lines");
+    let lines = String::from_utf8_lossy(&output.stdout);
+    let told: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert!(told.iter().all(|line| line["answer"] == "200"), "{lines}");
+    assert_eq!(told.len(), count + 1, "{lines}");
+    let refused = server.cli(&["hook", "listen", "--endpoint", "nobody", "--forward", &forward]);
+    assert!(
+        refused.code != Some(0) && refused.err.contains("there is no endpoint"),
+        "{refused:?}"
+    );
+}
+
 /// A tail of the events, as a browser's `EventSource` would read it.
 struct Tail(BufReader<TcpStream>);
 

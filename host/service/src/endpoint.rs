@@ -11,6 +11,7 @@ mod error;
 mod lane;
 mod ready;
 mod trying;
+mod view;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,6 +33,7 @@ pub(crate) use drive::drive;
 pub use error::{Error, TRY_CODES};
 use lane::Lanes;
 use ready::{Key, Keys, Ready};
+pub use view::{View, view};
 
 /// What a person says of an endpoint. `None` leaves it as it is, or takes what is usual where it is new.
 #[derive(Debug, Default)]

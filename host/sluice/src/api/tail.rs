@@ -12,7 +12,8 @@ use futures_util::stream;
 use http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
 use sluice_model::id::OrgId;
-use sluice_service::event::{self, Sought};
+use sluice_service::endpoint::{self, View};
+use sluice_service::event::{self, Event, Sought};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
@@ -27,6 +28,7 @@ pub(super) struct Wanted {
     after: Option<String>,
     kind: Option<String>,
     connection: Option<String>,
+    endpoint: Option<String>,
 }
 
 /// What one reader of the tail is at.
@@ -34,6 +36,8 @@ struct Tail {
     app: App,
     org: OrgId,
     sought: Sought,
+    /// Whose eyes it looks through.
+    view: Option<View>,
     after: u64,
     /// Tails end by themselves after a while: the client asks again with its last id, and shows its key again.
     until: Instant,
@@ -52,6 +56,10 @@ pub(super) async fn tail(
         (_, Some(after)) => number("after", Some(after))?,
         _ => app.service.store().last_event(caller.org).await?,
     };
+    let view = match &asked.endpoint {
+        Some(which) => Some(endpoint::view(&app.service, caller.org, which).await?),
+        None => None,
+    };
     let turn = Arc::clone(&app.tails).try_acquire_owned();
     let turn = turn.map_err(|_| Problem::new("server.busy", "too many tails are open"))?;
     let tail = Tail {
@@ -61,6 +69,7 @@ pub(super) async fn tail(
             connection: asked.connection,
             ..Sought::default()
         },
+        view,
         after,
         until: Instant::now() + LONGEST,
         app,
@@ -96,18 +105,8 @@ impl Tail {
                 .await
                 .ok()?;
             let was = std::mem::replace(&mut self.after, found.next);
-            if !found.items.is_empty() {
-                let mut text = String::new();
-                for event in found.items {
-                    let shape = event.cloud_event(self.org);
-                    text.push_str(&format!("id: {}\nevent: {}\n", event.seq, one_line(&event.kind)));
-                    for line in shape.split(['\n', '\r']) {
-                        text.push_str("data: ");
-                        text.push_str(line);
-                        text.push('\n');
-                    }
-                    text.push('\n');
-                }
+            let text = self.shown(found.items).await?;
+            if !text.is_empty() {
                 return Some(Bytes::from(text));
             }
             if !found.end && found.next != was {
@@ -123,6 +122,42 @@ impl Tail {
             }
         }
     }
+}
+
+impl Tail {
+    /// Events as they go over the wire; a view may take its time for it.
+    async fn shown(&self, events: Vec<Event>) -> Option<String> {
+        let org = self.org;
+        let Some(view) = self.view.clone() else {
+            return Some(
+                events
+                    .iter()
+                    .map(|event| wire(event, &event.cloud_event(org)))
+                    .collect(),
+            );
+        };
+        if events.is_empty() {
+            return Some(String::new());
+        }
+        let shown = tokio::task::spawn_blocking(move || {
+            let seen = events
+                .iter()
+                .filter_map(|event| Some(wire(event, &view.of(org, event)?)));
+            seen.collect()
+        });
+        shown.await.ok()
+    }
+}
+
+fn wire(event: &Event, shape: &str) -> String {
+    let mut text = format!("id: {}\nevent: {}\n", event.seq, one_line(&event.kind));
+    for line in shape.split(['\n', '\r']) {
+        text.push_str("data: ");
+        text.push_str(line);
+        text.push('\n');
+    }
+    text.push('\n');
+    text
 }
 
 fn one_line(text: &str) -> String {

@@ -1,5 +1,6 @@
 //! `sluice hook listen`: events as they come, forwarded to a program on this machine as an endpoint would get them, with one line for
 //! each of what it answered. Nothing is kept of it: the place is the last event's number, and a broken connection goes on behind it.
+//! At a terminal a line is a command: the last event again, edited, or the end.
 
 use std::time::Instant;
 
@@ -28,6 +29,9 @@ pub(super) struct Listen {
     /// Only about this connection
     #[arg(long)]
     connection: Option<String>,
+    /// Only what this endpoint wants, as its rules make it
+    #[arg(long)]
+    endpoint: Option<String>,
     /// Begin with what was recorded since, as 2026-01-31T12:00:00Z or 2h
     #[arg(long, conflicts_with = "after")]
     since: Option<String>,
@@ -49,17 +53,50 @@ impl Listen {
             let found = resolve::connection(client, which).await?;
             query.push(format!("connection={}", segment(&text(&found, "id"))));
         }
+        query.extend(
+            self.endpoint
+                .as_ref()
+                .map(|which| format!("endpoint={}", segment(which))),
+        );
         let after = match &self.since {
             Some(since) => Some(begin(client, since).await?),
             None => self.after,
         };
-        output.note(&format!("forwarding to {}; Ctrl-C ends it", self.forward));
+        let keys = if output.may_ask {
+            "; r and Enter sends the last one again, e edits it first, q ends it"
+        } else {
+            "; Ctrl-C ends it"
+        };
+        output.note(&format!("forwarding to {}{keys}", self.forward));
+        let mut commands = commands(output);
         let (sender, mut events) = tokio::sync::mpsc::channel::<sse::Event>(WAITING);
         let tail = format!("/api/v1/events/tail?{}", query.join("&"));
         let following = sse::follow(client, output, &tail, after, sender);
         let forwarding = async {
-            while let Some(event) = events.recv().await {
-                forward(&target, &path, &key, output, &event).await;
+            let mut last: Option<sse::Event> = None;
+            loop {
+                tokio::select! {
+                    event = events.recv() => {
+                        let Some(event) = event else { return };
+                        forward(&target, &path, &key, output, &event).await;
+                        last = Some(event);
+                    }
+                    Some(command) = commands.recv() => match (command, last.take()) {
+                        (Command::Quit, _) => return,
+                        (_, None) => output.note("nothing was forwarded yet"),
+                        (Command::Again, Some(event)) => {
+                            forward(&target, &path, &key, output, &event).await;
+                            last = Some(event);
+                        }
+                        (Command::Edit, Some(event)) => {
+                            match edited(event.clone()).await {
+                                Ok(changed) => forward(&target, &path, &key, output, &changed).await,
+                                Err(failure) => output.note(&failure.message),
+                            }
+                            last = Some(event);
+                        }
+                    },
+                }
             }
         };
         tokio::select! {
@@ -91,6 +128,62 @@ impl Listen {
 /// Events that wait for a slow program; the tail waits beyond that.
 const WAITING: usize = 100;
 
+/// What a person at the terminal wants.
+#[derive(Debug, Clone, Copy)]
+enum Command {
+    Again,
+    Edit,
+    Quit,
+}
+
+/// The lines of a person at the terminal; none where there is nobody.
+fn commands(output: &Output) -> tokio::sync::mpsc::Receiver<Command> {
+    let (sender, commands) = tokio::sync::mpsc::channel(1);
+    if output.may_ask {
+        // Nobody waits for this thread: it ends with the process.
+        std::thread::spawn(move || {
+            for line in std::io::stdin().lines().map_while(Result::ok) {
+                let command = match line.trim() {
+                    "r" => Command::Again,
+                    "e" => Command::Edit,
+                    "q" => Command::Quit,
+                    _ => continue,
+                };
+                if sender.blocking_send(command).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    commands
+}
+
+/// The event with what the person's editor made of it.
+async fn edited(mut event: sse::Event) -> Result<sse::Event, Failure> {
+    let failed = |error: std::io::Error| Failure::usage(format!("it can't be edited: {error}"));
+    let editor = std::env::var("VISUAL").or_else(|_| std::env::var("EDITOR"));
+    let editor = editor.unwrap_or_else(|_| "vi".to_owned());
+    let shape: Value = serde_json::from_str(&event.data).unwrap_or_default();
+    let text = serde_json::to_string_pretty(&shape).unwrap_or_else(|_| event.data.clone());
+    let file = tempfile::Builder::new()
+        .suffix(".json")
+        .tempfile()
+        .map_err(failed)?;
+    std::fs::write(file.path(), text).map_err(failed)?;
+    let status = tokio::process::Command::new(&editor)
+        .arg(file.path())
+        .status()
+        .await;
+    if !status.map_err(failed)?.success() {
+        return Err(Failure::usage(format!("{editor} did not end well")));
+    }
+    let text = std::fs::read_to_string(file.path()).map_err(failed)?;
+    let shape: Value = serde_json::from_str(&text)
+        .map_err(|error| Failure::usage(format!("it is no JSON any more: {error}")))?;
+    event.data = shape.to_string();
+    Ok(event)
+}
+
 /// The number to begin after.
 async fn begin(client: &Client, since: &str) -> Result<u64, Failure> {
     let since = segment(&replay::moment(since)?);
@@ -105,7 +198,12 @@ async fn begin(client: &Client, since: &str) -> Result<u64, Failure> {
 /// One event, and a line of what became of it.
 async fn forward(target: &Client, path: &str, key: &SigningKey, output: &Output, event: &sse::Event) {
     let shape: Value = serde_json::from_str(&event.data).unwrap_or_default();
-    let (id, kind) = (text(&shape, "id"), text(&shape, "type"));
+    let seq = event.id.unwrap_or_default();
+    let (mut id, kind) = (text(&shape, "id"), text(&shape, "type"));
+    if id.is_empty() {
+        // Rules may leave nothing of it; its number is the event's own as well.
+        id = seq.to_string();
+    }
     let body = event.data.as_bytes();
     let mut headers = signed(std::slice::from_ref(key), &id, SystemClock.now(), body);
     headers.push(("content-type".to_owned(), CLOUD_EVENT_TYPE.to_owned()));
@@ -116,7 +214,6 @@ async fn forward(target: &Client, path: &str, key: &SigningKey, output: &Output,
         Ok(status) => status.to_string(),
         Err(failure) => failure.message,
     };
-    let seq = event.id.unwrap_or_default();
     let line = serde_json::json!({"seq": seq, "event": id, "kind": kind, "answer": status, "took_ms": took});
     output.show(&line, |output| {
         output.line(&format!("{seq:>8}  {kind}  {status}  {took} ms"));

@@ -42,6 +42,10 @@ pub(super) const ROUTES: &[Route] = &[
         ("after", "the number after which to begin; from now on without it"),
         KIND,
         CONNECTION,
+        (
+            "endpoint",
+            "an endpoint's id or name: only what it wants, as it would be sent",
+        ),
     ])
     .gives(200, "text"),
     route(
