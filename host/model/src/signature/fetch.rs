@@ -160,7 +160,7 @@ pub struct CertificateSource {
 pub struct KeySource {
     /// The address; `{kid}` in it stands for the token's key id.
     pub address: String,
-    /// A JSON body to post, with `{kid}`; without one it is a GET.
+    /// A JSON body to post, with `{kid}`; without one it is a GET. `${config.key}` in it is for whoever fetches to fill in.
     pub post: Option<String>,
     /// Where the key stands in the answer, as a JSON pointer; without one the answer is a JWK Set.
     pub at: Option<String>,

@@ -143,8 +143,8 @@ async fn fetch(
         Needs::Certificate { address, .. } | Needs::PublicKey { address } => (address.clone(), None),
         Needs::Keys { address, post, .. } => (address.clone(), post.clone()),
     };
-    let credential = match credential {
-        None => None,
+    let (credential, post) = match credential {
+        None => (None, post),
         Some(name) => {
             // An app's address has no connection whose credential it could be.
             let connection = address.connection.ok_or(Missing::Unfit)?;
@@ -153,8 +153,12 @@ async fn fetch(
                 tracing::warn!(hook = %address.hook, code = error.code(), %error, "no credential to ask for keys with");
                 Missing::Now
             })?;
+            let post = match post {
+                Some(post) => Some(filled(&post, &callee.connection.config).ok_or(Missing::Unfit)?),
+                None => None,
+            };
             let vault: Arc<dyn Vault> = Arc::new(callee.vault(service, None, true));
-            Some((connection, vault, name))
+            (Some((connection, vault, name)), post)
         }
     };
     let fetch = Fetch {
@@ -177,4 +181,38 @@ async fn fetch(
         tracing::warn!(hook = %address.hook, code = error.code(), "what was fetched does not verify webhooks");
         Missing::Unfit
     })
+}
+
+/// What is posted, with the texts of the connection's configuration that it names (`${config.client_id}`) as what stands within a JSON
+/// text. None where one is missing or is no text.
+fn filled(post: &str, config: &serde_json::Value) -> Option<String> {
+    let mut out = String::with_capacity(post.len());
+    let mut rest = post;
+    while let Some((before, after)) = rest.split_once("${config.") {
+        let (key, tail) = after.split_once('}')?;
+        let quoted = serde_json::to_string(config.get(key)?.as_str()?).ok()?;
+        out.push_str(before);
+        out.push_str(quoted.strip_prefix('"')?.strip_suffix('"')?);
+        rest = tail;
+    }
+    out.push_str(rest);
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_posted_names_texts_of_the_configuration() {
+        let config = serde_json::json!({"id": "a\"b", "number": 7});
+        let check = |post: &str, expected: Option<&str>| {
+            assert_eq!(filled(post, &config).as_deref(), expected, "{post}");
+        };
+        check(r#"{"key_id":"k"}"#, Some(r#"{"key_id":"k"}"#));
+        check(r#"{"i":"${config.id}","k":"k"}"#, Some(r#"{"i":"a\"b","k":"k"}"#));
+        check(r#"{"i":"${config.number}"}"#, None);
+        check(r#"{"i":"${config.other}"}"#, None);
+        check(r#"{"i":"${config.id"#, None);
+    }
 }
