@@ -19,6 +19,7 @@
 //! | [`registrations`] | is a webhook set up at its vendor once, kept up and ended, whatever is lost and whoever is killed? |
 //! | [`vendors`] | are every vendor's signatures, questions, certificates and keys taken as the vendor means them, and forged ones never? |
 //! | [`localstripe`] | does a Stripe that knows nothing of us get on with the connector, and we with its webhooks? |
+//! | [`shipped`] | does each shipped connector take what its vendor sends, read what it lists, and set its webhook up by itself? |
 //! | [`aws`] | does an AWS that checks every signature believe ours? |
 //! | [`outbound`] | are events delivered, signed so that others believe it, whatever the receiver does and whoever is killed? |
 //! | [`packages`] | does a connector come from whom it says it does, whole, and never older than it was? |
@@ -71,6 +72,7 @@ mod peers;
 mod registrations;
 mod sdks;
 mod secrets;
+mod shipped;
 mod syncs;
 mod vendors;
 mod webhooks;
