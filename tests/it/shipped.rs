@@ -3,6 +3,8 @@
 //! actions done once.
 
 mod amazon;
+mod google;
+mod microsoft;
 mod netlify;
 mod paypal;
 mod plaid;

@@ -41,7 +41,7 @@ pub(crate) fn ok(response: Response) -> Result<Response, Error> {
 }
 
 /// `{"error": {"errors": [{"reason": …}]}}`; empty where there is none.
-fn reason(response: &Response) -> String {
+pub(crate) fn reason(response: &Response) -> String {
     #[derive(Deserialize)]
     struct Answer<'a> {
         #[serde(borrow)]

@@ -1,16 +1,20 @@
 //! The Google connector. `connector.toml` says what it may do; here is what it does: events of calendars
 //! ([`streams::events`]), the calendars themselves ([`streams::calendars`]) and files of Drive ([`streams::files`]), all by
-//! Google's own change tokens.
+//! Google's own change tokens; and channels on which Google tells that something changed ([`channel`], [`webhook`]).
 //!
 //! Tokens, their refreshing and the service account's key are the host's, as are retries and rate limits.
 
+use std::time::SystemTime;
+
 use serde::Deserialize;
 use sluice_sdk::record::Text;
-use sluice_sdk::{Account, Connection, Connector, Error, Page, ReadRequest};
+use sluice_sdk::{Account, Connection, Connector, Error, Handled, Page, ReadRequest, Receipt, Registration};
 
 mod api;
+mod channel;
 mod config;
 mod streams;
+mod webhook;
 
 struct Google;
 
@@ -54,6 +58,36 @@ impl Connector for Google {
             other => Err(Error::unsupported(format!("there is no stream `{other}`"))),
         }
     }
+
+    fn register_webhook(
+        connection: &Connection,
+        url: &str,
+        events: &[String],
+    ) -> Result<Registration, Error> {
+        channel::register(connection, url, events, now())
+    }
+
+    fn renew_webhook(_: &Connection, registration: &Registration) -> Result<Registration, Error> {
+        channel::renew(registration, now())
+    }
+
+    fn unregister_webhook(connection: &Connection, registration: &Registration) -> Result<(), Error> {
+        channel::unregister(connection, registration, now())
+    }
+
+    fn handle_webhook(_: &Connection, receipt: &Receipt) -> Result<Handled, Error> {
+        webhook::handle(receipt)
+    }
+}
+
+/// The host's clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "in the sandbox it is the host's Clock that answers"
+)]
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs() * 1_000)
 }
 
 /// Drive API, `about.get`.

@@ -86,7 +86,7 @@ def main():
     vendor = importlib.import_module(options.vendor).Vendor(signing)
     app = App(vendor)
     calls = loopback.control({"GET seen": app.seen, "POST set": vendor.set, "POST sign": vendor.sign})
-    loopback.live(app, calls, vendor.hosts, options, {"vendor_ca_pem": signing.ca_pem, "hosts": vendor.hosts})
+    loopback.live(app, calls, vendor.hosts, options, {"vendor_ca_pem": signing.ca_pem, "hosts": vendor.hosts, **getattr(vendor, "ready", {})})
 
 
 if __name__ == "__main__":
