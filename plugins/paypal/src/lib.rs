@@ -36,8 +36,8 @@ impl Connector for PayPal {
         let config = config::of(connection)?;
         let asked = api::get(&config, "/v1/identity/openidconnect/userinfo").query("schema", "openid");
         let response = asked.send()?;
-        // An app without the right to ask that still has webhooks to ask for.
-        if response.status == 403 {
+        // An app without the right to ask that still has webhooks to ask for; a token that is none has not.
+        if matches!(response.status, 401 | 403) {
             api::ok(api::get(&config, "/v1/notifications/webhooks").send()?)?;
             return Ok(Account {
                 id: config.host.clone(),
