@@ -287,6 +287,19 @@ impl Recipe {
         }
     }
 
+    /// A new secret of these random bytes, written as the vendor's own are: `whsec_` and base64 where the recipe says so, and
+    /// else in hexadecimal.
+    #[must_use]
+    pub fn make_secret(&self, random: &[u8; 32]) -> Secret {
+        let form = self.secret_form();
+        let key = match form.encoding {
+            KeyEncoding::Written(encoding) => encoding.encode(random),
+            KeyEncoding::Plain | KeyEncoding::Sha1 => Encoding::Hex.encode(random),
+        };
+        let prefix = form.prefix.unwrap_or_default();
+        Secret::new(format!("{prefix}{key}").into_bytes())
+    }
+
     fn secret_form(&self) -> SecretForm {
         match self {
             Self::Signed(recipe) => recipe.secret.clone(),

@@ -504,3 +504,22 @@ proptest! {
         prop_assert!(check(&recipe, &headers, b"x", &[secret(KEY)], secs(NOW)).is_err());
     }
 }
+
+#[test]
+fn a_secret_that_is_made_is_one_of_the_vendors_kind() {
+    for provider in PROVIDERS {
+        let recipe = recipe(provider);
+        let made = recipe.make_secret(&[0x5a; 32]);
+        let text = std::str::from_utf8(made.expose()).unwrap();
+        let is_standard = matches!(provider, "svix" | "standardwebhooks");
+        assert_eq!(text.starts_with("whsec_"), is_standard, "{provider}");
+        // 32 bytes, as GitLab wants them, in base64 behind the prefix.
+        assert_eq!(text.len(), if is_standard { 6 + 44 } else { 64 }, "{provider}");
+        let headers = sign(&recipe, b"body", &made, secs(NOW));
+        assert_eq!(
+            check(&recipe, &headers, b"body", &[made], secs(NOW)),
+            Ok(()),
+            "{provider}"
+        );
+    }
+}

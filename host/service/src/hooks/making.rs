@@ -234,11 +234,9 @@ pub(super) fn secret_for(
         Some(_) => None,
         None if chosen.learns_secret() => None,
         None if chosen.recipe.secret_use() == SecretUse::Entered => return Err(Error::Entered),
-        None if chosen.recipe.secret_use() == SecretUse::Made => Some(Secret::new(
-            data_encoding::HEXLOWER
-                .encode(&service.random::<32>())
-                .into_bytes(),
-        )),
+        None if chosen.recipe.secret_use() == SecretUse::Made => {
+            Some(chosen.recipe.make_secret(&service.random::<32>()))
+        }
         None => None,
     };
     Ok((secret.or_else(|| made.clone()), made))
