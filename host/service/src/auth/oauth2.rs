@@ -190,7 +190,10 @@ async fn token_reply(
     let own = [("token_url", url.as_str()), ("scopes", scopes.as_str())];
     let values = flow.values(&own);
     for (name, template) in &recipe.token_params {
-        pairs.push((name.clone(), template.fill(&values)?));
+        let value = template.fill(&values)?;
+        // A grant type of the vendor's own stands in the place of ours: there is one (RFC 6749 §3.2).
+        pairs.retain(|(known, _)| known != name);
+        pairs.push((name.clone(), value));
     }
     let mut ask = Ask::post(url.clone());
     let signed = match &recipe.assertion {
@@ -202,7 +205,9 @@ async fn token_reply(
     match signed {
         Some((AssertionUse::Bearer, token)) => ask.credential = Some(bearer(token)),
         Some((AssertionUse::Grant, token)) => {
-            pairs.push(pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"));
+            if !pairs.iter().any(|(name, _)| name == "grant_type") {
+                pairs.push(pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"));
+            }
             pairs.push(pair("assertion", &text(&token)));
             prove(flow, recipe, &mut pairs, &mut ask);
         }
