@@ -372,16 +372,23 @@ async fn fail(
         .map(drop)
 }
 
-/// Streams that the connector wants read because the receipt tells less than the API.
+/// Streams that the connector wants read because the receipt tells less than the API. One that is only read whole is read whole.
 async fn queue_resync(service: &Service, leased: &LeasedReceipt, streams: &[String]) {
     for stream in streams {
-        let order = Order {
-            streams: vec![stream.clone()],
-            mode: Mode::Incremental,
-            window: None,
-            trigger: Trigger::Hook,
+        let start = |mode| {
+            let order = Order {
+                streams: vec![stream.clone()],
+                mode,
+                window: None,
+                trigger: Trigger::Hook,
+            };
+            sync::start(service, leased.org, leased.receipt.connection, order)
         };
-        if let Err(error) = sync::start(service, leased.org, leased.receipt.connection, order).await {
+        let started = match start(Mode::Incremental).await {
+            Err(sync::Error::Mode { .. }) => start(Mode::Full).await,
+            started => started,
+        };
+        if let Err(error) = started {
             tracing::warn!(receipt = %leased.receipt.id, stream, code = error.code(), %error, "not synced again");
         }
     }
