@@ -4,8 +4,74 @@
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
-use super::{PUBLIC, World, now_s, recipe, webhook};
+use sluice_model::manifest::Manifest;
+
+use super::{PUBLIC, World, now_s, read, recipe, webhook};
 use crate::counterpart::Judge;
+
+/// What is judged here by the vendors' libraries is what the connectors have.
+#[test]
+fn the_connectors_have_the_recipes_that_are_judged() {
+    let shipped = [
+        (
+            include_str!("../../../plugins/discord/connector.toml"),
+            "interactions",
+            "Discord",
+        ),
+        (
+            include_str!("../../../plugins/discord/connector.toml"),
+            "events",
+            "Discord",
+        ),
+        (
+            include_str!("../../../plugins/github/connector.toml"),
+            "events",
+            "GitHub",
+        ),
+        (
+            include_str!("../../../plugins/gitlab/connector.toml"),
+            "events",
+            "GitLab",
+        ),
+        (
+            include_str!("../../../plugins/gitlab/connector.toml"),
+            "signed",
+            "Standard Webhooks",
+        ),
+        (
+            include_str!("../../../plugins/slack/connector.toml"),
+            "events",
+            "Slack",
+        ),
+        (
+            include_str!("../../../plugins/zoom/connector.toml"),
+            "events",
+            "Zoom",
+        ),
+        (
+            include_str!("../../../plugins/mailgun/connector.toml"),
+            "events",
+            "Mailgun",
+        ),
+        (
+            include_str!("../../../plugins/postmark/connector.toml"),
+            "basic",
+            "Postmark",
+        ),
+        (
+            include_str!("../../../plugins/sendgrid/connector.toml"),
+            "events",
+            "SendGrid",
+        ),
+    ];
+    for (manifest, name, system) in shipped {
+        let manifest = Manifest::parse(manifest).unwrap_or_else(|error| panic!("{system}: {error}"));
+        let webhook = manifest
+            .webhook(name)
+            .unwrap_or_else(|| panic!("{system} has no {name}"));
+        assert_eq!(webhook.recipe, read("one", &recipe(system)).recipe, "{system}");
+    }
+}
 
 #[test]
 fn what_the_vendors_libraries_sign_is_taken_and_nothing_else() {
