@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use serde_json::{Map, Value, json};
 
@@ -51,6 +51,14 @@ struct Books {
 pub(crate) struct Ledger {
     address: SocketAddr,
     books: Arc<Mutex<Books>>,
+    gate: Arc<(Mutex<Gate>, Condvar)>,
+}
+
+/// Where answers wait.
+#[derive(Debug, Default)]
+struct Gate {
+    shut: bool,
+    waiting: u64,
 }
 
 impl Ledger {
@@ -59,6 +67,7 @@ impl Ledger {
         let ledger = Self {
             address: listener.local_addr().unwrap(),
             books: Arc::default(),
+            gate: Arc::default(),
         };
         let served = ledger.clone();
         std::thread::spawn(move || {
@@ -135,6 +144,26 @@ impl Ledger {
         self.books.lock().unwrap().lose = answers;
     }
 
+    /// Every answer waits until this is called with `false`.
+    pub(crate) fn hold(&self, shut: bool) {
+        self.gate.0.lock().unwrap().shut = shut;
+        self.gate.1.notify_all();
+    }
+
+    /// Answers that wait.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.gate.0.lock().unwrap().waiting
+    }
+
+    fn pass(&self) {
+        let mut gate = self.gate.0.lock().unwrap();
+        gate.waiting += 1;
+        while gate.shut {
+            gate = self.gate.1.wait(gate).unwrap();
+        }
+        gate.waiting -= 1;
+    }
+
     /// These bytes are what whoever reads gets; none: what there is.
     pub(crate) fn say(&self, raw: Option<Vec<u8>>) {
         self.books.lock().unwrap().raw = raw;
@@ -190,6 +219,7 @@ impl Ledger {
                 .lock()
                 .unwrap()
                 .answer(&method, &target, &headers, &body);
+            self.pass();
             if lost {
                 return Ok(());
             }

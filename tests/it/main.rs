@@ -24,6 +24,7 @@
 //! | [`aws`] | does an AWS that checks every signature believe ours? |
 //! | [`outbound`] | are events delivered, signed so that others believe it, whatever the receiver does and whoever is killed? |
 //! | [`packages`] | does a connector come from whom it says it does, whole, and never older than it was? |
+//! | [`versions`] | does a version, a grant or a right change what it says, for whom it says, and back again? |
 //! | [`workshop`] | is a new connector in each language green at once, and does no cassette have a credential? |
 //! | [`hostile`] | does every hostile guest get what `fixtures/guests/expected.toml` says, and nothing else? |
 //!
@@ -77,5 +78,6 @@ mod secrets;
 mod shipped;
 mod syncs;
 mod vendors;
+mod versions;
 mod webhooks;
 mod workshop;

@@ -5,19 +5,23 @@
 //! it, and no limit is above the least of the three. Deliberately absent: intersecting patterns. All three sets are kept
 //! and each is asked, so that the answer is exact and a denial can say who would have to change his mind.
 
+mod advice;
 mod diff;
 mod page;
 mod rights;
 mod units;
+mod watch;
 
 use serde::{Deserialize, Serialize};
 
 use crate::capability::EgressRule;
 use crate::limits::Limits;
 
-pub use diff::{GrantDiff, diff};
+pub use advice::{Advice, advise};
+pub use diff::{Approved, GrantDiff, diff};
 pub use page::{CredentialLine, HookLine, LinkLine, PermissionPage, RequestLine, permission_page};
 pub use rights::{Denial, Rights};
+pub use watch::{Used, Watch};
 
 /// A set of capabilities: what a manifest asks for, and what an install was given.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -47,6 +51,33 @@ impl Grant {
     }
 }
 
+impl Grant {
+    /// What a later version of a connector is given that asks for this: all that is not optional, but not what was withdrawn from
+    /// the version before, and what of the optional was switched on there. `asked` is what the version before asked for, and
+    /// `had` what it had of that.
+    #[must_use]
+    pub fn carried(&self, asked: &Self, had: &Self) -> Self {
+        let mut grant = Self {
+            egress: Vec::new(),
+            ..self.clone()
+        };
+        for rule in &self.egress {
+            let known = diff::covered(rule, &asked.egress);
+            if diff::covered(rule, &had.egress) || (!rule.optional && !known) {
+                grant.egress.push(rule.clone());
+            } else if known {
+                // What of it was left, or switched on.
+                let left = had.egress.iter().filter(|own| rule.covers(own));
+                grant.egress.extend(left.cloned());
+            }
+        }
+        let cut = |new: u64, asked: u64, had: u64| if had < asked { new.min(had) } else { new };
+        grant.storage_bytes = cut(self.storage_bytes, asked.storage_bytes, had.storage_bytes);
+        grant.scratch_bytes = cut(self.scratch_bytes, asked.scratch_bytes, had.scratch_bytes);
+        grant
+    }
+}
+
 /// The operator's bound on every install.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ceiling {
@@ -69,5 +100,49 @@ impl Default for Ceiling {
             scratch_bytes: None,
             limits: Limits::HARD_MAX,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::Manifest;
+
+    fn lines(grant: &Grant) -> Vec<String> {
+        grant.egress.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_later_version_is_not_given_back_what_was_withdrawn() {
+        let asked = Manifest::parse(include_str!("../tests/connector.toml"))
+            .unwrap()
+            .capabilities;
+        let plain = asked.without_optional();
+        assert_eq!(
+            asked.carried(&asked, &plain),
+            plain,
+            "nothing was changed by hand"
+        );
+        assert_eq!(
+            asked.carried(&asked, &asked),
+            asked,
+            "what was switched on stays on"
+        );
+        let mut had = plain.clone();
+        had.egress.retain(|rule| rule.path.to_string() != "/user");
+        had.storage_bytes = 10;
+        let carried = asked.carried(&asked, &had);
+        assert_eq!((lines(&carried), carried.storage_bytes), (lines(&had), 10));
+        // What was never asked for before is asked for now: whether it is given is looked at then.
+        let mut more = asked.clone();
+        let mut new = plain.egress.first().unwrap().clone();
+        new.path = crate::capability::PathPattern::parse("/orgs/**").unwrap();
+        more.egress.push(new);
+        let carried = more.carried(&asked, &had);
+        assert_eq!(
+            lines(&carried).last().unwrap(),
+            "GET https://api.acme.example/orgs/**"
+        );
+        assert!(!lines(&carried).contains(&"GET https://api.acme.example/user".to_owned()));
     }
 }

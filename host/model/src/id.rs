@@ -61,6 +61,9 @@ pub mod kind {
     /// Replay.
     #[derive(Debug)]
     pub enum Replay {}
+    /// Approval that was asked for.
+    #[derive(Debug)]
+    pub enum Approval {}
 
     impl Kind for Org {
         const PREFIX: &'static str = "org_";
@@ -104,6 +107,9 @@ pub mod kind {
     impl Kind for Replay {
         const PREFIX: &'static str = "rpl_";
     }
+    impl Kind for Approval {
+        const PREFIX: &'static str = "apr_";
+    }
 }
 
 /// An organization: the tenant.
@@ -134,6 +140,8 @@ pub type LinkId = Id<kind::Link>;
 pub type EndpointId = Id<kind::Endpoint>;
 /// A part of the event store that is delivered again.
 pub type ReplayId = Id<kind::Replay>;
+/// An approval that somebody asked for.
+pub type ApprovalId = Id<kind::Approval>;
 
 /// 16 bytes that know what they name.
 pub struct Id<K> {

@@ -252,6 +252,9 @@ fn hints(manifest: &Manifest, config: &serde_json::Value) -> Vec<RateHint> {
 /// Counts a call and logs how it ended if it ended badly.
 pub(crate) fn observe<T>(service: &Service, what: &'static str, callee: &Callee, outcome: &Outcome<T>) {
     service.metrics().guest_calls.add(1);
+    callee
+        .known
+        .tally(service, callee.org, &outcome.effects.exchanges);
     let Err(error) = &outcome.result else { return };
     if !matches!(error, CallError::Saturated | CallError::Cancelled) {
         service.metrics().guest_traps.add(1);

@@ -4,6 +4,7 @@
 //! leaves only when its install does, or when whom the organization believes has changed.
 
 pub(crate) mod streams;
+pub(crate) mod usage;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -30,6 +31,8 @@ pub struct Known {
     barred: OnceLock<Untrusted>,
     /// Request ∩ ceiling ∩ grant, with `${config.…}` still in it.
     pub(crate) rights: Rights,
+    /// What of them was used and is not written down yet.
+    tally: usage::Tally,
     pub(crate) config: Schema,
     streams: HashMap<String, Schema>,
     actions: HashMap<String, ActionSchemas>,
@@ -122,13 +125,14 @@ impl Known {
         } = Schemas::compile(&manifest)?;
         let signer = install.signer.as_deref().map(serde_json::from_str).transpose();
         let signer = signer.map_err(|error| Error::Signer(error.to_string()))?;
-        let rights = Rights::new(&manifest.capabilities, &service.settings().ceiling, grant);
+        let rights = Rights::new(&manifest.capabilities, &service.settings().ceiling, grant).watched();
         Ok(Self {
             install,
             manifest: Arc::new(manifest),
             signer,
             barred: OnceLock::new(),
             rights,
+            tally: usage::Tally::new(service.now()),
             config,
             streams,
             actions,
@@ -279,6 +283,12 @@ impl Catalogue {
 
     pub(crate) fn forget(&self, id: InstallId) {
         drop(self.take(id));
+    }
+
+    /// What is known of an install, if anybody asked for it.
+    pub(crate) fn loaded(&self, id: InstallId) -> Option<Arc<Known>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&id)?.get().cloned()
     }
 
     /// Forgets an install and gives back what was known of it.

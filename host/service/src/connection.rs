@@ -2,6 +2,7 @@
 //! active once the connector has told whose account it is.
 
 mod remove;
+mod rollback;
 mod secret;
 mod state;
 mod test;
@@ -15,12 +16,13 @@ use sluice_store::connection::{ConnectionChange, NewConnection};
 use sluice_store::credential::Life;
 
 pub use remove::{Data, Removed, Tombstone, holder, remove, removed};
+pub use rollback::{Rollback, Which, roll_back};
 pub use secret::{Given, set_secret};
 pub(crate) use secret::{check_part, choose_scheme};
 pub(crate) use state::{News, degrade, is_over, move_to, settle, state_after};
 pub use state::{pause, resume, turn_all};
 pub use test::{Step, TestReport, test};
-pub use upgrade::{Upgrade, Version, upgrade};
+pub use upgrade::{To, Upgrade, Version, upgrade};
 
 use crate::page::{Listed, Page};
 use crate::problem::Problem;
@@ -41,6 +43,8 @@ pub struct Connection {
     /// The auth scheme of the manifest that it uses.
     pub auth: Option<String>,
     pub account: Option<Account>,
+    /// The channel that it follows; pinned to its install without.
+    pub channel: Option<String>,
     /// Why it is in its state, where that is not a good one.
     pub error: Option<Problem>,
     pub created: Timestamp,
@@ -87,6 +91,15 @@ pub enum Error {
     Scheme { wanted: String, offered: String },
     #[error("the connection is of `{own}`, and the install of `{other}`")]
     OtherConnector { own: String, other: String },
+    /// What the vendor sends there would be lost.
+    #[error("the connection has hooks of {webhooks}, which version {version} does not have")]
+    HookLost { version: String, webhooks: String },
+    #[error("it would have more rights than now, and this key may not approve that")]
+    NotApproved,
+    #[error("there is no move to another install that could be taken back")]
+    NoMove,
+    #[error("when it was moved, it had more in its storage than is kept")]
+    NotKept,
     #[error("the secret is empty, too long, or has characters that no header may carry")]
     Secret,
     /// The broker takes secrets out of what vendors echo; one of three characters would be found in every answer.
@@ -119,6 +132,10 @@ impl Error {
         "connection.config",
         "connection.scheme",
         "connection.connector",
+        "connection.hook_lost",
+        "auth.approval",
+        "connection.no_move",
+        "connection.not_kept",
         "connection.secret",
         "connection.secret_part",
         "connection.state",
@@ -135,6 +152,10 @@ impl Error {
             Self::Config(_) => "connection.config",
             Self::Scheme { .. } => "connection.scheme",
             Self::OtherConnector { .. } => "connection.connector",
+            Self::HookLost { .. } => "connection.hook_lost",
+            Self::NotApproved => "auth.approval",
+            Self::NoMove => "connection.no_move",
+            Self::NotKept => "connection.not_kept",
             Self::Secret | Self::ShortSecret => "connection.secret",
             Self::Part { .. } | Self::Parts(_) => "connection.secret_part",
             Self::State(..) => "connection.state",
@@ -161,6 +182,17 @@ impl Error {
             Self::OtherConnector { .. } => {
                 Some("`sluice connector list` shows the installs of each".to_owned())
             }
+            Self::HookLost { .. } => Some(
+                "remove those hooks first (`sluice hook remove`), or take a version that has their webhooks"
+                    .to_owned(),
+            ),
+            Self::NotApproved => Some("ask somebody whose key may approve".to_owned()),
+            Self::NotKept => Some(
+                "`sluice connection upgrade --to INSTALL` goes back without cursors and storage".to_owned(),
+            ),
+            Self::NoMove => {
+                Some("a move can be taken back for 30 days, the last five of a connection".to_owned())
+            }
             Self::Missing(_) | Self::Name | Self::Scheme { .. } | Self::State(..) | Self::Catalogue(_) => {
                 None
             }
@@ -175,6 +207,8 @@ struct Settings {
     auth: Option<String>,
     #[serde(default)]
     account: Option<Account>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    channel: Option<String>,
 }
 
 /// Makes a draft: the configuration is checked, the secret sealed and bound to the origins that its scheme names for
@@ -203,7 +237,7 @@ pub async fn create(service: &Service, org: OrgId, new: New) -> Result<Connectio
     }
     let settings = Settings {
         auth: auth.clone(),
-        account: None,
+        ..Settings::default()
     };
     let id = service.new_id();
     let stored = NewConnection {
@@ -363,6 +397,42 @@ pub(crate) fn scheme_of(stored: &sluice_store::connection::Connection) -> Option
     serde_json::from_str::<Settings>(&stored.settings).ok()?.auth
 }
 
+/// The channel that a connection follows, as far as its settings can be read.
+pub(crate) fn channel_of(stored: &sluice_store::connection::Connection) -> Option<String> {
+    serde_json::from_str::<Settings>(&stored.settings).ok()?.channel
+}
+
+/// Makes it follow a channel, or none.
+pub(crate) async fn set_channel(
+    service: &Service,
+    org: OrgId,
+    of: &Connection,
+    channel: Option<String>,
+) -> Result<Connection, Error> {
+    let settings = Settings {
+        auth: of.auth.clone(),
+        account: of.account.clone(),
+        channel: channel.clone(),
+    };
+    let told = event::of_platform(
+        service,
+        "sluice.connection.follows",
+        of.id,
+        || json!({"connector": of.connector, "channel": channel}),
+    );
+    let change = ConnectionChange {
+        settings: Some(settings_text(&settings)),
+        event: Some(told),
+        ..ConnectionChange::default()
+    };
+    let (revision, now) = (of.revision, service.now());
+    let kept = service
+        .store()
+        .update_connection(org, of.id, revision, change, now)
+        .await?;
+    view(kept)
+}
+
 fn settings_text(settings: &Settings) -> String {
     serde_json::to_string(settings).unwrap_or_default()
 }
@@ -387,6 +457,7 @@ fn view(stored: sluice_store::connection::Connection) -> Result<Connection, Erro
         config: serde_json::from_str(&stored.config).map_err(corrupt)?,
         auth: settings.auth,
         account: settings.account,
+        channel: settings.channel,
         error: stored.reason.map(|reason| Problem {
             code: reason.code,
             message: reason.message,

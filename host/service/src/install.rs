@@ -1,11 +1,14 @@
 //! Installs: a connector file is judged and inspected, its permissions are shown, and the approval of exactly that manifest makes
 //! an install. Nothing of the connector's code runs here; it is compiled, in a child process, only after the approval.
 
+mod advice;
+mod regrant;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 use sluice_model::Timestamp;
-use sluice_model::grant::{Grant, GrantDiff, PermissionPage, diff, permission_page};
+use sluice_model::grant::{Approved, Grant, GrantDiff, PermissionPage, diff, permission_page};
 use sluice_model::id::{InstallId, OrgId};
 use sluice_model::manifest::Manifest;
 use sluice_package::{Digest, FormatError, Package, Part, Signer, Standing};
@@ -14,7 +17,10 @@ use sluice_runtime::LoadError;
 use crate::catalogue::{self, Known, Schemas};
 use crate::page::{Listed, Page};
 use crate::schema::SchemaError;
-use crate::{Service, event, source, trust};
+use crate::{Service, channel, event, source, trust};
+
+pub use advice::{Advised, advice};
+pub use regrant::{Regrant, Wanted, regrant};
 
 /// One organization's installed connector version.
 #[derive(Debug, Clone)]
@@ -59,6 +65,8 @@ pub struct Proposal {
     pub installed: Option<Install>,
     /// What would change against it.
     pub diff: Option<GrantDiff>,
+    /// What it would be given.
+    pub grant: Grant,
 }
 
 /// Why a connector can't be installed, shown or removed.
@@ -88,6 +96,11 @@ pub enum Error {
     Taken { connector: String, version: String },
     #[error("there is no install `{0}`")]
     Missing(String),
+    /// A line that is none of the permission page's.
+    #[error("the install has no right `{0}`")]
+    NoRight(String),
+    #[error(transparent)]
+    Channel(#[from] Box<channel::Error>),
     #[error(transparent)]
     Known(#[from] catalogue::Error),
     #[error(transparent)]
@@ -103,6 +116,7 @@ impl Error {
         "package.approval_needed",
         "package.version_taken",
         "install.not_found",
+        "install.no_right",
     ];
 
     /// The stable code.
@@ -115,11 +129,13 @@ impl Error {
             Self::ApprovalNeeded { .. } => "package.approval_needed",
             Self::Taken { .. } => "package.version_taken",
             Self::Missing(_) => "install.not_found",
+            Self::NoRight(_) => "install.no_right",
             Self::Format(error) => error.code(),
             Self::Trust(error) => error.code(),
             Self::Source(error) => error.code(),
             Self::Schema(error) => error.code(),
             Self::Load(error) => error.code(),
+            Self::Channel(error) => error.code(),
             Self::Known(error) => error.code(),
             Self::Store(error) => error.code(),
         }
@@ -146,6 +162,10 @@ impl Error {
             Self::TooLarge { .. } => Some("build it for release and strip what it does not need".to_owned()),
             Self::Load(error) => error.hint(),
             Self::Store(error) => error.hint(),
+            Self::Channel(error) => error.hint(),
+            Self::NoRight(_) => Some(
+                "write a line of `sluice connector permissions show` as it stands there: methods, address and path".to_owned(),
+            ),
             Self::Missing(_) | Self::Schema(_) | Self::Known(_) => None,
         }
     }
@@ -163,14 +183,14 @@ pub async fn inspect(service: &Service, org: OrgId, component: Bytes) -> Result<
     let package = read(service, &component)?;
     let (verdict, _) = trust::judge(service, org, &package).await?;
     let manifest = package.manifest();
-    let grant = manifest.capabilities.without_optional();
-    let installed = newest(service, org, &manifest.id).await?;
-    let diff = installed.as_ref().map(|(_, old, before)| {
-        let mut diff = diff(old, &grant);
-        diff.compare_auth(&before.auth, &manifest.auth);
-        diff.compare_actions(&before.actions, &manifest.actions);
-        diff
-    });
+    let (grant, installed) = offered(service, org, manifest).await?;
+    let new = Approved {
+        manifest,
+        grant: &grant,
+    };
+    let diff = installed
+        .as_ref()
+        .map(|(_, grant, manifest)| diff(Approved { manifest, grant }, new));
     Ok(Proposal {
         digest: Manifest::digest(package.manifest_text()),
         page: permission_page(manifest, &grant),
@@ -184,6 +204,7 @@ pub async fn inspect(service: &Service, org: OrgId, component: Bytes) -> Result<
         installed: installed.map(|(install, ..)| install),
         diff,
         manifest: manifest.clone(),
+        grant,
     })
 }
 
@@ -216,7 +237,7 @@ pub async fn install(
         });
     }
     let component_digest = *Digest::of(&component).as_bytes();
-    for install in all(service, org).await? {
+    for install in all(service, org).await?.into_iter().rev() {
         if install.connector != manifest.id || install.version != manifest.version {
             continue;
         }
@@ -233,7 +254,7 @@ pub async fn install(
         .runtime()
         .load(&component, &digest_text(&component_digest))
         .await?;
-    let grant = manifest.capabilities.without_optional();
+    let (grant, _) = offered(service, org, manifest).await?;
     let signer = verdict.signer.as_ref().map(serde_json::to_string).transpose();
     let stored = sluice_store::install::Install {
         id: service.new_id(),
@@ -268,7 +289,38 @@ pub async fn install(
         },
     )
     .await?;
+    channel::published(service, org, &known.install).await;
     Ok(view(&known))
+}
+
+/// The install of exactly this file, the last of them.
+pub(crate) async fn installed(
+    service: &Service,
+    org: OrgId,
+    component: &[u8],
+) -> Result<Option<Install>, Error> {
+    let digest = *Digest::of(component).as_bytes();
+    let of_file = |install: &sluice_store::install::Install| install.component_digest == digest;
+    let found = all(service, org).await?.into_iter().rfind(of_file);
+    Ok(match found {
+        Some(found) => Some(view(&*catalogue::known(service, org, found.id).await?)),
+        None => None,
+    })
+}
+
+/// What a version is given when it is approved, and what of its connector is installed now. What was withdrawn from that stays
+/// withdrawn, and what was switched on stays on.
+async fn offered(
+    service: &Service,
+    org: OrgId,
+    manifest: &Manifest,
+) -> Result<(Grant, Option<(Install, Grant, Arc<Manifest>)>), Error> {
+    let installed = newest(service, org, &manifest.id).await?;
+    let grant = match &installed {
+        Some((_, had, before)) => manifest.capabilities.carried(&before.capabilities, had),
+        None => manifest.capabilities.without_optional(),
+    };
+    Ok((grant, installed))
 }
 
 /// Fetches a package from elsewhere: see [`source::fetch`]. `component` is the digest of the file that was looked at before;
@@ -425,7 +477,7 @@ async fn newest(
     Ok(Some((view(&known), grant, Arc::clone(&known.manifest))))
 }
 
-async fn all(service: &Service, org: OrgId) -> Result<Vec<sluice_store::install::Install>, Error> {
+pub(crate) async fn all(service: &Service, org: OrgId) -> Result<Vec<sluice_store::install::Install>, Error> {
     let mut all = Vec::new();
     let mut after = None;
     loop {
@@ -442,14 +494,14 @@ async fn all(service: &Service, org: OrgId) -> Result<Vec<sluice_store::install:
     }
 }
 
-fn granted(install: &sluice_store::install::Install) -> Result<Grant, Error> {
+pub(crate) fn granted(install: &sluice_store::install::Install) -> Result<Grant, Error> {
     let grant =
         serde_json::from_str(&install.grant).map_err(|error| catalogue::Error::Grant(error.to_string()))?;
     Ok(grant)
 }
 
 /// The digest of an install's package without its signature; `None` for what was installed before there were packages.
-async fn content(
+pub(crate) async fn content(
     service: &Service,
     org: OrgId,
     install: &sluice_store::install::Install,

@@ -18,7 +18,9 @@ pub mod schema;
 pub mod vault;
 
 pub mod action;
+pub mod approval;
 pub mod auth;
+pub mod channel;
 pub mod connection;
 pub mod destination;
 pub mod endpoint;

@@ -14,6 +14,7 @@ pub mod problem;
 pub mod routes;
 
 mod actions;
+mod approvals;
 mod apps;
 mod authorizations;
 mod connect;
@@ -22,6 +23,7 @@ mod connectors;
 mod destinations;
 mod endpoints;
 mod events;
+mod grants;
 mod health;
 mod hooks;
 mod inbound;

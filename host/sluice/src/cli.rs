@@ -36,6 +36,7 @@ mod sync;
 mod trigger;
 mod trust;
 mod upgrade;
+mod version;
 mod watch;
 mod workshop;
 

@@ -35,6 +35,8 @@ pub fn every() -> Vec<&'static str> {
         sluice_package::SourceError::CODES,
         sluice_package::Untrusted::CODES,
         sluice_service::install::Error::CODES,
+        sluice_service::approval::Error::CODES,
+        sluice_service::channel::Error::CODES,
         sluice_service::source::Error::CODES,
         sluice_service::trust::Error::CODES,
         sluice_service::catalogue::Error::CODES,

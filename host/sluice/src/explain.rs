@@ -16,6 +16,7 @@ mod outbound;
 mod package;
 mod server;
 mod sync;
+mod versions;
 mod webhook;
 
 /// One code.
@@ -46,6 +47,7 @@ pub fn all() -> impl Iterator<Item = &'static Entry> {
     let rooms = [
         package::ENTRIES,
         author::ENTRIES,
+        versions::ENTRIES,
         egress::ENTRIES,
         guest::ENTRIES,
         sync::ENTRIES,

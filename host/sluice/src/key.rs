@@ -29,7 +29,7 @@ pub struct Issued {
 /// # Errors
 ///
 /// If the machine's random source does not answer.
-pub fn issue(name: &str, now: Timestamp) -> Result<Issued, ring::error::Unspecified> {
+pub fn issue(name: &str, approves: bool, now: Timestamp) -> Result<Issued, ring::error::Unspecified> {
     let random = SystemRandom::new();
     let (mut bytes, mut id) = ([0; 32], [0; 10]);
     random.fill(&mut bytes)?;
@@ -42,6 +42,7 @@ pub fn issue(name: &str, now: Timestamp) -> Result<Issued, ring::error::Unspecif
         hash: hash(&text),
         created: now,
         revoked: None,
+        approves,
     };
     Ok(Issued {
         row,
@@ -75,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_key_is_found_by_its_hash_alone() {
-        let issued = issue("admin", Timestamp::from_millis(1)).unwrap();
+        let issued = issue("admin", true, Timestamp::from_millis(1)).unwrap();
         let text = std::str::from_utf8(issued.key.expose()).unwrap();
         assert_eq!(text.len(), PREFIX.len() + 52);
         assert_eq!(

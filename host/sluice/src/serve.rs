@@ -194,7 +194,7 @@ async fn first_key(
     if !service.store().list_api_keys(service.org()).await?.is_empty() {
         return Ok(());
     }
-    let issued = key::issue("first start", service.now()).map_err(|_| ServeError::Random)?;
+    let issued = key::issue("first start", true, service.now()).map_err(|_| ServeError::Random)?;
     if let Some(path) = file {
         write_private(path, issued.key.expose()).map_err(|source| ServeError::KeyFile {
             path: path.to_owned(),

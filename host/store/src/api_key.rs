@@ -20,6 +20,13 @@ pub struct ApiKey {
     pub hash: [u8; 32],
     pub created: Timestamp,
     pub revoked: Option<Timestamp>,
+    /// May approve what connectors may do, and make keys. Keys of before this was kept may.
+    #[serde(default = "yes")]
+    pub approves: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 impl Store {

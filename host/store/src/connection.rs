@@ -13,7 +13,7 @@ use crate::org::require;
 use crate::row::{MAX_VALUE_BYTES, cap, cap_name, corrupt, from_json};
 use crate::sweep::STEP_ROWS;
 use crate::table::{Rows, Table, Writer};
-use crate::{Error, Listing, Page, Store, hook, link, load, receipt, run};
+use crate::{Error, Listing, Page, Store, hook, link, load, moved, receipt, run};
 
 /// A connection that is to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -224,6 +224,7 @@ impl Store {
             }
             if new.install != old.install {
                 require_install(rows, org, new.install)?;
+                moved::keep(rows, org, &old, new.install, now)?;
                 rows.delete(Table::InstallUses, &use_key(org, old.install, id))?;
                 rows.put(Table::InstallUses, &use_key(org, new.install, id), &[])?;
             }
@@ -367,7 +368,7 @@ impl Stone {
 }
 
 /// Tables whose keys begin with organization and connection and that have nothing else pointing into them.
-const OF_CONNECTION: [Table; 12] = [
+const OF_CONNECTION: [Table; 14] = [
     Table::Cursors,
     Table::StreamSettings,
     Table::AccountStreams,
@@ -377,6 +378,8 @@ const OF_CONNECTION: [Table; 12] = [
     Table::Storage,
     Table::StorageUse,
     Table::ActiveRuns,
+    Table::Moves,
+    Table::MovedRows,
     // Of links, which are removed in the same way.
     Table::LinkPairs,
     Table::LinkSides,

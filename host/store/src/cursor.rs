@@ -3,7 +3,7 @@
 use sluice_model::id::{ConnectionId, OrgId, RunId};
 
 use crate::batch::Into;
-use crate::key::{Key, Span};
+use crate::key::{Key, Parts, Span};
 use crate::row::{cap_name, from_json, utf8};
 use crate::stream::{self, Kept, State};
 use crate::table::{Rows, Table, Writer};
@@ -102,6 +102,12 @@ impl Store {
 /// The stream's cursors, and those that a generation will bring.
 const OF_STREAM: u8 = 0;
 const PENDING: u8 = 1;
+
+/// Whether a key, without organization and connection, is of a cursor that stands.
+pub(crate) fn is_of_stream(rest: &[u8]) -> bool {
+    let mut parts = Parts::new(rest);
+    parts.text().is_some() && parts.tail().first() == Some(&OF_STREAM)
+}
 
 fn prefix(org: OrgId, connection: ConnectionId, stream: &str) -> Key {
     Key::org(org).id(connection).text(stream)

@@ -8,7 +8,7 @@ use crate::org::require;
 use crate::row::{MAX_VALUE_BYTES, cap, cap_name, corrupt, from_json};
 use crate::table::{Rows, Table};
 use crate::trust::{self, Memory};
-use crate::{Error, Listing, Page, Store};
+use crate::{Error, Listing, Page, Store, approval};
 
 /// An install: made once, never changed.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -154,9 +154,11 @@ impl Store {
                     Ok((other.id != id && other.component_digest == install.component_digest).then_some(()))
                 },
             )?;
-            if others.pop().is_none() {
+            if others.pop().is_none() && !approval::waits_with(rows, org, &install.component_digest)? {
                 rows.delete(Table::Components, &Key::org(org).hash(&install.component_digest))?;
             }
+            let mut days = MAX_INSTALLS;
+            rows.delete_prefix(Table::Usage, &place, &mut days)?;
             rows.delete(Table::Installs, &place)
         })
         .await
@@ -181,7 +183,7 @@ impl Store {
 const MAX_TEXT_BYTES: usize = 4 << 20;
 
 /// More installs than one process serves.
-const MAX_INSTALLS: usize = 100_000;
+pub(crate) const MAX_INSTALLS: usize = 100_000;
 
 /// Notes that a connection uses an install, or refuses.
 pub(crate) fn require_install(rows: &mut impl Rows, org: OrgId, id: InstallId) -> Result<(), Error> {

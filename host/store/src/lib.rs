@@ -32,15 +32,18 @@ pub mod org_key;
 
 pub mod account_streams;
 pub mod app_hook;
+pub mod approval;
 pub mod authorization;
 pub mod chore;
 pub mod connection;
 pub mod credential;
 pub mod hook;
 pub mod install;
+pub mod moved;
 pub mod registration;
 pub mod rotation;
 pub mod trust;
+pub mod usage;
 
 pub mod checkpoint;
 pub mod cursor;

@@ -214,6 +214,34 @@ pub(crate) fn apply(
     )
 }
 
+/// Bytes in use.
+pub(crate) fn used(rows: &mut impl Rows, org: OrgId, connection: ConnectionId) -> Result<u64, Error> {
+    Ok(usage(rows, org, connection)?.used)
+}
+
+/// Puts these keys and values in the place of all that is there. Each has a version that none had before, so that a call
+/// that began earlier does not take it for what it read.
+pub(crate) fn replace(
+    rows: &mut Writer<'_>,
+    org: OrgId,
+    connection: ConnectionId,
+    values: Vec<(Vec<u8>, Vec<u8>)>,
+) -> Result<(), Error> {
+    let of_connection = of(org, connection);
+    let mut version = usage(rows, org, connection)?.version;
+    let mut all = usize::MAX;
+    rows.delete_prefix(Table::Storage, &of_connection, &mut all)?;
+    let mut used = 0u64;
+    for (key, value) in values {
+        version += 1;
+        used = used.saturating_add((key.len() + value.len()) as u64);
+        let place = of_connection.clone().tail(&key);
+        rows.put(Table::Storage, &place, &[&version.to_be_bytes(), &value])?;
+    }
+    let parts: [&[u8]; 2] = [&used.to_be_bytes(), &version.to_be_bytes()];
+    rows.put(Table::StorageUse, &of_connection, &parts)
+}
+
 fn usage(rows: &mut impl Rows, org: OrgId, connection: ConnectionId) -> Result<Usage, Error> {
     let found = rows.look(Table::StorageUse, &of(org, connection), |content| {
         let mut parts = Parts::new(content);
@@ -226,7 +254,7 @@ fn usage(rows: &mut impl Rows, org: OrgId, connection: ConnectionId) -> Result<U
     Ok(found.unwrap_or_default())
 }
 
-fn split(content: &[u8]) -> Result<(u64, &[u8]), Error> {
+pub(crate) fn split(content: &[u8]) -> Result<(u64, &[u8]), Error> {
     let (version, value) = content
         .split_first_chunk::<8>()
         .ok_or_else(|| corrupt(Table::Storage, "a row is truncated"))?;

@@ -10,7 +10,9 @@ use crate::key::{Parts, Span};
 use crate::org::WHOLE_ORG;
 use crate::receipt::DEDUPE_FOR;
 use crate::table::{Rows, Table};
-use crate::{Error, Store, authorization, connection, delivery, endpoint, event, history, org, receipt};
+use crate::{
+    Error, Store, authorization, connection, delivery, endpoint, event, history, moved, org, receipt,
+};
 
 impl Store {
     /// Does up to `max_steps` steps (each one commit of at most a thousand rows): forgets dedupe keys older than
@@ -51,6 +53,15 @@ impl Store {
             }
             while self
                 .write(64, move |rows| history::forget(rows, id, now, STEP_ROWS))
+                .await?
+            {
+                left = left.saturating_sub(1);
+                if left == 0 {
+                    return Ok(true);
+                }
+            }
+            while self
+                .write(64, move |rows| moved::forget(rows, id, now, STEP_ROWS))
                 .await?
             {
                 left = left.saturating_sub(1);

@@ -100,6 +100,12 @@ impl HostPattern {
         Ok(Self::Exact(text.to_owned()))
     }
 
+    /// Whether it means many hosts.
+    #[must_use]
+    pub const fn is_wide(&self) -> bool {
+        matches!(self, Self::Subdomains(_))
+    }
+
     /// Whether the canonical host is one of those meant. A pattern with a placeholder means none.
     #[must_use]
     pub fn matches(&self, host: &str) -> bool {

@@ -44,6 +44,30 @@ impl MethodSet {
         other.0 & !self.0 == 0
     }
 
+    /// The methods of both.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The methods that are in both.
+    #[must_use]
+    pub const fn within(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The set as a number, one bit for each method.
+    #[must_use]
+    pub(crate) const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// The set of a number that [`bits`](Self::bits) gave.
+    #[must_use]
+    pub(crate) const fn from_bits(bits: u8) -> Self {
+        Self(bits & Self::ALL.0)
+    }
+
     /// Whether no method is in the set.
     #[must_use]
     pub const fn is_empty(self) -> bool {

@@ -137,7 +137,20 @@ pub fn permission_page(manifest: &Manifest, grant: &Grant) -> PermissionPage {
 }
 
 fn credential(scheme: &AuthScheme) -> CredentialLine {
-    let applied = match &scheme.apply {
+    CredentialLine {
+        name: scheme.name.clone(),
+        title: scheme.title.clone(),
+        applied: applied(&scheme.apply),
+        origins: scheme.origins.iter().map(ToString::to_string).collect(),
+        asked: scheme.asks(),
+        gives: scheme.parts.iter().map(|part| part.title.clone()).collect(),
+        app: scheme.app.iter().map(|part| part.title.clone()).collect(),
+    }
+}
+
+/// How a credential goes on a request, for people.
+pub(super) fn applied(apply: &Apply) -> String {
+    match apply {
         Apply::Bearer => "as a bearer token".to_owned(),
         Apply::Header { name, .. } => format!("in the header `{name}`"),
         Apply::Query { name } => format!("in the query parameter `{name}`"),
@@ -147,15 +160,6 @@ fn credential(scheme: &AuthScheme) -> CredentialLine {
         Apply::OAuth1 { .. } => "as an OAuth 1.0a signature".to_owned(),
         Apply::Signed(_) => "as a keyed signature over the request".to_owned(),
         Apply::ClientCertificate => "as a client certificate (mutual TLS)".to_owned(),
-    };
-    CredentialLine {
-        name: scheme.name.clone(),
-        title: scheme.title.clone(),
-        applied,
-        origins: scheme.origins.iter().map(ToString::to_string).collect(),
-        asked: scheme.asks(),
-        gives: scheme.parts.iter().map(|part| part.title.clone()).collect(),
-        app: scheme.app.iter().map(|part| part.title.clone()).collect(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::watch::Watch;
 use super::{Ceiling, Grant};
 use crate::capability::{EgressRule, PatternError, Target, is_plain};
 use crate::limits::Limits;
@@ -17,6 +18,7 @@ pub struct Rights {
     limits: Limits,
     storage_bytes: u64,
     scratch_bytes: u64,
+    watch: Option<Watch>,
 }
 
 impl Rights {
@@ -32,7 +34,22 @@ impl Rights {
             limits: request.limits.min(&ceiling.limits).min(&grant.limits),
             storage_bytes: least(request.storage_bytes, ceiling.storage_bytes, grant.storage_bytes),
             scratch_bytes: least(request.scratch_bytes, ceiling.scratch_bytes, grant.scratch_bytes),
+            watch: None,
         }
+    }
+
+    /// The same with a place where it is noted which of the requested rules are used, and where rules can be withdrawn from all
+    /// that was made of these rights, also while a call is under way.
+    #[must_use]
+    pub fn watched(self) -> Self {
+        let watch = Some(Watch::new(self.request.len()));
+        Self { watch, ..self }
+    }
+
+    /// See [`Rights::watched`].
+    #[must_use]
+    pub const fn watch(&self) -> Option<&Watch> {
+        self.watch.as_ref()
     }
 
     /// Whether the request may go out. Allocates nothing when it may.
@@ -42,16 +59,24 @@ impl Rights {
     /// When it may not: which of the three does not have it.
     pub fn permits(&self, target: &Target<'_>) -> Result<(), Denial> {
         let plain = is_plain(target.path);
-        let any = |rules: &[EgressRule]| plain && rules.iter().any(|rule| rule.permits_plain(target));
+        let find = |rules: &[EgressRule]| rules.iter().position(|rule| plain && rule.permits_plain(target));
+        let requested = find(&self.request);
+        let watch = self.watch.as_ref();
         let by = if !plain {
             DeniedBy::Path
-        } else if !any(&self.request) {
+        } else if requested.is_none() {
             DeniedBy::Request
-        } else if self.ceiling.as_deref().is_some_and(|rules| !any(rules)) {
+        } else if self.ceiling.as_deref().is_some_and(|rules| find(rules).is_none()) {
             DeniedBy::Ceiling
-        } else if !any(&self.grant) {
+        } else if find(&self.grant).is_none() {
             DeniedBy::Grant
+        } else if watch.is_some_and(|watch| watch.withdrew(target)) {
+            DeniedBy::Withdrawn
         } else {
+            if let (Some(watch), Some(place)) = (watch, requested) {
+                let wide = self.request.get(place).is_some_and(|rule| rule.host.is_wide());
+                watch.note(place, target, wide);
+            }
             return Ok(());
         };
         Err(Denial::new(by, target))
@@ -91,6 +116,7 @@ impl Rights {
             request: all(&self.request)?,
             ceiling: self.ceiling.as_deref().map(all).transpose()?,
             grant: all(&self.grant)?,
+            watch: self.watch.as_ref().map(|watch| watch.of(config)),
             ..self.clone()
         })
     }
@@ -102,6 +128,7 @@ enum DeniedBy {
     Request,
     Ceiling,
     Grant,
+    Withdrawn,
 }
 
 /// A request that may not go out, and which grant is missing.
@@ -145,6 +172,7 @@ impl Denial {
             DeniedBy::Request => "the connector's manifest does not ask for it: its author has to add it to capabilities.egress",
             DeniedBy::Ceiling => "the operator's ceiling excludes it: widen the ceiling in the server's configuration",
             DeniedBy::Grant => "the install was not given it: approve the permission for this install",
+            DeniedBy::Withdrawn => "it was taken away while the call was under way",
         }.to_owned())
     }
 }
@@ -162,6 +190,7 @@ impl fmt::Display for Denial {
             DeniedBy::Request => "the connector's manifest does not ask for it",
             DeniedBy::Ceiling => "the operator's ceiling excludes it",
             DeniedBy::Grant => "the install's grant does not have it",
+            DeniedBy::Withdrawn => "it was withdrawn from the install",
         };
         write!(f, "missing grant: `{}`: {by}", self.missing)
     }
@@ -307,6 +336,55 @@ mod tests {
                 .is_err()
         );
         assert!(rights.expand(&serde_json::json!({})).is_err());
+    }
+
+    #[test]
+    fn what_is_withdrawn_is_gone_for_calls_under_way() {
+        let all = grant(&[("${config.host}", "/**"), ("*.x.com", "/**")]);
+        let rights = Rights::new(&all, &Ceiling::default(), &all).watched();
+        // As a call has them that began before.
+        let of_call = rights
+            .expand(&serde_json::json!({ "host": "self.example" }))
+            .unwrap();
+        let own = Target {
+            host: "self.example",
+            ..target("/a")
+        };
+        assert!(of_call.permits(&own).is_ok() && of_call.permits(&target("/b")).is_ok());
+        rights
+            .watch()
+            .unwrap()
+            .withdraw(grant(&[("${config.host}", "/a"), ("api.x.com", "/a")]).egress);
+        assert!(of_call.permits(&own).is_ok() && of_call.permits(&target("/a")).is_ok());
+        let denial = of_call.permits(&target("/b")).unwrap_err();
+        assert!(
+            denial.to_string().ends_with("it was withdrawn from the install"),
+            "{denial}"
+        );
+        // What is withdrawn a second time does not come back.
+        rights.watch().unwrap().withdraw(all.egress);
+        assert!(of_call.permits(&target("/b")).is_err());
+    }
+
+    #[test]
+    fn what_is_used_is_noted_by_the_requested_rule() {
+        let all = grant(&[("*.x.com", "/a/**"), ("api.x.com", "/b"), ("api.x.com", "/c")]);
+        let rights = Rights::new(&all, &Ceiling::default(), &all).watched();
+        let of_call = rights.expand(&serde_json::json!({})).unwrap();
+        for path in ["/a/1", "/a/2", "/c", "/d"] {
+            let _ = of_call.permits(&target(path));
+        }
+        let watch = rights.watch().unwrap();
+        let used = watch.take();
+        let get = MethodSet::of(&["GET"]).unwrap();
+        assert_eq!(used.rules, [(0, get), (2, get)].into());
+        assert_eq!(
+            used.hosts.get(&0).unwrap().iter().collect::<Vec<_>>(),
+            ["api.x.com"]
+        );
+        assert!(watch.take().is_empty(), "what was taken is not new again");
+        let _ = of_call.permits(&target("/b"));
+        assert_eq!(watch.take().rules, [(1, get)].into());
     }
 
     #[test]

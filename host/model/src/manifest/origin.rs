@@ -43,6 +43,12 @@ impl OriginPattern {
         self.scheme == target.scheme && self.port == target.port && self.host.matches(target.host)
     }
 
+    /// Whether every origin of `other` is one of these; in doubt it says no.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        self.scheme == other.scheme && self.port == other.port && self.host.covers(&other.host)
+    }
+
     /// Fills `${config.key}` in, like [`capability::EgressRule::expand`].
     ///
     /// # Errors

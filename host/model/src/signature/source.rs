@@ -46,6 +46,14 @@ impl SourceRange {
         address.is_ipv4() == self.address.is_ipv4() && self.prefix(address) == Some(bits_of(self.address))
     }
 
+    /// Whether every address of `other` is within.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        self.address.is_ipv4() == other.address.is_ipv4()
+            && self.bits <= other.bits
+            && self.prefix(other.address) == Some(bits_of(self.address))
+    }
+
     fn prefix(&self, address: IpAddr) -> Option<u128> {
         let most: u32 = if address.is_ipv4() { 32 } else { 128 };
         let rest = most.checked_sub(u32::from(self.bits))?;

@@ -1,16 +1,30 @@
 //! Another install for a connection: a later version, an earlier one again, or the same with another grant.
 //!
 //! Both stay installed side by side. What is under way ends with the install that it began with; the next call is made with the
-//! other. Nothing is read anew by surprise: what an upgrade means for cursors and ids is said before it is done.
+//! other. Nothing is read anew by surprise: what an upgrade means for cursors and ids is said before it is done. What the
+//! connection was is kept for a while, in the same commit, so that it can be taken back.
 
 use serde_json::json;
-use sluice_model::grant::PermissionPage;
+use sluice_model::grant::{Approved, GrantDiff, diff};
 use sluice_model::id::{ConnectionId, InstallId, OrgId};
 use sluice_model::manifest::Manifest;
 use sluice_store::connection::ConnectionChange;
+use sluice_store::hook::HookState;
 
 use super::{Connection, Error};
-use crate::{Service, catalogue, event, install};
+use crate::approval::Actor;
+use crate::catalogue::{self, Known};
+use crate::{Service, event, install};
+
+/// To which install, and who wants it.
+#[derive(Debug, Clone, Copy)]
+pub struct To<'a> {
+    /// An install, or a connector for its newest; the newest of its connector without.
+    pub install: Option<&'a str>,
+    /// Only say what it means.
+    pub dry_run: bool,
+    pub actor: &'a Actor,
+}
 
 /// What another install means for a connection.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,9 +33,8 @@ pub struct Upgrade {
     pub connection: Connection,
     pub from: Version,
     pub to: Version,
-    /// Lines of the permission page that only the one or only the other has.
-    pub may_now: Vec<String>,
-    pub may_no_more: Vec<String>,
+    /// What it may do then and may not now, and the other way round.
+    pub diff: GrantDiff,
     pub new_streams: Vec<String>,
     /// Their records stay; they can't be read any more.
     pub gone_streams: Vec<String>,
@@ -41,21 +54,30 @@ pub struct Version {
     pub version: String,
 }
 
+impl Version {
+    pub(super) fn of(known: &Known) -> Self {
+        Self {
+            install: known.install.id,
+            version: known.manifest.version.clone(),
+        }
+    }
+}
+
 /// Moves a connection to another install of its connector: the newest where none is named. A dry run only says what that means.
 ///
 /// # Errors
 ///
-/// [`Error::OtherConnector`]; [`Error::Config`] and [`Error::Scheme`] if its configuration or its auth scheme is not for that install;
-/// `store.revision` if somebody else changed it meanwhile. Nothing is changed then.
+/// [`Error::OtherConnector`]; [`Error::Config`] and [`Error::Scheme`] if its configuration or its auth scheme is not for that install,
+/// [`Error::HookLost`] if it has a hook that is not; [`Error::NotApproved`] if somebody who may not approve goes back to an install
+/// that may do more; `store.revision` if somebody else changed it meanwhile. Nothing is changed then.
 pub async fn upgrade(
     service: &Service,
     org: OrgId,
     id: ConnectionId,
-    to: Option<&str>,
-    dry_run: bool,
+    wanted: To<'_>,
 ) -> Result<Upgrade, Error> {
     let connection = super::get(service, org, &id.to_string()).await?;
-    let to = to.unwrap_or(&connection.connector);
+    let to = wanted.install.unwrap_or(&connection.connector);
     let to = install::get(service, org, to).await.map_err(Box::new)?;
     if to.connector != connection.connector {
         return Err(Error::OtherConnector {
@@ -69,23 +91,16 @@ pub async fn upgrade(
     if let Some(scheme) = &connection.auth {
         super::choose_scheme(&after.manifest, Some(scheme.clone()))?;
     }
-    let page = async |install| {
-        install::permissions(service, org, install)
-            .await
-            .map_err(Box::new)
-    };
-    let (was, will) = (page(connection.install).await?, page(to.id).await?);
+    hooks_fit(service, org, id, &after.manifest).await?;
+    let diff = change(&before, &after)?;
+    // Going on to what was approved last is no decision; going back to what was withdrawn since is one.
+    if diff.asks_for_more() && to.id < connection.install && !wanted.actor.approves {
+        return Err(Error::NotApproved);
+    }
     let mut upgrade = Upgrade {
-        from: Version {
-            install: connection.install,
-            version: before.manifest.version.clone(),
-        },
-        to: Version {
-            install: to.id,
-            version: to.version,
-        },
-        may_now: beyond(&will, &was),
-        may_no_more: beyond(&was, &will),
+        from: Version::of(&before),
+        to: Version::of(&after),
+        diff,
         new_streams: without(&after.manifest, &before.manifest),
         gone_streams: without(&before.manifest, &after.manifest),
         carried: Vec::new(),
@@ -103,11 +118,16 @@ pub async fn upgrade(
             upgrade.carried.push(stream.name.clone());
         }
     }
-    if dry_run || upgrade.from.install == upgrade.to.install {
+    if wanted.dry_run || upgrade.from.install == upgrade.to.install {
         return Ok(upgrade);
     }
+    let told = event::of_platform(service, "sluice.connection.upgraded", id, || {
+        json!({"connector": to.connector, "from": upgrade.from.version, "to": upgrade.to.version,
+               "install": upgrade.to.install.to_string(), "by": wanted.actor.key})
+    });
     let change = ConnectionChange {
         install: Some(to.id),
+        event: Some(told),
         ..ConnectionChange::default()
     };
     let (revision, now) = (upgrade.connection.revision, service.now());
@@ -118,28 +138,41 @@ pub async fn upgrade(
     service.known_hooks().forget(id);
     upgrade.connection = super::view(kept)?;
     upgrade.done = true;
-    event::platform(
-        service,
-        org,
-        "sluice.connection.upgraded",
-        id,
-        || json!({"connector": to.connector, "from": upgrade.from.version, "to": upgrade.to.version}),
-    )
-    .await?;
     Ok(upgrade)
 }
 
-/// What the one page permits and the other does not.
-fn beyond(page: &PermissionPage, other: &PermissionPage) -> Vec<String> {
-    let lines = |page: &PermissionPage| -> Vec<String> {
-        let requests = page.requests.iter().map(|line| line.rule.clone());
-        requests.chain(page.limits.iter().cloned()).collect()
+/// What the one may do and the other may not.
+pub(super) fn change(before: &Known, after: &Known) -> Result<GrantDiff, Error> {
+    let grant = |known: &Known| install::granted(&known.install).map_err(Box::new);
+    let (had, has) = (grant(before)?, grant(after)?);
+    let of = |known, grant| Approved {
+        manifest: known,
+        grant,
     };
-    let known = lines(other);
-    lines(page)
-        .into_iter()
-        .filter(|line| !known.contains(line))
-        .collect()
+    Ok(diff(of(&before.manifest, &had), of(&after.manifest, &has)))
+}
+
+/// A hook whose webhook the connector does not have is an address that nobody answers: what the vendor sends would be lost.
+pub(super) async fn hooks_fit(
+    service: &Service,
+    org: OrgId,
+    id: ConnectionId,
+    manifest: &Manifest,
+) -> Result<(), Error> {
+    let hooks = service.store().list_hooks(org, Some(id)).await?;
+    let lost = hooks
+        .iter()
+        .filter(|hook| hook.state != HookState::Ending && manifest.webhook(&hook.webhook).is_none());
+    let mut lost: Vec<String> = lost.map(|hook| hook.webhook.clone()).collect();
+    lost.sort();
+    lost.dedup();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    Err(Error::HookLost {
+        version: manifest.version.clone(),
+        webhooks: lost.join(", "),
+    })
 }
 
 /// The streams that the one has and the other has not.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use sluice_model::id::{KeyId, OrgId};
 use sluice_model::signature::SourceRange;
 use sluice_service::Service;
+use sluice_service::approval::Actor;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -71,6 +72,17 @@ pub(super) struct Requests {
 pub(super) struct Caller {
     pub(super) org: OrgId,
     pub(super) key: KeyId,
+    /// May approve what connectors may do.
+    pub(super) approves: bool,
+}
+
+impl Caller {
+    pub(super) fn actor(&self) -> Actor {
+        Actor {
+            key: self.key.to_string(),
+            approves: self.approves,
+        }
+    }
 }
 
 impl App {

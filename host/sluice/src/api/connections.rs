@@ -8,12 +8,13 @@ use serde_json::Value;
 use sluice_model::Timestamp;
 use sluice_model::connection::ConnectionState;
 use sluice_model::run::{Mode, Trigger, Window};
-use sluice_service::connection::{self, Connection, Credential, Data, New, TestReport};
+use sluice_service::connection::{self, Connection, Credential, Data, New, TestReport, To};
 use sluice_service::sync::{self, Order};
 use utoipa::ToSchema;
 
 use super::app::{App, Caller};
 use super::body::{Asked, At, Json, json};
+use super::connectors::DiffView;
 use super::page::{List, Paging, listed, page};
 use super::problem::Problem;
 use super::runs::{self, ExchangeView};
@@ -35,6 +36,9 @@ pub(super) struct ConnectionView {
     auth: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<AccountView>,
+    /// The channel that it follows; it is pinned to its install without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<String>,
     /// What is known of its credential; in a list it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     credential: Option<CredentialView>,
@@ -106,6 +110,7 @@ pub(super) fn view(connection: Connection, credential: Option<Credential>) -> Co
         config: connection.config,
         auth: connection.auth,
         account: connection.account.map(account),
+        channel: connection.channel,
         credential: credential.map(|credential| CredentialView {
             version: credential.version,
             obtained: text(credential.life.obtained),
@@ -326,9 +331,8 @@ pub(super) struct UpgradeView {
     connection: String,
     from: VersionView,
     to: VersionView,
-    /// Lines of the permission page that only the new or only the old install has.
-    may_now: Vec<String>,
-    may_no_more: Vec<String>,
+    /// What it may do then and may not now, and the other way round.
+    diff: DiffView,
     new_streams: Vec<String>,
     /// Their records stay; they can't be read any more.
     gone_streams: Vec<String>,
@@ -348,6 +352,15 @@ pub(super) struct VersionView {
     version: String,
 }
 
+impl VersionView {
+    pub(super) fn of(version: connection::Version) -> Self {
+        Self {
+            install: version.install.to_string(),
+            version: version.version,
+        }
+    }
+}
+
 pub(super) async fn upgrade(
     State(app): State<App>,
     caller: Caller,
@@ -355,18 +368,18 @@ pub(super) async fn upgrade(
     Json(wanted): Json<UpgradeRequest>,
 ) -> Result<Response, Problem> {
     let found = connection::get(&app.service, caller.org, &id).await?;
-    let to = (wanted.install.as_deref(), wanted.dry_run);
-    let upgrade = connection::upgrade(&app.service, caller.org, found.id, to.0, to.1).await?;
-    let version = |version: connection::Version| VersionView {
-        install: version.install.to_string(),
-        version: version.version,
+    let actor = caller.actor();
+    let to = To {
+        install: wanted.install.as_deref(),
+        dry_run: wanted.dry_run,
+        actor: &actor,
     };
+    let upgrade = connection::upgrade(&app.service, caller.org, found.id, to).await?;
     Ok(json(&UpgradeView {
         connection: upgrade.connection.id.to_string(),
-        from: version(upgrade.from),
-        to: version(upgrade.to),
-        may_now: upgrade.may_now,
-        may_no_more: upgrade.may_no_more,
+        from: VersionView::of(upgrade.from),
+        to: VersionView::of(upgrade.to),
+        diff: DiffView::of(upgrade.diff),
         new_streams: upgrade.new_streams,
         gone_streams: upgrade.gone_streams,
         carried: upgrade.carried,

@@ -179,6 +179,8 @@ pub(super) struct DiffView {
     new: Vec<String>,
     same: Vec<String>,
     narrower: Vec<String>,
+    /// What may be switched on and could not be before.
+    optional: Vec<String>,
 }
 
 impl ConnectorView {
@@ -240,12 +242,13 @@ impl PermissionsView {
 }
 
 impl DiffView {
-    fn of(diff: GrantDiff) -> Self {
+    pub(super) fn of(diff: GrantDiff) -> Self {
         Self {
             wider: diff.wider,
             new: diff.new,
             same: diff.same,
             narrower: diff.narrower,
+            optional: diff.optional,
         }
     }
 }

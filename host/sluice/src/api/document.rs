@@ -13,8 +13,8 @@ use utoipa::openapi::{ResponseBuilder, Schema};
 use super::body::json;
 use super::routes::{Access, ROUTES, Route};
 use super::{
-    actions, apps, authorizations, connections, connectors, destinations, endpoints, events, health, hooks,
-    inbound, installs, keys, problem, receipts,
+    actions, approvals, apps, authorizations, connections, connectors, destinations, endpoints, events,
+    grants, health, hooks, inbound, installs, keys, problem, receipts,
 };
 use super::{links, records, replays, runs, secrets, streams, trust, writes};
 
@@ -64,6 +64,23 @@ fn schemas() -> ComponentsBuilder {
         .schema_from::<trust::PolicyBody>()
         .schema_from::<trust::NameView>()
         .schema_from::<trust::MarkView>()
+        .schema_from::<approvals::ApprovalView>()
+        .schema_from::<approvals::DecisionView>()
+        .schema_from::<approvals::ApprovalDetail>()
+        .schema_from::<approvals::OfferedView>()
+        .schema_from::<approvals::MovedView>()
+        .schema_from::<approvals::StayedView>()
+        .schema_from::<approvals::Consent>()
+        .schema_from::<approvals::Refusal>()
+        .schema_from::<approvals::PolicyBody>()
+        .schema_from::<approvals::ChannelView>()
+        .schema_from::<approvals::Publication>()
+        .schema_from::<approvals::Following>()
+        .schema_from::<grants::Change>()
+        .schema_from::<grants::ChangedView>()
+        .schema_from::<grants::AdviceView>()
+        .schema_from::<grants::Back>()
+        .schema_from::<grants::RollbackView>()
         .schema_from::<installs::InstallView>()
         .schema_from::<installs::InstallDetail>()
         .schema_from::<connections::ConnectionView>()
@@ -228,7 +245,7 @@ fn operation(route: &Route) -> utoipa::openapi::path::Operation {
         .response(status.to_string(), answer.build())
         .response("default", problem.build());
     match route.access {
-        Access::Key => operation
+        Access::Key | Access::Approver => operation
             .security(SecurityRequirement::new("key", Vec::<String>::new()))
             .build(),
         Access::Public => operation.build(),

@@ -25,6 +25,17 @@ pub(super) async fn require_key(State(app): State<App>, mut request: Request, ne
     }
 }
 
+/// Lets a request pass whose key may approve. Only behind [`require_key`].
+pub(super) async fn require_approver(request: Request, next: Next) -> Response {
+    match request.extensions().get::<Caller>() {
+        Some(caller) if caller.approves => next.run(request).await,
+        Some(_) => {
+            Problem::new("auth.approval", "this key may not approve what connectors may do").into_response()
+        }
+        None => unknown().into_response(),
+    }
+}
+
 /// The hash of the key that the request carries.
 fn key_of(request: &Request) -> Result<[u8; 32], Problem> {
     let mut fields = request.headers().get_all(header::AUTHORIZATION).iter();
@@ -42,7 +53,11 @@ fn key_of(request: &Request) -> Result<[u8; 32], Problem> {
 async fn caller(app: &App, key: [u8; 32]) -> Result<Caller, Problem> {
     let found = app.service.store().find_api_key(key).await;
     match found? {
-        Some((org, row)) if row.revoked.is_none() => Ok(Caller { org, key: row.id }),
+        Some((org, row)) if row.revoked.is_none() => Ok(Caller {
+            org,
+            key: row.id,
+            approves: row.approves,
+        }),
         // Whether a key once was one is nobody's business who does not hold another.
         _ => Err(unknown()),
     }

@@ -24,6 +24,8 @@ pub(super) struct KeyView {
     prefix: String,
     #[schema(format = "date-time")]
     created: String,
+    /// Whether it may approve what connectors may do, and make keys.
+    approves: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     revoked: Option<String>,
     /// The whole key: shown this once.
@@ -37,6 +39,7 @@ fn view(row: ApiKey) -> KeyView {
         name: row.name,
         prefix: row.prefix,
         created: row.created.to_string(),
+        approves: row.approves,
         revoked: row.revoked.map(|at| at.to_string()),
         key: None,
     }
@@ -57,6 +60,13 @@ pub(super) async fn list(State(app): State<App>, caller: Caller) -> Result<Respo
 pub(super) struct Creation {
     /// Who or what it is for.
     name: String,
+    /// Whether it may approve what connectors may do, and make keys; it may without.
+    #[serde(default = "yes")]
+    approves: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 pub(super) async fn create(
@@ -71,7 +81,7 @@ pub(super) async fn create(
             "`name` has to be 1 to 80 characters without control characters",
         ));
     }
-    let issued = key::issue(&new.name, app.service.now())
+    let issued = key::issue(&new.name, new.approves, app.service.now())
         .map_err(|_| Problem::new("internal", "the machine's random source does not answer"))?;
     app.service
         .store()

@@ -150,6 +150,18 @@ impl From<sluice_service::install::Error> for Problem {
     }
 }
 
+impl From<sluice_service::approval::Error> for Problem {
+    fn from(error: sluice_service::approval::Error) -> Self {
+        Self::of(error.code(), error.hint(), &error)
+    }
+}
+
+impl From<sluice_service::channel::Error> for Problem {
+    fn from(error: sluice_service::channel::Error) -> Self {
+        Self::of(error.code(), error.hint(), &error)
+    }
+}
+
 impl From<sluice_service::trust::Error> for Problem {
     fn from(error: sluice_service::trust::Error) -> Self {
         Self::of(error.code(), error.hint(), &error)
@@ -244,6 +256,7 @@ impl From<sluice_store::Error> for Problem {
 pub const CODES: &[&str] = &[
     "internal",
     "auth.key",
+    "auth.approval",
     "request.path",
     "request.host",
     "request.foreign",

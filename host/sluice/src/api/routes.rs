@@ -4,31 +4,33 @@
 mod data;
 mod outbound;
 mod table;
+mod versions;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, any, delete, get, patch, post, put};
 
 use super::app::App;
 use super::problem::Problem;
 use super::{
-    actions, apps, authorizations, connect, connections, connectors, destinations, document, endpoints,
-    events, front, guard, health, hooks, inbound,
+    actions, approvals, apps, authorizations, connect, connections, connectors, destinations, document,
+    endpoints, events, front, grants, guard, health, hooks, inbound,
 };
 use super::{
     installs, keys, links, metrics, receipts, records, replays, runs, secrets, streams, tail, trust, writes,
 };
 
 /// All routes.
-pub const ROUTES: &[Route] =
-    &joined::<{ table::ROUTES.len() + data::ROUTES.len() + outbound::ROUTES.len() }>();
+pub const ROUTES: &[Route] = &joined::<
+    { table::ROUTES.len() + data::ROUTES.len() + outbound::ROUTES.len() + versions::ROUTES.len() },
+>();
 
 #[expect(
     clippy::indexing_slicing,
     reason = "at compile time: an index that is out of bounds does not compile"
 )]
 const fn joined<const N: usize>() -> [Route; N] {
-    let parts = [table::ROUTES, data::ROUTES, outbound::ROUTES];
+    let parts = [table::ROUTES, data::ROUTES, outbound::ROUTES, versions::ROUTES];
     let mut all = [table::ROUTES[0]; N];
     let (mut part, mut within, mut place) = (0, 0, 0);
     while place < N {
@@ -48,6 +50,8 @@ pub enum Access {
     Public,
     /// Who has an API key.
     Key,
+    /// Who has one that may approve what connectors may do.
+    Approver,
 }
 
 /// One route.
@@ -189,6 +193,19 @@ pub enum Operation {
     WriteRecords,
     TryStream,
     DiscoverStreams,
+    OfferVersion,
+    ListApprovals,
+    GetApproval,
+    Approve,
+    Decline,
+    GetUpgradePolicy,
+    SetUpgradePolicy,
+    ListChannels,
+    PublishToChannel,
+    FollowChannel,
+    RollBackConnection,
+    AdviseInstall,
+    ChangeGrant,
 }
 
 const fn route(
@@ -214,6 +231,10 @@ impl Route {
         self.access = Access::Public;
         self
     }
+    const fn approver(mut self) -> Self {
+        self.access = Access::Approver;
+        self
+    }
     const fn query(mut self, query: &'static [(&'static str, &'static str)]) -> Self {
         self.query = query;
         self
@@ -237,6 +258,9 @@ pub fn router(app: App) -> Router {
             Access::Public => work,
             // Over the answer to other methods too: without a key nobody learns that there is such a path.
             Access::Key => work.layer(from_fn_with_state(app.clone(), guard::require_key)),
+            Access::Approver => work
+                .layer(from_fn(guard::require_approver))
+                .layer(from_fn_with_state(app.clone(), guard::require_key)),
         };
         router = router.route(route.path, guarded);
     }
@@ -373,5 +397,18 @@ fn work(operation: Operation) -> MethodRouter<App> {
         Operation::RotateOrganizationKey => post(secrets::rotate),
         Operation::GetMasterKeys => get(secrets::master_keys),
         Operation::ListSecrets => get(secrets::list),
+        Operation::OfferVersion => post(approvals::offer),
+        Operation::ListApprovals => get(approvals::list),
+        Operation::GetApproval => get(approvals::get),
+        Operation::Approve => post(approvals::approve),
+        Operation::Decline => post(approvals::decline),
+        Operation::GetUpgradePolicy => get(approvals::policy),
+        Operation::SetUpgradePolicy => put(approvals::set_policy),
+        Operation::ListChannels => get(approvals::channels),
+        Operation::PublishToChannel => put(approvals::publish),
+        Operation::FollowChannel => put(approvals::follow),
+        Operation::RollBackConnection => post(grants::roll_back),
+        Operation::AdviseInstall => get(grants::advice),
+        Operation::ChangeGrant => put(grants::change),
     }
 }

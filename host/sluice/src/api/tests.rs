@@ -20,6 +20,8 @@ use super::{App, Parts};
 use crate::explain;
 use crate::listen::Counters;
 
+mod approvals;
+
 struct Server {
     app: App,
     router: axum::Router,
@@ -53,7 +55,7 @@ impl Server {
         let service = Service::start(parts).await.unwrap();
         let mut texts = Vec::new();
         for name in ["admin", "revoked"] {
-            let issued = crate::key::issue(name, service.now()).unwrap();
+            let issued = crate::key::issue(name, true, service.now()).unwrap();
             texts.push(String::from_utf8(issued.key.expose().to_vec()).unwrap());
             let id = issued.row.id;
             service
@@ -166,7 +168,7 @@ async fn every_route_but_the_public_ones_needs_a_key() {
         ] {
             let (status, problem) = server.ask(method, &path, key, "").await;
             match route.access {
-                Access::Key => assert_eq!(
+                Access::Key | Access::Approver => assert_eq!(
                     (status.as_u16(), &problem["code"]),
                     (401, &Value::from("auth.key")),
                     "{method} {path}"
@@ -178,7 +180,7 @@ async fn every_route_but_the_public_ones_needs_a_key() {
             }
         }
         // A tail has no end that could be waited for.
-        if route.access == Access::Key && !path.ends_with("/tail") {
+        if route.access != Access::Public && !path.ends_with("/tail") {
             let (status, _) = server.ask(method, &path, Some(&server.key), "").await;
             assert_ne!(status, 401, "{method} {path}");
         }
@@ -547,7 +549,7 @@ fn the_document_is_whole() {
             "{}",
             route.path
         );
-        assert_eq!(operation["security"].is_array(), route.access == Access::Key);
+        assert_eq!(operation["security"].is_array(), route.access != Access::Public);
     }
     let mut open = vec![&document];
     while let Some(value) = open.pop() {

@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::output::{Output, items, text};
 use super::stream::Stream;
 use super::sync::Sync;
-use super::upgrade::Upgrade;
+use super::upgrade::{Follow, Rollback, Upgrade};
 use super::{app, input, resolve};
 
 /// Connect accounts, test, sync and export them
@@ -42,6 +42,10 @@ pub(super) enum Connection {
     Reconnect(Reconnect),
     /// Use another version or grant of its connector that is installed beside the one it uses
     Upgrade(Upgrade),
+    /// Take its last move to another version or grant back, with its cursors and its storage
+    Rollback(Rollback),
+    /// Go over to what a channel offers, now and whenever that changes
+    Follow(Follow),
     /// What is left of the vendor's budgets that its requests are counted in
     Budgets { connection: String },
     /// Refresh its token now
@@ -207,6 +211,8 @@ impl Connection {
                 Ok(Exit::Ok)
             }
             Self::Upgrade(upgrade) => upgrade.run(client, output).await,
+            Self::Rollback(rollback) => rollback.run(client, output).await,
+            Self::Follow(follow) => follow.run(client, output).await,
             Self::Refresh { connection } => {
                 let found = resolve::connection(client, &connection).await?;
                 let now = client

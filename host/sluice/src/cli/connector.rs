@@ -16,6 +16,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{Output, items, text};
 use super::trust::Trust;
+use super::version::{self, Approval, Change, Channel, Offer, Upgrades};
 use super::workshop::Workshop;
 use super::{input, resolve};
 
@@ -42,6 +43,12 @@ pub(super) enum Connector {
         #[arg(long, value_name = "sha256:…")]
         accept: Option<String>,
     },
+    Offer(Offer),
+    #[command(subcommand)]
+    Approval(Approval),
+    #[command(subcommand)]
+    Channel(Channel),
+    Upgrades(Upgrades),
     /// Put the packages of installed connectors into a directory, for a network that cannot reach this server
     Mirror {
         dir: PathBuf,
@@ -71,6 +78,15 @@ pub(super) enum Permissions {
     Show {
         /// Id of a connector or an install, or a file
         connector: String,
+    },
+    Change(Change),
+    /// What it may do and did not do, and what would be enough
+    Advice {
+        /// Id of a connector or an install
+        connector: String,
+        /// Days to look at
+        #[arg(long, default_value_t = 30)]
+        days: u32,
     },
 }
 
@@ -102,6 +118,14 @@ impl Connector {
                 output.show(page, |output| output.data(&page_text(page)));
                 Ok(Exit::Ok)
             }
+            Self::Permissions(Permissions::Change(change)) => change.run(client, output).await,
+            Self::Permissions(Permissions::Advice { connector, days }) => {
+                version::advice(client, output, &connector, days).await
+            }
+            Self::Offer(offer) => offer.run(client, output).await,
+            Self::Approval(approval) => approval.run(client, output).await,
+            Self::Channel(channel) => channel.run(client, output).await,
+            Self::Upgrades(upgrades) => upgrades.run(client, output).await,
             Self::Install {
                 connector,
                 from,
@@ -142,7 +166,7 @@ async fn look(client: &Client, which: &str) -> Result<Value, Failure> {
 
 /// What is to be installed.
 #[derive(Debug)]
-struct What {
+pub(super) struct What {
     /// As it was called.
     name: String,
     place: Place,
@@ -157,7 +181,7 @@ enum Place {
 }
 
 impl What {
-    fn of(connector: &str, from: Option<&str>) -> Result<Self, Failure> {
+    pub(super) fn of(connector: &str, from: Option<&str>) -> Result<Self, Failure> {
         let place = match from {
             Some(from) => Self::listed(connector, from)?,
             None if ["oci://", "https://", "http://", "index+"]
@@ -227,7 +251,7 @@ impl What {
     }
 
     /// A request with it.
-    async fn send(&self, client: &Client, path: &str) -> Result<Value, Failure> {
+    pub(super) async fn send(&self, client: &Client, path: &str) -> Result<Value, Failure> {
         let (path, body) = match &self.place {
             Place::Bytes(bytes) => (path.to_owned(), Body::Bytes(bytes.clone())),
             Place::From(from) => (format!("{path}from={}", segment(from)), Body::None),
@@ -346,17 +370,18 @@ async fn mirror(client: &Client, output: &Output, dir: &Path, only: &[String]) -
     Ok(Exit::Ok)
 }
 
-/// What would change against the version that is installed.
-fn differences(output: &Output, proposal: &Value) {
+/// What would change against what is there.
+pub(super) fn differences(output: &Output, proposal: &Value) {
     let Some(diff) = proposal.get("diff") else { return };
-    output.note(&format!(
-        "against the installed version {}:",
-        text(proposal, "installed.version")
-    ));
+    let version = text(proposal, "installed.version");
+    if !version.is_empty() {
+        output.note(&format!("against the installed version {version}:"));
+    }
     for (name, sign) in [
         ("new", "+ new     "),
         ("wider", "+ wider   "),
         ("narrower", "- narrower"),
+        ("optional", "  optional"),
     ] {
         for line in diff.get(name).and_then(Value::as_array).into_iter().flatten() {
             output.note(&format!("  {sign} {}", line.as_str().unwrap_or_default()));
@@ -364,7 +389,7 @@ fn differences(output: &Output, proposal: &Value) {
     }
 }
 
-fn page_text(permissions: &Value) -> String {
+pub(super) fn page_text(permissions: &Value) -> String {
     text(permissions, "text")
         .lines()
         .map(|line| super::output::clean(line) + "\n")

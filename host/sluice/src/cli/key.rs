@@ -16,6 +16,9 @@ pub(super) enum Key {
     Create {
         /// Who or what it is for
         name: String,
+        /// It may not approve what connectors may do, nor make keys
+        #[arg(long)]
+        no_approvals: bool,
     },
     /// The keys
     List,
@@ -26,8 +29,9 @@ pub(super) enum Key {
 impl Key {
     pub(super) async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
         match self {
-            Self::Create { name } => {
-                let made = client.post("/api/v1/keys", json!({ "name": name })).await?;
+            Self::Create { name, no_approvals } => {
+                let body = json!({ "name": name, "approves": !no_approvals });
+                let made = client.post("/api/v1/keys", body).await?;
                 output.show(&made, |output| {
                     output.note("the key is shown this once:");
                     output.line(&text(&made, "key"));

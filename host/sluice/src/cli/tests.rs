@@ -23,6 +23,7 @@ fn the_commands_in_the_documentation_are_right() {
         include_str!("../../../../docs/operator/keys.md"),
         include_str!("../../../../docs/operator/endpoints.md"),
         include_str!("../../../../docs/operator/events.md"),
+        include_str!("../../../../docs/operator/versions.md"),
     ];
     let lines = pages.iter().flat_map(|page| page.lines());
     let commands = lines.filter_map(|line| line.trim().strip_prefix("sluice "));

@@ -169,13 +169,23 @@ pub(crate) enum Table {
     Replays,
     /// org, time, replay → nothing
     DueReplays,
+    /// org, approval → Approval
+    Approvals,
+    /// org, name → Kept
+    VersionSettings,
+    /// org, connection, number → Move
+    Moves,
+    /// org, connection, number, mark, name → a cursor or a value of before
+    MovedRows,
+    /// org, install, day → Usage
+    Usage,
 }
 
 /// How many there are.
-pub(crate) const TABLES: usize = Table::DueReplays as usize + 1;
+pub(crate) const TABLES: usize = Table::Usage as usize + 1;
 
 /// Tables whose keys begin with the organization.
-pub(crate) const OF_ORG: [Table; 78] = [
+pub(crate) const OF_ORG: [Table; 83] = [
     Table::OrgKeyUses,
     Table::ApiKeys,
     Table::Installs,
@@ -254,6 +264,11 @@ pub(crate) const OF_ORG: [Table; 78] = [
     Table::LinkPairs,
     Table::LinkSides,
     Table::LinkOpen,
+    Table::Approvals,
+    Table::VersionSettings,
+    Table::Moves,
+    Table::MovedRows,
+    Table::Usage,
 ];
 
 impl Table {
@@ -343,6 +358,11 @@ impl Table {
             Self::Attempts => "attempts",
             Self::Replays => "replays",
             Self::DueReplays => "due_replays",
+            Self::Approvals => "approvals",
+            Self::VersionSettings => "version_settings",
+            Self::Moves => "moves",
+            Self::MovedRows => "moved_rows",
+            Self::Usage => "usage",
         }
     }
 }

@@ -16,6 +16,7 @@ async fn an_api_key_is_found_by_its_hash() {
         hash: [3; 32],
         created: NOW,
         revoked: None,
+        approves: true,
     };
     r.store.put_api_key(r.org, key.clone()).await.unwrap();
     assert_eq!(

@@ -108,6 +108,7 @@ pub(super) const ROUTES: &[Route] = &[
         Operation::CreateInstall,
         "install a file whose permissions were approved",
     )
+    .approver()
     .query(&[
         ("accept", "the digest of the approved manifest, `sha256:…`"),
         FROM,
@@ -127,7 +128,8 @@ pub(super) const ROUTES: &[Route] = &[
         "/api/v1/installs/{install}",
         Operation::RemoveInstall,
         "remove an install that nothing uses",
-    ),
+    )
+    .approver(),
     route(
         "GET",
         "/api/v1/installs/{install}/package",
@@ -148,6 +150,7 @@ pub(super) const ROUTES: &[Route] = &[
         Operation::SetTrustPolicy,
         "change it; revoked keys are not believed from the next call on",
     )
+    .approver()
     .takes("TrustPolicy")
     .gives(200, "TrustPolicy"),
     route(
@@ -163,7 +166,8 @@ pub(super) const ROUTES: &[Route] = &[
         "/api/v1/trust/names/{name}",
         Operation::ForgetTrustedName,
         "forget a name: the next package of it is the first",
-    ),
+    )
+    .approver(),
     route(
         "GET",
         "/api/v1/connections",
@@ -520,6 +524,7 @@ pub(super) const ROUTES: &[Route] = &[
         Operation::CreateKey,
         "make an API key; it is shown once",
     )
+    .approver()
     .takes("NewApiKey")
     .gives(201, "ApiKey"),
     route(
@@ -527,7 +532,8 @@ pub(super) const ROUTES: &[Route] = &[
         "/api/v1/keys/{key}",
         Operation::RevokeKey,
         "end an API key",
-    ),
+    )
+    .approver(),
     route(
         "GET",
         "/api/v1/keys/organization",
