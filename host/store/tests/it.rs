@@ -41,6 +41,7 @@ mod it {
     pub(crate) mod history;
     pub(crate) mod install;
     pub(crate) mod keys;
+    pub(crate) mod moved;
     pub(crate) mod open;
     mod pages;
     pub(crate) mod receipt;
