@@ -168,6 +168,7 @@ fn schemas() -> ComponentsBuilder {
         .schema_from::<endpoints::DeliveryDetail>()
         .schema_from::<endpoints::AttemptView>()
         .schema_from::<replays::ReplayView>()
+        .schema_from::<replays::ScopeView>()
         .schema_from::<replays::Creation>()
         .schema_from::<events::KindView>()
         .schema_from::<events::EventView>()
