@@ -1,6 +1,8 @@
 //! Receipts: webhooks as they came in; durable before they are acknowledged, handled in the background.
 
+mod again;
 mod forget;
+mod queue;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,6 +29,7 @@ use crate::table::{Rows, Table, Writer};
 use crate::trace::{LogLine, TraceOwner, TraceRows, Traced};
 use crate::{Error, Listing, Page, Store, load, stream, stream_settings};
 
+pub(crate) use again::rearm;
 pub(crate) use forget::{forget_keys, remove_rows};
 
 /// A webhook that is to be kept.
@@ -294,7 +297,7 @@ impl Store {
             receipt.handled = Some(now);
             receipt.error = None;
             save(rows, org, &receipt)?;
-            leave_queue(rows, org, &receipt)?;
+            queue::leave(rows, org, &receipt)?;
             Ok(counts)
         })
         .await
@@ -333,30 +336,9 @@ impl Store {
             due::add(rows, Work::Receipts, org, receipt.due, receipt.id)?;
             save(rows, org, &receipt)?;
             if receipt.state == ReceiptState::Dead {
-                leave_queue(rows, org, &receipt)?;
+                queue::leave(rows, org, &receipt)?;
             }
             Ok(receipt)
-        })
-        .await
-    }
-
-    /// Has a receipt handled again, whatever its state; dedupe is as before. [`Error::Missing`], [`Error::State`] while
-    /// a worker has it.
-    pub async fn replay_receipt(
-        &self,
-        org: OrgId,
-        receipt: ReceiptId,
-        now: Timestamp,
-    ) -> Result<Receipt, Error> {
-        self.write(64, move |rows| {
-            let receipt = load(rows, org, receipt)?;
-            if receipt.is_with_worker(now) {
-                return Err(Error::State {
-                    what: "replay the receipt",
-                    state: "with a worker",
-                });
-            }
-            rearm(rows, org, receipt, None, now)
         })
         .await
     }
@@ -395,33 +377,6 @@ impl Store {
     pub async fn get_receipt_request(&self, org: OrgId, id: ReceiptId) -> Result<Option<Request>, Error> {
         self.read(move |rows| request(rows, org, id)).await
     }
-}
-
-impl Receipt {
-    pub(crate) fn is_with_worker(&self, now: Timestamp) -> bool {
-        self.worker.is_some() && self.due.is_some_and(|until| until > now)
-    }
-}
-
-/// Has a receipt that no worker has handled again, by this install.
-pub(crate) fn rearm(
-    rows: &mut Writer<'_>,
-    org: OrgId,
-    mut receipt: Receipt,
-    install: Option<InstallId>,
-    now: Timestamp,
-) -> Result<Receipt, Error> {
-    due::remove(rows, Work::Receipts, org, receipt.due, receipt.id)?;
-    receipt.due = Some(now);
-    receipt.state = ReceiptState::Accepted;
-    receipt.failures = 0;
-    receipt.replays = receipt.replays.saturating_add(1);
-    receipt.install = install;
-    receipt.worker = None;
-    receipt.fencing += 1;
-    due::add(rows, Work::Receipts, org, receipt.due, receipt.id)?;
-    save(rows, org, &receipt)?;
-    Ok(receipt)
 }
 
 /// What goes before the body in a webhook's row, taken out of it; a webhook that is too large is refused.
@@ -467,15 +422,11 @@ pub(crate) fn accept(
             name: new.id.to_string(),
         });
     }
-    let mut due = Some(new.received);
-    if let Some(order) = &new.order {
-        let queue = queue_key(org, hook.id, order);
-        if first_in(rows, &queue)?.is_some() {
-            // Whoever is before it has it handled in the end.
-            due = None;
-        }
-        rows.put(Table::Queues, &queue.id(new.id), &[])?;
-    }
+    let is_first = match &new.order {
+        Some(order) => queue::enter(rows, org, (hook.id, order), new.id)?,
+        None => true,
+    };
+    let due = is_first.then_some(new.received);
     let receipt = Receipt {
         id: new.id,
         hook: new.hook,
@@ -507,39 +458,6 @@ pub(crate) fn accept(
     due::add(rows, Work::Receipts, org, receipt.due, receipt.id)?;
     save(rows, org, &receipt)?;
     Ok(Accepted::New(new.id))
-}
-
-/// Takes a receipt that is owed no more out of its queue, and has the next one handled.
-fn leave_queue(rows: &mut Writer<'_>, org: OrgId, receipt: &Receipt) -> Result<(), Error> {
-    let Some(order) = &receipt.order else {
-        return Ok(());
-    };
-    let queue = queue_key(org, receipt.hook, order);
-    rows.delete(Table::Queues, &queue.clone().id(receipt.id))?;
-    let Some(next) = first_in(rows, &queue)? else {
-        return Ok(());
-    };
-    let Some(mut next) = rows.get_json::<Receipt>(Table::Receipts, &Key::org(org).id(next))? else {
-        return Ok(());
-    };
-    if next.due.is_none() && next.state.due() {
-        next.due = Some(next.received);
-        due::add(rows, Work::Receipts, org, next.due, next.id)?;
-        save(rows, org, &next)?;
-    }
-    Ok(())
-}
-
-fn first_in(rows: &mut impl Rows, queue: &Key) -> Result<Option<ReceiptId>, Error> {
-    let skip = queue.bytes().len();
-    let first = rows.collect(Table::Queues, &Span::prefix(queue), false, 1, |key, _| {
-        Ok(Parts::new(key.get(skip..).unwrap_or_default()).id::<kind::Receipt>())
-    })?;
-    Ok(first.first().copied())
-}
-
-fn queue_key(org: OrgId, hook: HookId, order: &str) -> Key {
-    Key::org(org).id(hook).hash(&sha256(order.as_bytes()))
 }
 
 /// The bodies that one lease hands out come to at most this, or are one.

@@ -5,7 +5,8 @@
 //! |---|---|
 //! | `record` | a page: records, feed, quarantine and cursor at once |
 //! | `run` | runs: fencing, and one at a time for each stream |
-//! | `receipt` | receipts: once per delivery, handled, retried, set aside, replayed, forgotten |
+//! | `receipt` | receipts: once per delivery, handled, retried, set aside, forgotten |
+//! | `replay` | receipts handled again: which, how many, and in order |
 //! | `due` | what is due: who is woken, whose turn it is, and what harms nobody |
 //! | `storage` | connector storage: versions and the quota |
 //! | `secret` | secrets: sealed, and gone with their organization |
@@ -46,6 +47,7 @@ mod it {
     mod pages;
     pub(crate) mod receipt;
     pub(crate) mod record;
+    mod replay;
     pub(crate) mod restart;
     pub(crate) mod room;
     pub(crate) mod run;

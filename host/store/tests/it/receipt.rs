@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluice_model::event::NewEvent;
-use sluice_model::id::{EventId, HookId, ReceiptId, ReplayId};
+use sluice_model::id::HookId;
 use sluice_model::receipt::ReceiptState;
 use sluice_model::secret::Secret;
 use sluice_store::Page;
@@ -12,10 +11,9 @@ use sluice_store::app_hook::AppHook;
 use sluice_store::chore::ChoresDone;
 use sluice_store::connection::{ConnectionChange, Data};
 use sluice_store::hook::HookState;
-use sluice_store::receipt::{Accepted, DEDUPE_FOR, NewReceipt, ReceiptFailure, ReceiptOutcome};
-use sluice_store::replay::{ReceiptScope, Replay, ReplayOf, ReplayState, Scope};
+use sluice_store::receipt::{Accepted, DEDUPE_FOR, NewReceipt, ReceiptFailure};
 
-use super::room::{LEASE, NOW, Room, code, later, room};
+use super::room::{LEASE, NOW, code, later, room};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_hundred_deliveries_of_one_webhook_are_one_receipt() {
@@ -544,122 +542,4 @@ async fn a_secret_is_learned_once() {
         kept += usize::from(task.await.unwrap());
     }
     assert_eq!(kept, 1);
-}
-
-/// A replay of receipts is a job: by state and time, the oldest first, at most so many, and never so many due at once that what
-/// comes in meanwhile stands behind all of them.
-#[tokio::test]
-async fn receipts_are_handled_again_by_state_and_time_in_steps() {
-    let r = room().await;
-    let mut ids = Vec::new();
-    for n in 0..700_u64 {
-        let id = ReceiptId::new(later(n), [1; 10]);
-        let new = NewReceipt {
-            id,
-            received: later(n),
-            ..r.receipt(n, &format!("k{n}"))
-        };
-        r.store.accept_receipt(r.org, new).await.unwrap();
-        ids.push(id);
-    }
-    handle_all(&r, 700).await;
-    let scope = |from, to| {
-        Scope::Receipts(ReceiptScope {
-            hook: r.hook,
-            since: later(from),
-            until: later(to),
-            install: Some(r.install),
-            place: None,
-        })
-    };
-    let begin = async |n: u8, what, scope, cap| {
-        let replay = Replay {
-            id: ReplayId::from_bytes([n; 16]),
-            scope,
-            what,
-            cap,
-            looked: 0,
-            made: 0,
-            state: ReplayState::Running,
-            due: Some(later(1000)),
-            created: later(1000),
-            ended: None,
-        };
-        let told = NewEvent {
-            id: EventId::from_bytes([n; 16]),
-            kind: "sluice.replay.created".into(),
-            subject: replay.id.to_string(),
-            source_id: None,
-            occurred: None,
-            data: "{}".into(),
-        };
-        let id = replay.id;
-        r.store
-            .create_replay(r.org, replay, told, later(1000))
-            .await
-            .unwrap();
-        id
-    };
-    let step = async |id: ReplayId| {
-        let told_as = EventId::new(later(1001), [id.as_bytes()[0]; 10]);
-        let stepped = r.store.step_replay(r.org, id, told_as, later(1001)).await;
-        stepped.unwrap().unwrap()
-    };
-    // None of them failed.
-    let dead = begin(1, ReplayOf::Dead, scope(0, 1000), 100).await;
-    assert_eq!(step(dead).await.made, 0);
-    // A window.
-    let window = begin(2, ReplayOf::All, scope(10, 20), 100).await;
-    let done = step(window).await;
-    assert_eq!((done.state, done.made), (ReplayState::Done, 10));
-    let again = r.store.get_receipt(r.org, ids[10]).await.unwrap().unwrap();
-    assert_eq!(
-        (again.state, again.replays, again.install),
-        (ReceiptState::Accepted, 1, Some(r.install))
-    );
-    let handled = ReceiptState::Handled;
-    for other in [9, 20] {
-        let other = r.store.get_receipt(r.org, ids[other]).await.unwrap().unwrap();
-        assert_eq!((other.state, other.replays), (handled, 0));
-    }
-    // All of them: no more than five hundred are due, the ten among them.
-    let all = begin(3, ReplayOf::All, scope(0, 1000), 1000).await;
-    for _ in 0..5 {
-        step(all).await;
-    }
-    let waiting = r.store.get_replay(r.org, all).await.unwrap().unwrap();
-    assert_eq!((waiting.state, waiting.made), (ReplayState::Running, 490));
-    assert!(waiting.due > Some(later(1001)));
-    handle_all(&r, 500).await;
-    while step(all).await.state == ReplayState::Running {}
-    let done = r.store.get_replay(r.org, all).await.unwrap().unwrap();
-    assert_eq!((done.looked, done.made), (700, 690), "ten were on their way");
-    handle_all(&r, 200).await;
-    let capped = begin(4, ReplayOf::All, scope(0, 1000), 3).await;
-    let done = step(capped).await;
-    assert_eq!((done.state, done.made), (ReplayState::Capped, 3));
-}
-
-async fn handle_all(r: &Room, expected: usize) {
-    let mut handled = 0;
-    loop {
-        let leased = r
-            .store
-            .lease_due_receipts("w", later(2000), LEASE, 100)
-            .await
-            .unwrap();
-        if leased.is_empty() {
-            return assert_eq!(handled, expected);
-        }
-        for leased in leased {
-            let outcome = ReceiptOutcome {
-                events: vec![],
-                changes: vec![],
-                ..r.outcome()
-            };
-            let (id, fencing) = (leased.receipt.id, leased.fencing);
-            r.store.finish_receipt(r.org, id, fencing, outcome).await.unwrap();
-            handled += 1;
-        }
-    }
 }
