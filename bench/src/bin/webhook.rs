@@ -25,6 +25,8 @@ const BAR: f64 = 0.5;
 const ROUNDS: u64 = 4;
 const ROUND: Duration = Duration::from_secs(5);
 const CONNECTIONS: usize = 64;
+/// Connections of the paced load: senders do not wait for one another, so there are as many as may be waiting.
+const LANES: u32 = 128;
 /// What the full sync reads: more than it can within the time of the measurement.
 const RECORDS: &str = "400000";
 
@@ -103,7 +105,7 @@ async fn measure() -> Result<f64> {
 }
 
 async fn paced(to: SocketAddr, first: u64, make: &Make) -> Result<Seen> {
-    load::paced(to, 16, 1000, Duration::from_secs(10), first, Arc::clone(make)).await
+    load::paced(to, LANES, 1000, Duration::from_secs(10), first, Arc::clone(make)).await
 }
 
 fn shown(seen: &Seen) -> serde_json::Value {

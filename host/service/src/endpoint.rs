@@ -8,6 +8,7 @@
 
 mod drive;
 mod error;
+mod job;
 mod lane;
 mod ready;
 mod trying;

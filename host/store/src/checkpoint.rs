@@ -103,7 +103,7 @@ impl Store {
         let staged = storage::check(&storage)?;
         let batch = Batch::prepare(stream, changes, &quarantined)?;
         let bytes = batch.bytes() + staged + trace.bytes();
-        self.write(bytes, move |rows| {
+        self.write_bulk(bytes, move |rows| {
             let mut run = run::leased(rows, org, run, fencing)?;
             if run.connection != connection || run.stream != batch.stream() {
                 return Err(Error::Broken("commit a page of another stream than the run's"));

@@ -292,7 +292,10 @@ impl Store {
             rows.put(Table::Removals, &place, &[])
         })
         .await?;
-        while self.write(64, move |rows| remove_step(rows, org, id)).await? {}
+        while self
+            .write_bulk(64, move |rows| remove_step(rows, org, id))
+            .await?
+        {}
         Ok(())
     }
 

@@ -264,7 +264,10 @@ impl Store {
             rows.put(Table::EndpointRemovals, &place, &[])
         })
         .await?;
-        while self.write(64, move |rows| remove_step(rows, org, id)).await? {}
+        while self
+            .write_bulk(64, move |rows| remove_step(rows, org, id))
+            .await?
+        {}
         Ok(())
     }
 

@@ -458,7 +458,7 @@ impl Store {
         let (org, connection, stream) = (fold.org, fold.connection, fold.stream.clone());
         let place = Fold::new(org, connection, stream.clone(), fold.run);
         let stepped = self
-            .write(64, move |rows| {
+            .write_bulk(64, move |rows| {
                 let mut run = run::leased(rows, org, fold.run, fencing)?;
                 let more = fold.step(rows, &mut run, now)?;
                 Ok(more.then_some(fold))
@@ -521,7 +521,7 @@ impl Store {
                 }
                 clear_step(rows, org, connection, &stream, crate::sweep::STEP_ROWS)
             };
-            if !self.write(64, step).await? {
+            if !self.write_bulk(64, step).await? {
                 return Ok(());
             }
         }
@@ -549,7 +549,7 @@ impl Store {
             let mut fold = Fold::new(org, connection, stream.clone(), run_id);
             loop {
                 let (next, more) = self
-                    .write(64, move |rows| {
+                    .write_bulk(64, move |rows| {
                         let mut fold = fold;
                         let found = rows.get_json::<Run>(Table::Runs, &Key::org(org).id(run_id))?;
                         let Some(mut run) = found else {

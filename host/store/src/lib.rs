@@ -21,6 +21,7 @@
 mod error;
 mod open;
 mod page;
+mod queue;
 mod store;
 
 pub mod api_key;

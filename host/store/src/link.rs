@@ -244,7 +244,7 @@ impl Store {
         // Its rows go like a removed connection's, under its own id.
         let id = ConnectionId::from_bytes(*id.as_bytes());
         while self
-            .write(64, move |rows| connection::remove_step(rows, org, id))
+            .write_bulk(64, move |rows| connection::remove_step(rows, org, id))
             .await?
         {}
         Ok(())

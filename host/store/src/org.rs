@@ -83,7 +83,7 @@ impl Store {
             rows.put(Table::Removals, &Key::org(org).id(WHOLE_ORG), &[])
         })
         .await?;
-        while self.write(64, move |rows| remove_step(rows, org)).await? {}
+        while self.write_bulk(64, move |rows| remove_step(rows, org)).await? {}
         Ok(())
     }
 }

@@ -188,7 +188,7 @@ impl Store {
         told_as: EventId,
         now: Timestamp,
     ) -> Result<Option<Replay>, Error> {
-        self.write(1024, move |rows| {
+        self.write_bulk(1024, move |rows| {
             let replay: Option<Replay> = rows.get_json(Table::Replays, &Key::org(org).id(id))?;
             let Some(mut replay) = replay.filter(|replay| replay.state == ReplayState::Running) else {
                 return Ok(None);

@@ -11,14 +11,15 @@ use std::thread::JoinHandle;
 
 use redb::{Database, ReadableDatabase};
 use sluice_model::id::{ConnectionId, OrgId};
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use crate::frozen::Frozen;
 use crate::keyring::Keyring;
 use crate::open::{self, Disk, Opened, Options};
+use crate::queue::{Job, Line, Queue, Ran};
 use crate::row::cap;
 use crate::table::{Reader, Writer};
-use crate::writer::{self, Bells, Job, Ran};
+use crate::writer::{self, Bells};
 use crate::{Error, OpenError, stream};
 
 /// The input of one operation is at most this large: a page of records, a component, a receipt.
@@ -33,9 +34,7 @@ pub struct Store {
 struct Shared {
     database: Arc<Database>,
     keyring: Arc<Keyring>,
-    queue: Option<mpsc::Sender<Job>>,
-    /// Bytes that may still be queued.
-    room: Arc<Semaphore>,
+    queue: Arc<Queue>,
     bells: Bells,
     failed: Arc<watch::Sender<Option<Arc<str>>>>,
     thread: Option<JoinHandle<()>>,
@@ -80,12 +79,14 @@ impl Store {
             lock,
         } = opened;
         let database = Arc::new(database);
-        let (queue, jobs) = mpsc::channel(writer::QUEUE_OPS);
+        let queue = Arc::new(Queue::new());
         let bells = Bells::default();
         let failed = Arc::new(watch::Sender::new(None));
         let thread = {
             let (database, bells, failed) = (database.clone(), bells.clone(), failed.clone());
-            let work = move || writer::run(&database, jobs, &bells, &|reason| note_failure(&failed, reason));
+            let queue = queue.clone();
+            let work =
+                move || writer::run(&database, &queue, &bells, &|reason| note_failure(&failed, reason));
             std::thread::Builder::new()
                 .name("store-writer".to_owned())
                 .spawn(work)
@@ -100,8 +101,7 @@ impl Store {
             shared: Arc::new(Shared {
                 database,
                 keyring: Arc::new(keyring),
-                queue: Some(queue),
-                room: Arc::new(Semaphore::new(writer::QUEUE_BYTES)),
+                queue,
                 bells,
                 failed,
                 thread: Some(thread),
@@ -170,17 +170,33 @@ impl Store {
         }
     }
 
-    /// Has the writer run an operation; answers after its commit. The operation refuses before it writes. `bytes` is
-    /// about how large its input is.
+    /// Has the writer run an operation that somebody waits for; answers after its commit. The operation refuses before
+    /// it writes. `bytes` is about how large its input is.
     pub(crate) async fn write<R: Send + 'static>(
         &self,
         bytes: usize,
         op: impl FnOnce(&mut Writer<'_>) -> Result<R, Error> + Send + 'static,
     ) -> Result<R, Error> {
+        self.queued(Line::Prompt, bytes, op).await
+    }
+
+    /// The same for a step of long work, which lets what somebody waits for go first.
+    pub(crate) async fn write_bulk<R: Send + 'static>(
+        &self,
+        bytes: usize,
+        op: impl FnOnce(&mut Writer<'_>) -> Result<R, Error> + Send + 'static,
+    ) -> Result<R, Error> {
+        self.queued(Line::Bulk, bytes, op).await
+    }
+
+    async fn queued<R: Send + 'static>(
+        &self,
+        line: Line,
+        bytes: usize,
+        op: impl FnOnce(&mut Writer<'_>) -> Result<R, Error> + Send + 'static,
+    ) -> Result<R, Error> {
         self.check()?;
         cap("the input of one operation", bytes, MAX_COMMIT_BYTES)?;
-        let room = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let permit = self.shared.room.clone().acquire_many_owned(room).await.ok();
         let (answer, answered) = oneshot::channel();
         let run = move |writer: &mut Writer<'_>| {
             let result = op(writer);
@@ -192,16 +208,20 @@ impl Store {
         };
         let job = Job {
             bytes,
-            permit,
+            place: self.shared.queue.enter(line, bytes).await,
             run: Box::new(run),
         };
-        let Some(queue) = &self.shared.queue else {
-            return Err(self.lost());
-        };
-        if queue.send(job).await.is_err() {
+        if !self.shared.queue.push(job) {
             return Err(self.lost());
         }
         answered.await.unwrap_or_else(|_| Err(self.lost()))
+    }
+
+    /// Whether so many operations that somebody waits for keep coming that long work is better committed in small parts:
+    /// each waits for the part that is being committed.
+    #[must_use]
+    pub fn is_pressed(&self) -> bool {
+        self.shared.queue.is_pressed()
     }
 
     pub(crate) fn frozen(&self) -> &Frozen {
@@ -302,7 +322,7 @@ impl Store {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.queue = None;
+        self.queue.close();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -24,7 +24,7 @@ impl Store {
         let mut left = max_steps;
         for (of_org, of_connection) in self.removals().await? {
             loop {
-                let more = self.write(64, move |rows| match of_connection {
+                let more = self.write_bulk(64, move |rows| match of_connection {
                     id if id == WHOLE_ORG => org::remove_step(rows, of_org),
                     id => connection::remove_step(rows, of_org, id),
                 });
@@ -43,7 +43,7 @@ impl Store {
         for org in self.list_orgs().await? {
             let id = org.id;
             while self
-                .write(64, move |rows| receipt::forget_keys(rows, id, before, STEP_ROWS))
+                .write_bulk(64, move |rows| receipt::forget_keys(rows, id, before, STEP_ROWS))
                 .await?
             {
                 left = left.saturating_sub(1);
@@ -52,7 +52,7 @@ impl Store {
                 }
             }
             while self
-                .write(64, move |rows| history::forget(rows, id, now, STEP_ROWS))
+                .write_bulk(64, move |rows| history::forget(rows, id, now, STEP_ROWS))
                 .await?
             {
                 left = left.saturating_sub(1);
@@ -61,7 +61,7 @@ impl Store {
                 }
             }
             while self
-                .write(64, move |rows| moved::forget(rows, id, now, STEP_ROWS))
+                .write_bulk(64, move |rows| moved::forget(rows, id, now, STEP_ROWS))
                 .await?
             {
                 left = left.saturating_sub(1);
@@ -79,7 +79,7 @@ impl Store {
                 }
             }
             let (id, before) = (org.id, remembered);
-            self.write(64, move |rows| authorization::forget(rows, id, before, STEP_ROWS))
+            self.write_bulk(64, move |rows| authorization::forget(rows, id, before, STEP_ROWS))
                 .await?;
         }
         Ok(false)
@@ -109,7 +109,7 @@ impl Store {
         };
         for (org, id) in self.read(endpoint::removals).await? {
             while self
-                .write(64, move |rows| endpoint::remove_step(rows, org, id))
+                .write_bulk(64, move |rows| endpoint::remove_step(rows, org, id))
                 .await?
             {
                 left = left.saturating_sub(1);
@@ -122,7 +122,7 @@ impl Store {
             let org = org.id;
             if let Some(before) = keep.events.map(before) {
                 while self
-                    .write(64, move |rows| event::forget(rows, org, before, STEP_ROWS))
+                    .write_bulk(64, move |rows| event::forget(rows, org, before, STEP_ROWS))
                     .await?
                 {
                     left = left.saturating_sub(1);
@@ -137,7 +137,7 @@ impl Store {
             for known in self.list_endpoints(org).await? {
                 let id = known.endpoint.id;
                 while self
-                    .write(64, move |rows| {
+                    .write_bulk(64, move |rows| {
                         delivery::forget(rows, org, id, before, STEP_ROWS / 4)
                     })
                     .await?

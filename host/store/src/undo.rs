@@ -44,7 +44,7 @@ impl Store {
         let mut after = None;
         loop {
             let (next, more) = self
-                .write(64, move |rows| {
+                .write_bulk(64, move |rows| {
                     let run = ready(rows, org, run)?;
                     if after.is_none() {
                         set_back(rows, org, &run, now)?;

@@ -1,6 +1,6 @@
 //! The writer: one thread that owns every change, with group commit.
 //!
-//! While a commit is being synced, operations gather in the queue; the next transaction takes all of them that fit.
+//! While a commit is being synced, operations gather in the [`Queue`]; the next transaction takes a group of them.
 //! Each is answered only after the commit. An operation decides whether to refuse *before* it writes anything, so a
 //! refusal leaves its neighbours alone; one that fails half-way (damage, a bug) takes the whole transaction back, and
 //! the store fails. A refusal too is answered after the commit, since it may be about a neighbour's row.
@@ -9,33 +9,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use redb::Database;
-use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use tokio::sync::Notify;
 
 use crate::Error;
+use crate::queue::{Job, Place, Queue};
 use crate::table::Writer;
-
-/// Operations that share a commit at most. A full group of webhooks is committed in a few milliseconds.
-const GROUP_OPS: usize = 512;
-/// A group is closed when its input reaches this many bytes: it bounds the memory and the length of a commit.
-const GROUP_BYTES: usize = 16 << 20;
-/// Operations that may wait. Beyond it callers wait in line.
-pub(crate) const QUEUE_OPS: usize = 1024;
-/// Bytes of input that may wait or be under way.
-pub(crate) const QUEUE_BYTES: usize = 96 << 20;
-
-/// An operation on its way.
-pub(crate) struct Job {
-    pub(crate) bytes: usize,
-    /// Held until the answer: it bounds the bytes in the queue.
-    pub(crate) permit: Option<OwnedSemaphorePermit>,
-    pub(crate) run: Box<dyn FnOnce(&mut Writer<'_>) -> Ran + Send>,
-}
-
-/// An operation that ran and waits for the commit.
-pub(crate) struct Ran {
-    pub(crate) error: Option<Error>,
-    pub(crate) answer: Box<dyn FnOnce(Result<(), Error>) + Send>,
-}
 
 /// Whom commits wake.
 #[derive(Debug, Clone, Default)]
@@ -46,21 +24,9 @@ pub(crate) struct Bells {
     pub(crate) news: Arc<Notify>,
 }
 
-/// Runs until every sender is gone or the store fails.
-pub(crate) fn run(
-    database: &Database,
-    mut queue: mpsc::Receiver<Job>,
-    bells: &Bells,
-    fail: &dyn Fn(&str) -> Error,
-) {
-    while let Some(first) = queue.blocking_recv() {
-        let mut bytes = first.bytes;
-        let mut group = vec![first];
-        while group.len() < GROUP_OPS && bytes < GROUP_BYTES {
-            let Ok(job) = queue.try_recv() else { break };
-            bytes += job.bytes;
-            group.push(job);
-        }
+/// Runs until the queue is closed or the store fails.
+pub(crate) fn run(database: &Database, queue: &Queue, bells: &Bells, fail: &dyn Fn(&str) -> Error) {
+    while let Some(group) = queue.group() {
         // The database panics on some kinds of damage; that must not leave callers without an answer.
         let done = catch_unwind(AssertUnwindSafe(|| commit(database, group, bells, fail)));
         let failed = match done {
@@ -71,11 +37,7 @@ pub(crate) fn run(
             }
         };
         if failed {
-            queue.close();
-            while let Ok(job) = queue.try_recv() {
-                drop(job);
-            }
-            return;
+            return queue.abandon();
         }
     }
 }
@@ -83,13 +45,13 @@ pub(crate) fn run(
 /// Commits a group and answers it. Whether the store may go on.
 fn commit(database: &Database, group: Vec<Job>, bells: &Bells, fail: &dyn Fn(&str) -> Error) -> bool {
     let mut answers = Vec::with_capacity(group.len());
-    let mut permits = Vec::with_capacity(group.len());
-    let outcome = write(database, group, &mut answers, &mut permits);
+    let mut places = Vec::with_capacity(group.len());
+    let outcome = write(database, group, &mut answers, &mut places);
     let (result, (woken, told)) = match outcome {
         Ok(rung) => (Ok(()), rung),
         Err(reason) => (Err(fail(&reason)), (false, false)),
     };
-    drop(permits);
+    drop(places);
     if woken {
         bells.work.notify_waiters();
     }
@@ -110,7 +72,7 @@ fn write(
     database: &Database,
     group: Vec<Job>,
     answers: &mut Vec<Answer>,
-    permits: &mut Vec<Option<OwnedSemaphorePermit>>,
+    places: &mut Vec<Place>,
 ) -> Result<(bool, bool), String> {
     let mut transaction = database
         .begin_write()
@@ -123,7 +85,7 @@ fn write(
         let before = writer.writes();
         let ran = (job.run)(&mut writer);
         answers.push(ran.answer);
-        permits.push(job.permit);
+        places.push(job.place);
         let half = writer.writes() != before;
         match ran.error {
             Some(Error::Failed { reason }) => fatal = Some(reason),

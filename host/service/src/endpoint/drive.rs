@@ -2,26 +2,25 @@
 //! down what came of it, until nothing is due or its turn is over.
 //!
 //! An event and that it is owed are one commit, before the first try; so a process that ends between a try and its writing down
-//! tries again, under the same id.
+//! tries again, under the same id. Tries go on while a commit is made: it settles those before it, and owes what is tried after it.
+//! One commit follows the other, and nothing more is taken in hand before it is known what the last one came to.
 
 use std::collections::{HashSet, VecDeque};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 use sluice_model::endpoint::{Health, Notice, OffReason, Status, Tried, is_wanted};
-use sluice_model::event::{CloudEvent, NewEvent};
-use sluice_model::id::{EventId, OrgId};
-use sluice_store::delivery::{
-    Attempt, CameTo, Delivery, LeasedEndpoint, MAX_WAITING, Outcome, Owed, Step, Stepped,
-};
-use sluice_store::event::Event;
+use sluice_model::event::NewEvent;
+use sluice_store::delivery::{Attempt, CameTo, LeasedEndpoint, MAX_WAITING, Outcome, Owed, Step, Stepped};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::job::{self, Job, Made};
 use super::lane;
-use super::ready::{self, Ready, Shaped};
+use super::ready::{self, Ready};
 use super::trying::{self, Sent, Verdict};
 use crate::problem::Problem;
 use crate::{Service, event};
@@ -61,32 +60,34 @@ struct Turn<'a> {
     outcomes: Vec<Outcome>,
     owed: Vec<Owed>,
     events: Vec<NewEvent>,
+    /// What is to be tried when it is written down that it is owed.
+    looked_at: Option<Vec<Made>>,
+    writing: Option<Writing>,
+    wrote: Instant,
+    /// Nothing more is due, as far as is known.
+    is_exhausted: bool,
     /// Nothing more is begun.
     is_over: bool,
 }
 
-/// One thing to try.
-#[derive(Debug)]
-struct Job {
-    seq: u64,
-    event: EventId,
-    failures: u32,
-    body: String,
+/// A commit under way.
+struct Writing {
+    done: Pin<Box<dyn Future<Output = Result<Stepped, sluice_store::Error>> + Send>>,
+    /// What is tried when it is made.
+    then: Vec<Made>,
 }
 
-/// What became of an event that is to be tried.
-enum Made {
-    Job(Job),
-    Unwanted(u64),
-    Refused(u64, &'static str, String),
-}
+/// Tries under way: what was tried, and what was sent, unless no turn came.
+type Tries = JoinSet<(Job, Option<Sent>)>;
 
 /// Deliveries that are taken in hand at once.
 const BATCH: usize = 64;
 /// Events that are looked at at once.
 const LOOK: usize = 200;
-/// Outcomes that are written down together, at most.
+/// Outcomes that are worth a commit; fewer wait for [`SOON`].
 const TOGETHER: usize = 64;
+/// An outcome is written down when the next try ends after so long.
+const SOON: Duration = Duration::from_millis(100);
 /// How long one endpoint is worked on, before others have their turn.
 const TURN: Duration = Duration::from_secs(10);
 /// A pause within the turn; a longer one ends it.
@@ -109,64 +110,73 @@ impl<'a> Turn<'a> {
             outcomes: Vec::new(),
             owed: Vec::new(),
             events: Vec::new(),
+            looked_at: None,
+            writing: None,
+            wrote: Instant::now(),
+            is_exhausted: false,
             is_over: false,
             leased,
         }
     }
 
     async fn run(&mut self, ready: &Arc<Ready>, stop: &CancellationToken) -> Result<(), sluice_store::Error> {
-        let mut under_way: JoinSet<(Job, Option<Sent>)> = JoinSet::new();
-        let mut is_exhausted = false;
+        let mut tries = Tries::new();
         loop {
             if stop.is_cancelled() || Instant::now() >= self.until {
                 self.end();
             }
-            if self.queue.is_empty() && !self.is_over && !is_exhausted {
-                is_exhausted = !self.fill(ready).await?;
+            if self.writing.is_none() {
+                if self.queue.len() < BATCH && !self.is_over && !self.is_exhausted {
+                    self.is_exhausted = !self.fill(ready).await?;
+                }
+                if self.is_to_be_written() {
+                    self.begin_to_write();
+                }
             }
-            while under_way.len() < self.concurrency() && !self.is_over {
-                let Some(job) = self.queue.pop_front() else { break };
-                let begin = match ready.pace(SHORT_PAUSE) {
-                    Ok(begin) => begin,
-                    Err(wait) => {
-                        self.queue.push_front(job);
-                        self.hold = Some(self.service.now().after(wait));
-                        self.end();
-                        break;
-                    }
-                };
-                let lane = self.service.outbox().lanes.of(&self.health);
-                let (service, ready) = (self.service.clone(), Arc::clone(ready));
-                under_way.spawn(async move {
-                    if let Some(begin) = begin {
-                        tokio::time::sleep_until(begin).await;
-                    }
-                    let Some(_turn) = lane::turn(lane).await else {
-                        return (job, None);
-                    };
-                    let id = job.event.to_string();
-                    let sent = trying::attempt(&service, &ready, &id, job.body.clone()).await;
-                    (job, Some(sent))
-                });
-            }
-            let Some(joined) = under_way.join_next().await else {
-                if self.is_over || (is_exhausted && self.queue.is_empty()) {
+            self.begin_tries(ready, &mut tries);
+            if tries.is_empty() && self.writing.is_none() {
+                if self.is_over || (self.is_exhausted && self.queue.is_empty()) {
                     return self.commit(None).await.map(drop);
                 }
                 continue;
-            };
-            self.note(joined);
-            while let Some(joined) = under_way.try_join_next() {
-                self.note(joined);
             }
-            if self.outcomes.len() >= TOGETHER || (under_way.is_empty() && self.queue.is_empty()) {
-                if self.is_over && under_way.is_empty() {
-                    continue;
+            tokio::select! {
+                Some(joined) = tries.join_next() => {
+                    self.note(joined);
+                    while let Some(joined) = tries.try_join_next() {
+                        self.note(joined);
+                    }
                 }
-                self.write_down().await?;
-                // What was put off for a moment may be due by now.
-                is_exhausted = false;
+                stepped = written(&mut self.writing) => self.go_on_after(stepped?),
             }
+        }
+    }
+
+    /// Begins as many tries as may be under way.
+    fn begin_tries(&mut self, ready: &Arc<Ready>, tries: &mut Tries) {
+        while tries.len() < self.concurrency() && !self.is_over {
+            let Some(job) = self.queue.pop_front() else { break };
+            let begin = match ready.pace(SHORT_PAUSE) {
+                Ok(begin) => begin,
+                Err(wait) => {
+                    self.queue.push_front(job);
+                    self.hold = Some(self.service.now().after(wait));
+                    return self.end();
+                }
+            };
+            let lane = self.service.outbox().lanes.of(&self.health);
+            let (service, ready) = (self.service.clone(), Arc::clone(ready));
+            tries.spawn(async move {
+                if let Some(begin) = begin {
+                    tokio::time::sleep_until(begin).await;
+                }
+                let Some(_turn) = lane::turn(lane).await else {
+                    return (job, None);
+                };
+                let id = job.event.to_string();
+                let sent = trying::attempt(&service, &ready, &id, job.body.clone()).await;
+                (job, Some(sent))
+            });
         }
     }
 
@@ -181,10 +191,6 @@ impl<'a> Turn<'a> {
     /// Begins nothing more. What is in the queue waits for the next turn.
     fn end(&mut self) {
         self.is_over = true;
-        self.drop_queue();
-    }
-
-    fn drop_queue(&mut self) {
         for job in self.queue.drain(..) {
             self.in_hand.remove(&job.seq);
         }
@@ -192,22 +198,27 @@ impl<'a> Turn<'a> {
 
     /// Takes more in hand: what is due, then events that were not looked at. Whether there was anything.
     async fn fill(&mut self, ready: &Arc<Ready>) -> Result<bool, sluice_store::Error> {
-        if !self.outcomes.is_empty() {
-            self.write_down().await?;
-            if self.is_over {
-                return Ok(false);
-            }
-        }
-        let (service, org) = (self.service, self.leased.org);
-        let limit = if self.health.is_unwell() {
-            1
-        } else {
-            BATCH + self.in_hand.len()
-        };
         let endpoint = &ready.endpoint;
+        let mut found = false;
+        // Of what was just owed here all is in hand.
+        if self.waiting > self.in_hand.len() as u64 {
+            found = self.take_due(ready).await?;
+        }
+        // In order, nothing new is taken in hand before what waits.
+        let most = if endpoint.ordered { 1 } else { MAX_WAITING };
+        if self.queue.len() < BATCH && self.waiting < most {
+            found |= self.look(ready).await?;
+        }
+        Ok(found)
+    }
+
+    /// Takes in hand what is due. Whether there was anything.
+    async fn take_due(&mut self, ready: &Arc<Ready>) -> Result<bool, sluice_store::Error> {
+        let (service, org, endpoint) = (self.service, self.leased.org, &ready.endpoint);
+        let limit = if self.health.is_unwell() { 1 } else { BATCH };
         let due = service
             .store()
-            .due_deliveries(org, endpoint, service.now(), limit)
+            .due_deliveries(org, endpoint, service.now(), limit + self.in_hand.len())
             .await?;
         let mut events = Vec::with_capacity(due.len());
         for delivery in due {
@@ -220,17 +231,12 @@ impl<'a> Turn<'a> {
             let event = service.store().event(org, delivery.seq).await?;
             events.push((delivery, event));
         }
-        let mut found = !events.is_empty();
-        self.take(shape(ready, events).await);
-        // In order, nothing new is taken in hand before what waits.
-        let most = if endpoint.ordered { 1 } else { MAX_WAITING };
-        if self.queue.len() < BATCH && self.waiting < most {
-            found |= self.look(ready).await?;
-        }
+        let found = !events.is_empty();
+        self.take(job::shape(ready, events).await);
         Ok(found)
     }
 
-    /// Owes the next events that are wanted. Whether there were any to look at.
+    /// Looks at the next events, and owes those that are wanted. Whether there were any to look at.
     async fn look(&mut self, ready: &Arc<Ready>) -> Result<bool, sluice_store::Error> {
         let (service, org) = (self.service, self.leased.org);
         let found = service.store().events(org, self.position, LOOK, "").await?;
@@ -241,7 +247,7 @@ impl<'a> Turn<'a> {
             .events
             .into_iter()
             .filter(|event| is_wanted(&ready.endpoint.kinds, &event.kind))
-            .map(|event| (new(&event), Some(event)))
+            .map(|event| (job::new(&event), Some(event)))
             .collect();
         let owed: Vec<Owed> = wanted
             .iter()
@@ -251,7 +257,7 @@ impl<'a> Turn<'a> {
                 kind: delivery.kind.clone(),
             })
             .collect();
-        let made = shape(ready, wanted).await;
+        let mut made = job::shape(ready, wanted).await;
         let unwanted: HashSet<u64> = made
             .iter()
             .filter_map(|made| match made {
@@ -259,25 +265,22 @@ impl<'a> Turn<'a> {
                 _ => None,
             })
             .collect();
+        made.retain(|made| !matches!(made, Made::Unwanted(_)));
         self.owed
             .extend(owed.into_iter().filter(|owed| !unwanted.contains(&owed.seq)));
         self.position = found.next;
-        self.write_down().await?;
-        if !self.is_over {
-            let made = made.into_iter().filter(|made| !matches!(made, Made::Unwanted(_)));
-            self.take(made.collect());
-        }
+        self.looked_at = Some(made);
         Ok(true)
     }
 
     fn take(&mut self, made: Vec<Made>) {
         for made in made {
+            let (Made::Job(Job { seq, .. }) | Made::Unwanted(seq) | Made::Refused(seq, ..)) = &made;
+            if !self.in_hand.insert(*seq) {
+                continue;
+            }
             match made {
-                Made::Job(job) => {
-                    if self.in_hand.insert(job.seq) {
-                        self.queue.push_back(job);
-                    }
-                }
+                Made::Job(job) => self.queue.push_back(job),
                 Made::Unwanted(seq) => self.outcomes.push(Outcome {
                     seq,
                     came_to: CameTo::Unwanted,
@@ -390,21 +393,41 @@ impl<'a> Turn<'a> {
         self.events.push(told);
     }
 
-    /// Writes down what there is, and keeps the endpoint.
-    async fn write_down(&mut self) -> Result<(), sluice_store::Error> {
+    fn is_to_be_written(&self) -> bool {
+        self.looked_at.is_some()
+            || self.outcomes.len() >= TOGETHER
+            || (!self.outcomes.is_empty() && !self.is_over && self.wrote.elapsed() >= SOON)
+    }
+
+    /// Begins to write down what there is, and keeps the endpoint.
+    fn begin_to_write(&mut self) {
         let until = self.service.now().after(self.service.settings().lease);
-        let stepped = self.commit(Some(until)).await?;
+        self.wrote = Instant::now();
+        self.writing = Some(Writing {
+            done: Box::pin(self.commit(Some(until))),
+            then: self.looked_at.take().unwrap_or_default(),
+        });
+    }
+
+    /// Goes on with what the commit was waited for.
+    fn go_on_after(&mut self, stepped: Stepped) {
+        let then = self.writing.take().map(|writing| writing.then);
         self.waiting = stepped.waiting;
         if stepped.status != Status::Active {
             self.end();
         }
-        Ok(())
+        if !self.is_over {
+            self.take(then.unwrap_or_default());
+        }
+        // What was put off for a moment may be due by now.
+        self.is_exhausted = false;
     }
 
-    async fn commit(
+    /// Writes down what there is, and gives the endpoint back where it is not kept.
+    fn commit(
         &mut self,
         until: Option<sluice_model::Timestamp>,
-    ) -> Result<Stepped, sluice_store::Error> {
+    ) -> impl Future<Output = Result<Stepped, sluice_store::Error>> + Send + use<> {
         for outcome in &self.outcomes {
             self.in_hand.remove(&outcome.seq);
         }
@@ -419,90 +442,25 @@ impl<'a> Turn<'a> {
             now: self.service.now(),
             until,
         };
-        let (id, org): (_, OrgId) = (self.leased.endpoint.id, self.leased.org);
-        let stepped = self
-            .service
-            .store()
-            .step_endpoint(org, id, self.leased.fencing, step)
-            .await;
-        match stepped {
-            // It was removed meanwhile; there is nothing to write down any more.
-            Err(sluice_store::Error::Fenced { .. }) => {
-                self.end();
-                Ok(Stepped {
+        let (id, org, fencing) = (self.leased.endpoint.id, self.leased.org, self.leased.fencing);
+        let store = self.service.store().clone();
+        async move {
+            match store.step_endpoint(org, id, fencing, step).await {
+                // It was removed meanwhile; there is nothing to write down any more.
+                Err(sluice_store::Error::Fenced { .. }) => Ok(Stepped {
                     status: Status::Off,
                     waiting: 0,
-                })
+                }),
+                other => other,
             }
-            other => other,
         }
     }
 }
 
-fn new(event: &Event) -> Delivery {
-    Delivery {
-        seq: event.seq,
-        event: event.id,
-        kind: event.kind.clone(),
-        state: sluice_model::endpoint::DeliveryState::Waiting,
-        created: event.at,
-        failures: 0,
-        attempts: 0,
-        due: None,
-        status: None,
-        error: None,
-        delivered: None,
-        redrives: 0,
+/// What the commit under way came to; never, where there is none. Cancel-safe.
+async fn written(writing: &mut Option<Writing>) -> Result<Stepped, sluice_store::Error> {
+    match writing {
+        Some(writing) => (&mut writing.done).await,
+        None => std::future::pending().await,
     }
-}
-
-/// Makes of each event what is sent; on a thread that may work, where there are rules.
-async fn shape(ready: &Arc<Ready>, events: Vec<(Delivery, Option<Event>)>) -> Vec<Made> {
-    let work = {
-        let ready = Arc::clone(ready);
-        move || {
-            events
-                .into_iter()
-                .map(|(delivery, event)| one(&ready, &delivery, event))
-                .collect()
-        }
-    };
-    if !ready.is_mapped() {
-        return work();
-    }
-    tokio::task::spawn_blocking(work).await.unwrap_or_default()
-}
-
-fn one(ready: &Ready, delivery: &Delivery, event: Option<Event>) -> Made {
-    let Some(event) = event else {
-        let reason = "the event is no longer kept".to_owned();
-        return Made::Refused(delivery.seq, "delivery.event_gone", reason);
-    };
-    let body = cloud_event(ready.org, &event);
-    match ready.shape(&body) {
-        Shaped::Body(body) => Made::Job(Job {
-            seq: delivery.seq,
-            event: delivery.event,
-            failures: delivery.failures,
-            body,
-        }),
-        Shaped::Unwanted => Made::Unwanted(delivery.seq),
-        Shaped::Refused(code, reason) => Made::Refused(delivery.seq, code, reason),
-    }
-}
-
-/// The event as it is sent.
-fn cloud_event(org: OrgId, event: &Event) -> String {
-    CloudEvent {
-        org,
-        id: event.id,
-        seq: event.seq,
-        kind: &event.kind,
-        subject: &event.subject,
-        source_id: event.source_id.as_deref(),
-        time: event.occurred.unwrap_or(event.at),
-        recorded: event.at,
-        data: &event.data,
-    }
-    .text()
 }

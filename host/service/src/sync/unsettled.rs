@@ -18,6 +18,8 @@ use crate::Service;
 const PAGES: u64 = 16;
 /// Bytes of records that may wait; the last page may go over it.
 const BYTES: usize = 2 << 20;
+/// The same while others keep writing: whoever sends a webhook waits for the commit of these, a page or two.
+const BYTES_PRESSED: usize = 128 << 10;
 /// From the begin of one commit to that of the next, unless as much waits as may: a commit costs about as much as a
 /// page, however little is in it.
 const BETWEEN: Duration = Duration::from_millis(200);
@@ -75,7 +77,12 @@ impl Unsettled {
         if alone {
             return self.settle(service).await;
         }
-        if self.bytes >= BYTES || self.waiting.as_ref().is_some_and(|page| page.pages >= PAGES) {
+        let bytes = if service.store().is_pressed() {
+            BYTES_PRESSED
+        } else {
+            BYTES
+        };
+        if self.bytes >= bytes || self.waiting.as_ref().is_some_and(|page| page.pages >= PAGES) {
             self.end(service).await?;
             self.begin(service);
         }

@@ -92,7 +92,7 @@ impl Store {
                 span = batch.last.map(|last| all.after(last));
                 let ring = self.keyring().clone();
                 let step = self
-                    .write(batch.bytes, move |rows| {
+                    .write_bulk(batch.bytes, move |rows| {
                         renew(rows, &ring, org, table, &batch.keys)
                     })
                     .await?;
