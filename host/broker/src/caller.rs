@@ -26,7 +26,7 @@ pub struct Caller {
     pub vault: Arc<dyn Vault>,
     pub trace: Trace,
     pub budget: Budget,
-    /// What the manifest says about the vendor's pace.
+    /// What the manifest says about the vendor's pace; without a connection, the pace of the host's own job.
     pub rates: Vec<RateHint>,
     /// Through which app the credential came, if through one: hints of scope `app` are kept together for all of its
     /// connections. Without, every budget is the connection's own.
@@ -117,6 +117,10 @@ impl Owner {
             org,
             who: Who::App(app),
         }
+    }
+
+    pub(crate) const fn is_connection(&self) -> bool {
+        matches!(self.who, Who::Connection(_))
     }
 
     /// The app, if it is one that other organizations use too.

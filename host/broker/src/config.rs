@@ -55,7 +55,8 @@ pub struct Config {
     pub concurrency: usize,
     /// Exchanges under way at once for one organization: at most half by default, so that no tenant takes all.
     pub org_concurrency: usize,
-    /// The pace of one connection where its manifest hints at none. Far above what vendors allow: it bounds floods.
+    /// The pace of one connection, whatever its manifest hints at, and of what has neither connection nor hint. Far above
+    /// what vendors allow: it bounds floods.
     pub connection_pace: Pace,
 }
 

@@ -147,8 +147,12 @@ impl Rates {
             };
             waited |= self.keep_pace(&line, pace, among, deadline).await?;
         }
-        let own = self.line(&(ask.owner.clone(), Hinted::none("")));
-        waited |= self.keep_pace(&own, self.default, 1, deadline).await?;
+        // A hint of a connector is what its manifest claims, and the connection's own pace holds beside it; where the host
+        // has a job of its own, the hint is the pace.
+        if ask.hint.is_none() || ask.owner.is_connection() {
+            let own = self.line(&(ask.owner.clone(), Hinted::none("")));
+            waited |= self.keep_pace(&own, self.default, 1, deadline).await?;
+        }
         while waited && let Some(after) = self.closed(ask) {
             wait(after, deadline).await?;
         }

@@ -140,6 +140,36 @@ async fn paces_wait_and_refuse() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connections_pace_holds_beside_hints_and_the_hosts_own_jobs_have_theirs() {
+    let fast = RateHint {
+        per_second: 100.0,
+        burst: 100,
+        ..hint("a.example")
+    };
+    let of_a_connection = caller(1, &[fast]);
+    let of_the_host = Caller {
+        connection: None,
+        ..of_a_connection.clone()
+    };
+    let without_a_hint = Caller {
+        rates: Vec::new(),
+        ..of_the_host.clone()
+    };
+    for (caller, seconds) in [(of_a_connection, 4), (of_the_host, 0), (without_a_hint, 4)] {
+        let rates = Rates::new(Pace {
+            per_second: 10.0,
+            burst: 10,
+        });
+        let rig = Rig { rates };
+        let began = Instant::now();
+        for _ in 0..50 {
+            drop(rig.pass(&caller, "https://a.example/").await.unwrap());
+        }
+        assert_eq!(began.elapsed().as_secs(), seconds);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pace_slower_than_a_day_is_one_of_a_day() {
     let rig = Rig::new();
     let caller = caller(
