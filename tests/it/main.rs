@@ -26,6 +26,7 @@
 //! | [`packages`] | does a connector come from whom it says it does, whole, and never older than it was? |
 //! | [`versions`] | does a version, a grant or a right change what it says, for whom it says, and back again? |
 //! | [`workshop`] | is a new connector in each language green at once, and does no cassette have a credential? |
+//! | [`contract`] | is a connector that breaks a part of the contract told which one? |
 //! | [`hostile`] | does every hostile guest get what `fixtures/guests/expected.toml` says, and nothing else? |
 //!
 //! and what they stand on:
@@ -59,6 +60,7 @@ mod server;
 mod api_auth;
 mod aws;
 mod bad_input;
+mod contract;
 mod destinations;
 mod discovery;
 mod hostile;

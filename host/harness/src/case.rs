@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
+use sluice_model::manifest::WriteKind;
 
 use crate::error::Error;
 
@@ -26,6 +27,8 @@ pub struct Case {
     pub max_pages: u32,
     /// Actions that are run, in this order, after the streams were read.
     pub actions: Vec<Act>,
+    /// Writes to the vendor, in this order, after the actions; neighbours of one stream go in one call.
+    pub writes: Vec<Write>,
     /// Webhooks that are handled, in this order.
     pub hooks: Vec<Hook>,
     /// Contract tests that do not hold here, each with the reason.
@@ -41,18 +44,54 @@ pub struct Act {
     pub input: Value,
 }
 
+/// A record that is written to the vendor.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Write {
+    pub stream: String,
+    pub op: WriteKind,
+    /// The record; none for one that is made.
+    pub id: Option<String>,
+    /// What is written; none for one that is removed.
+    pub data: Option<Value>,
+    /// The vendor's revision that it builds on.
+    pub expect_revision: Option<String>,
+}
+
 /// A webhook as it came.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hook {
     /// For people.
     pub name: String,
+    /// The manifest's name of it; its first without.
+    pub webhook: Option<String>,
     /// The file with the exact body, from the case's directory on.
     pub body: PathBuf,
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     #[serde(default)]
     pub query: BTreeMap<String, String>,
+}
+
+impl Write {
+    /// What it needs and has not, or has and must not.
+    fn lacks(&self) -> Option<String> {
+        let (op, id, data) = match self.op {
+            WriteKind::Create => ("create", false, true),
+            WriteKind::Update => ("update", true, true),
+            WriteKind::Delete => ("delete", true, false),
+        };
+        let wrong = |name: &str, needed: bool| {
+            let verb = if needed { "needs" } else { "takes no" };
+            format!("`{op}` of {} {verb} `{name}`", self.stream)
+        };
+        let is_wrong = |needed: bool, there: bool| needed != there;
+        if is_wrong(id, self.id.is_some()) {
+            return Some(wrong("id", id));
+        }
+        is_wrong(data, self.data.is_some()).then(|| wrong("data", data))
+    }
 }
 
 impl Default for Case {
@@ -64,6 +103,7 @@ impl Default for Case {
             page_hint: 100,
             max_pages: 200,
             actions: Vec::new(),
+            writes: Vec::new(),
             hooks: Vec::new(),
             skip: BTreeMap::new(),
         }
@@ -144,10 +184,14 @@ impl Place {
         }
         let bytes = bounded(&path, MAX_CASE_BYTES)?;
         let text = String::from_utf8_lossy(&bytes);
-        toml::from_str(&text).map_err(|error| Error::Case {
-            path,
+        let case: Case = toml::from_str(&text).map_err(|error| Error::Case {
+            path: path.clone(),
             reason: error.to_string(),
-        })
+        })?;
+        match case.writes.iter().find_map(Write::lacks) {
+            Some(reason) => Err(Error::Case { path, reason }),
+            None => Ok(case),
+        }
     }
 
     /// The body of a webhook of the case.
@@ -204,8 +248,23 @@ mod tests {
         assert_eq!(case.config["list"], "home");
         assert_eq!(case.skip["resumes"], "it cannot");
         fs::write(place.case(), "stream = \"a\"\n").unwrap();
-        let error = place.read().unwrap_err();
-        assert_eq!(error.code(), "test.case");
-        assert!(error.to_string().contains("stream"), "{error}");
+        let refused = |words: &str| {
+            let error = place.read().unwrap_err();
+            assert_eq!(error.code(), "test.case");
+            assert!(error.to_string().contains(words), "{error}");
+        };
+        refused("stream");
+        fs::write(
+            place.case(),
+            "[[writes]]\nstream = \"a\"\nop = \"update\"\nid = \"1\"\n",
+        )
+        .unwrap();
+        refused("`update` of a needs `data`");
+        fs::write(
+            place.case(),
+            "[[writes]]\nstream = \"a\"\nop = \"create\"\nid = \"1\"\ndata = {}\n",
+        )
+        .unwrap();
+        refused("`create` of a takes no `id`");
     }
 }

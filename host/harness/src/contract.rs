@@ -1,8 +1,11 @@
 //! The tests that every connector gets: what the contract promises to a host, tried against what was recorded.
 
+mod deeds;
 mod faults;
+mod genuine;
 mod hooks;
 mod reads;
+mod strange;
 
 use crate::play::Play;
 use crate::rehearsal::Rehearsal;
@@ -45,10 +48,43 @@ pub const CHECKS: &[(&str, &str)] = &[
         "a run that begins at any page's cursor reads what the first one read",
     ),
     (
+        "auth",
+        "a credential that the vendor refuses is told as one to reconnect",
+    ),
+    (
         "classifies",
         "a vendor's error is told as what it is: to reconnect, to wait, to try again",
     ),
-    ("hooks_repeat", "a webhook that is handled twice means the same"),
+    (
+        "unknown",
+        "a stream or an action that the manifest does not name is unsupported, and nobody is asked",
+    ),
+    ("actions_fit", "what an action takes and gives fits its schemas"),
+    (
+        "writes_fit",
+        "each write has its outcome, in order, and what was written fits its stream's schema",
+    ),
+    (
+        "keys_hold",
+        "a write or an action that is tried again asks the vendor for the same, under the same key",
+    ),
+    (
+        "hooks_verified",
+        "a webhook that is not the vendor's is refused before the code is asked",
+    ),
+    (
+        "hooks_fit",
+        "what a webhook means is what the manifest declares, and its records fit",
+    ),
+    (
+        "hooks_repeat",
+        "a webhook that is handled twice means the same, and is about the same when nothing tells deliveries apart",
+    ),
+    ("hooks_unknown", "an event that nobody declared is passed over"),
+    (
+        "hooks_malformed",
+        "a body that is cut off or nonsense is told as invalid, without a crash",
+    ),
     ("golden", "what comes of it is what was expected"),
 ];
 
@@ -92,13 +128,17 @@ pub(crate) fn of_play(rehearsal: &Rehearsal, play: &Play) -> Vec<Verdict> {
         .failed
         .first()
         .map(|(what, problem)| format!("{what}: {}: {}", problem.code, problem.message));
-    let calls = 1 + play.legs.iter().map(|leg| leg.steps.len()).sum::<usize>() + play.hooks.len();
+    let pages = play.legs.iter().map(|leg| leg.steps.len()).sum::<usize>();
+    let calls = 1 + pages + play.deeds.len() + play.hooks.len();
     vec![
         Verdict::over("answers", calls, "calls", answers),
         Verdict::over("declared", calls, "calls", play.strayed.first().cloned()),
         limits(rehearsal, play),
         reads::pages_end(rehearsal, play),
         reads::records_fit(rehearsal, play),
+        deeds::actions_fit(rehearsal, play),
+        hooks::fit(rehearsal, play),
+        genuine::verified(rehearsal, play),
     ]
 }
 
@@ -108,8 +148,23 @@ pub(crate) async fn of_repeats(rehearsal: &Rehearsal, play: &Play, tape: &Tape) 
         reads::rereads(rehearsal, play, tape).await,
         reads::resumes(rehearsal, play, tape).await,
         hooks::repeat(rehearsal, play).await,
-        faults::classifies(rehearsal, tape).await,
+        strange::unknown_event(rehearsal, play, tape).await,
+        strange::malformed(rehearsal, play, tape).await,
+        faults::auth(rehearsal, tape).await,
+        faults::classifies(rehearsal, play, tape).await,
+        deeds::unknown(rehearsal, tape).await,
+        deeds::writes_fit(rehearsal, play, tape).await,
     ]
+}
+
+/// What needs the same to be done again at another time.
+pub(crate) async fn of_later(
+    rehearsal: &Rehearsal,
+    later: Option<&Rehearsal>,
+    play: &Play,
+    tape: &Tape,
+) -> Verdict {
+    deeds::keys_hold(rehearsal, later, play, tape).await
 }
 
 fn limits(rehearsal: &Rehearsal, play: &Play) -> Verdict {

@@ -23,6 +23,7 @@ mod lint;
 mod case;
 mod cassette;
 mod contract;
+mod deed;
 mod play;
 mod rehearsal;
 
@@ -36,7 +37,7 @@ mod vault;
 mod mock;
 mod reference;
 
-pub use case::{Act, Case, Hook, Place, TESTS};
+pub use case::{Act, Case, Hook, Place, TESTS, Write};
 pub use cassette::{Body, Cassette, Exchange, Request, Response};
 pub use contract::{CHECKS, Found, Verdict};
 pub use error::Error;

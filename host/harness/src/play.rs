@@ -8,6 +8,7 @@ use sluice_model::run::Mode;
 use sluice_runtime::{Handled, Page, ReadRequest, Receipt};
 
 use crate::case::{Hook, Place};
+use crate::deed::{Deed, What, of_outcome};
 use crate::error::Error;
 use crate::rehearsal::{Answered, Problem, Rehearsal, Session};
 use crate::tape::{Mark, Tape};
@@ -18,7 +19,8 @@ pub(crate) struct Play {
     /// What came of it, in the order in which it was done.
     pub(crate) transcript: Map<String, Value>,
     pub(crate) legs: Vec<Leg>,
-    pub(crate) hooks: Vec<Receipt>,
+    pub(crate) deeds: Vec<Deed>,
+    pub(crate) hooks: Vec<(Receipt, Result<Handled, Problem>)>,
     /// Requests that were refused as not declared.
     pub(crate) strayed: Vec<String>,
     /// What failed: what it was, and why.
@@ -78,7 +80,8 @@ impl Play {
         let mut session = rehearsal.session();
         play.account(rehearsal, &mut session).await;
         play.streams(rehearsal, &mut session, tape).await;
-        play.actions(rehearsal, &mut session).await;
+        play.actions(rehearsal, &mut session, tape).await;
+        play.writes(rehearsal, &mut session, tape).await;
         play.hooks(rehearsal, &mut session, place).await?;
         Ok(play)
     }
@@ -211,22 +214,62 @@ impl Play {
         })
     }
 
-    async fn actions(&mut self, rehearsal: &Rehearsal, session: &mut Session) {
+    async fn actions(&mut self, rehearsal: &Rehearsal, session: &mut Session, tape: Option<&Tape>) {
         let mut all = Vec::new();
-        for (number, act) in rehearsal.case.actions.iter().enumerate() {
-            let key = format!("rehearsal-{number}");
-            let (call, input) = (rehearsal.call(session), act.input.to_string());
-            let outcome = rehearsal.runtime.act(call, act.name.clone(), input, key).await;
-            let answered = rehearsal.take(session, outcome);
-            let value = match self.note(&format!("action {}", act.name), answered) {
-                Ok(output) => json!({"name": act.name, "output": parsed(&output)}),
-                Err(problem) => named(&act.name, problem.value()),
+        for what in What::actions(&rehearsal.case) {
+            let name = what.name();
+            let value = match self.deed(rehearsal, session, what, tape).await {
+                Ok(came) => json!({"name": name, "output": came.output.as_deref().map(parsed)}),
+                Err(problem) => named(&name, problem.value()),
             };
             all.push(value);
         }
         if !all.is_empty() {
             self.transcript.insert("actions".to_owned(), Value::Array(all));
         }
+    }
+
+    async fn writes(&mut self, rehearsal: &Rehearsal, session: &mut Session, tape: Option<&Tape>) {
+        let mut all = Vec::new();
+        for what in What::writes(&rehearsal.case) {
+            let stream = what.name();
+            let value = match self.deed(rehearsal, session, what, tape).await {
+                Ok(came) => {
+                    let outcomes: Vec<_> = came.outcomes.iter().map(of_outcome).collect();
+                    json!({"stream": stream, "outcomes": outcomes})
+                }
+                Err(problem) => {
+                    let mut value = problem.value();
+                    if let Some(members) = value.as_object_mut() {
+                        members.insert("stream".to_owned(), json!(stream));
+                    }
+                    value
+                }
+            };
+            all.push(value);
+        }
+        if !all.is_empty() {
+            self.transcript.insert("writes".to_owned(), Value::Array(all));
+        }
+    }
+
+    async fn deed(
+        &mut self,
+        rehearsal: &Rehearsal,
+        session: &mut Session,
+        what: What,
+        tape: Option<&Tape>,
+    ) -> Result<crate::deed::Came, Problem> {
+        let (mark, before) = (mark(tape), session.clone());
+        let answered = what.put(rehearsal, session).await;
+        let came = self.note(&what.told(), answered);
+        self.deeds.push(Deed {
+            what,
+            came: came.clone(),
+            session: before,
+            mark,
+        });
+        came
     }
 
     async fn hooks(
@@ -243,11 +286,12 @@ impl Play {
                 .handle(rehearsal.call(session), receipt.clone())
                 .await;
             let answered = rehearsal.take(session, outcome);
-            let value = match self.note(&format!("webhook {}", hook.name), answered) {
-                Ok(handled) => of_handled(&handled),
+            let handled = self.note(&format!("webhook {}", hook.name), answered);
+            let value = match &handled {
+                Ok(handled) => of_handled(handled),
                 Err(problem) => problem.value(),
             };
-            self.hooks.push(receipt);
+            self.hooks.push((receipt, handled));
             all.push(named(&hook.name, value));
         }
         if !all.is_empty() {
@@ -312,7 +356,7 @@ fn named(name: &str, mut value: Value) -> Value {
     value
 }
 
-fn parsed(text: &str) -> Value {
+pub(crate) fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde_json::Value;
@@ -82,6 +83,18 @@ pub(crate) struct Answered<T> {
     pub(crate) logs: Vec<String>,
 }
 
+impl<T> Answered<T> {
+    pub(crate) fn map<U>(self, into: impl FnOnce(T) -> U) -> Answered<U> {
+        Answered {
+            result: self.result.map(into),
+            fault: self.fault,
+            exchanges: self.exchanges,
+            memory_bytes: self.memory_bytes,
+            logs: self.logs,
+        }
+    }
+}
+
 impl Rehearsal {
     pub(crate) async fn open(
         subject: Subject,
@@ -90,6 +103,31 @@ impl Rehearsal {
         road: Arc<dyn Road>,
         with: With<'_>,
     ) -> Result<Self, Error> {
+        Self::open_with(subject, case, Fixed { now, seed: SEED }, road, with).await
+    }
+
+    /// The same connector, later and with other random numbers: what a second try of the same has.
+    pub(crate) async fn later(
+        subject: Subject,
+        case: Case,
+        now: Timestamp,
+        road: Arc<dyn Road>,
+    ) -> Result<Self, Error> {
+        let fixed = Fixed {
+            now: now.after(LATER),
+            seed: SEED + 1,
+        };
+        Self::open_with(subject, case, fixed, road, With::Cassette).await
+    }
+
+    async fn open_with(
+        subject: Subject,
+        case: Case,
+        fixed: Fixed,
+        road: Arc<dyn Road>,
+        with: With<'_>,
+    ) -> Result<Self, Error> {
+        let now = fixed.now;
         let Subject {
             component,
             manifest,
@@ -118,7 +156,7 @@ impl Rehearsal {
             }
         };
         let broker = Broker::on_road(broker, resolver, clock, road)?;
-        runtime.fixed = Some(Fixed { now, seed: SEED });
+        runtime.fixed = Some(fixed);
         let runtime = Runtime::new(runtime, broker)?;
         let connector = runtime.load(&component, &Runtime::digest(&component)).await?;
         Ok(Self {
@@ -147,6 +185,11 @@ impl Rehearsal {
             connection: ConnectionId::from_bytes(bytes),
             storage: Memory::default(),
         }
+    }
+
+    /// The scheme that the case's connection has.
+    pub(crate) fn scheme(&self) -> Option<&AuthScheme> {
+        scheme(&self.manifest, &self.case).ok().flatten()
     }
 
     pub(crate) fn call(&self, session: &Session) -> Call {
@@ -231,6 +274,9 @@ impl Problem {
 
 /// Functions of a crash that are told.
 const MAX_SYMBOLS: usize = 8;
+
+/// How much later a second try is: within what any vendor keeps a key for.
+const LATER: Duration = Duration::from_secs(90);
 
 /// What the random numbers of every rehearsal are made of.
 const SEED: u64 = 7;

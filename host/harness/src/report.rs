@@ -72,8 +72,8 @@ pub async fn play(subject: Subject, place: &Place, golden: Golden) -> Result<Rep
     let cassette = Cassette::read(&place.cassette())?;
     let case = place.read()?;
     let (now, tape) = (cassette.recorded(), Arc::new(Tape::new(cassette)));
-    let road = Arc::clone(&tape) as Arc<_>;
-    let rehearsal = Rehearsal::open(subject, case, now, road, With::Cassette).await?;
+    let road = || Arc::clone(&tape) as Arc<_>;
+    let rehearsal = Rehearsal::open(subject.clone(), case, now, road(), With::Cassette).await?;
     let play = Play::run(&rehearsal, place, Some(&tape)).await?;
     let unplayed = tape.unplayed();
     let mut verdicts = contract::of_play(&rehearsal, &play);
@@ -89,6 +89,11 @@ pub async fn play(subject: Subject, place: &Place, golden: Golden) -> Result<Rep
         Verdict::failed("repeats", format!("the second time, {}", first.join("; ")))
     });
     verdicts.extend(contract::of_repeats(&rehearsal, &play, &tape).await);
+    let later = match play.deeds.is_empty() {
+        true => None,
+        false => Some(Rehearsal::later(subject, rehearsal.case.clone(), now, road()).await?),
+    };
+    verdicts.push(contract::of_later(&rehearsal, later.as_ref(), &play, &tape).await);
     let (misses, missed) = tape.misses();
     verdicts.push(if missed == 0 {
         Verdict::passed("recorded", "no other request was made")

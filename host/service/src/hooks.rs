@@ -32,6 +32,7 @@ pub use chores::CODES as CHORE_CODES;
 pub(crate) use chores::drive as drive_chores;
 pub(crate) use flood::Flood;
 pub use handle::CODES as HANDLE_CODES;
+pub use handle::declares;
 pub(crate) use handle::{drive, sift};
 pub use making::{NewHook, create, create_for_app, register};
 pub(crate) use material::Material;

@@ -45,6 +45,10 @@ pub(crate) fn handle(receipt: &Receipt) -> Result<Handled, Error> {
         ))
     })?;
 
+    // What GitHub adds, and sends to whoever asked for everything, is nothing that the manifest declares.
+    if !EVENTS.contains(&name) {
+        return Ok(Handled::nothing());
+    }
     let (stream, record) = match name {
         "issues" => ("issues", payload.issue),
         "pull_request" => ("pull_requests", payload.pull_request),
@@ -84,6 +88,68 @@ pub(crate) fn handle(receipt: &Receipt) -> Result<Handled, Error> {
     });
     Ok(handled)
 }
+
+/// The events that the manifest declares, as GitHub's header names them.
+const EVENTS: &[&str] = &[
+    "branch_protection_rule",
+    "check_run",
+    "check_suite",
+    "code_scanning_alert",
+    "commit_comment",
+    "create",
+    "delete",
+    "dependabot_alert",
+    "deploy_key",
+    "deployment",
+    "deployment_review",
+    "deployment_status",
+    "discussion",
+    "discussion_comment",
+    "fork",
+    "github_app_authorization",
+    "gollum",
+    "installation",
+    "installation_repositories",
+    "issue_comment",
+    "issues",
+    "label",
+    "marketplace_purchase",
+    "member",
+    "membership",
+    "merge_group",
+    "meta",
+    "milestone",
+    "org_block",
+    "organization",
+    "package",
+    "page_build",
+    "ping",
+    "project",
+    "project_card",
+    "project_column",
+    "projects_v2_item",
+    "public",
+    "pull_request",
+    "pull_request_review",
+    "pull_request_review_comment",
+    "pull_request_review_thread",
+    "push",
+    "release",
+    "repository",
+    "repository_dispatch",
+    "repository_import",
+    "repository_vulnerability_alert",
+    "security_advisory",
+    "sponsorship",
+    "star",
+    "status",
+    "team",
+    "team_add",
+    "watch",
+    "workflow_dispatch",
+    "workflow_job",
+    "workflow_run",
+];
 
 fn header<'a>(receipt: &'a Receipt, name: &str) -> Result<&'a str, Error> {
     let header = receipt.headers.iter().find(|(other, _)| other == name);
@@ -138,6 +204,18 @@ mod tests {
         assert_eq!((stream.as_str(), item.id.as_str()), ("issues", "9001"));
         assert!(body.contains(&item.data));
         assert!(item.modified.is_some());
+    }
+
+    #[test]
+    fn events_are_those_of_the_manifest_and_others_mean_nothing() {
+        let declared = include_str!("../connector.toml");
+        let (_, declared) = declared.split_once("[[webhooks]]").unwrap();
+        let kinds = declared.split("{ kind = \"").skip(1);
+        let mut names: Vec<_> = kinds.map(|kind| kind.split(['.', '"']).next().unwrap()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names, EVENTS);
+        assert_eq!(handled("spaceship", r#"{"action":"landed"}"#), Handled::nothing());
     }
 
     #[test]

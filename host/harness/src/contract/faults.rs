@@ -2,11 +2,14 @@
 
 use bytes::Bytes;
 use sluice_broker::Heard;
+use sluice_model::auth::Obtain;
 use sluice_model::fault::FaultKind;
-use sluice_runtime::ReadRequest;
+use sluice_runtime::{ReadRequest, WriteOutcome};
 
 use super::Verdict;
-use crate::rehearsal::{Problem, Rehearsal};
+use crate::deed::{Came, What};
+use crate::play::Play;
+use crate::rehearsal::{Answered, Problem, Rehearsal, Session};
 use crate::tape::{Mark, Tape};
 
 /// An error, and what a connector may call it.
@@ -59,13 +62,34 @@ const ERRORS: &[Error] = &[
 
 const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
 
-/// What is asked while the vendor is in error.
-enum Ask {
+/// What is asked while the vendor is in error, and of which connection.
+enum Ask<'a> {
     Account,
-    Stream(String),
+    /// A credential of the connector's own flow is renewed.
+    Refresh,
+    Stream(&'a str),
+    Deed(&'a What, &'a Session),
 }
 
-pub(super) async fn classifies(rehearsal: &Rehearsal, tape: &Tape) -> Verdict {
+pub(super) async fn auth(rehearsal: &Rehearsal, tape: &Tape) -> Verdict {
+    let Some(scheme) = rehearsal.scheme() else {
+        return Verdict::skipped("auth", "it has no credential");
+    };
+    let refresh = (scheme.obtain == Obtain::Custom).then_some(Ask::Refresh);
+    let mut tried = 0;
+    for ask in std::iter::once(Ask::Account).chain(refresh) {
+        for error in ERRORS.iter().filter(|error| error.status == 401) {
+            match under(rehearsal, &ask, error, tape).await {
+                None => {}
+                Some(Ok(())) => tried += 1,
+                Some(Err(wrong)) => return Verdict::failed("auth", wrong),
+            }
+        }
+    }
+    Verdict::over("auth", tried, "refused credentials", None)
+}
+
+pub(super) async fn classifies(rehearsal: &Rehearsal, play: &Play, tape: &Tape) -> Verdict {
     let named = rehearsal.case.streams.as_ref();
     let streams = rehearsal
         .manifest
@@ -73,54 +97,101 @@ pub(super) async fn classifies(rehearsal: &Rehearsal, tape: &Tape) -> Verdict {
         .iter()
         .filter(|stream| !stream.partitioned);
     let streams = streams.filter(|stream| named.is_none_or(|named| named.contains(&stream.name)));
-    let asks = streams.map(|stream| Ask::Stream(stream.name.clone()));
+    let deeds = play.deeds.iter().filter(|deed| deed.came.is_ok());
+    let asks = std::iter::once(Ask::Account)
+        .chain(streams.map(|stream| Ask::Stream(&stream.name)))
+        .chain(deeds.map(|deed| Ask::Deed(&deed.what, &deed.session)));
     let mut tried = 0;
-    for ask in std::iter::once(Ask::Account).chain(asks) {
-        for error in ERRORS {
-            tape.rewind(&Mark::default());
-            tape.fault(Some(error.heard()));
-            let told = put(rehearsal, &ask).await;
-            // What asks nobody cannot be told anything.
-            if tape.fault(None) == 0 {
-                continue;
-            }
-            tried += 1;
-            if let Some(wrong) = error.wrong(&told) {
-                let what = match &ask {
-                    Ask::Account => "account",
-                    Ask::Stream(stream) => stream,
-                };
-                return Verdict::failed("classifies", format!("{what}: {}: {wrong}", error.name));
+    for ask in asks {
+        // What is said to a deed is not always read.
+        let is_read = |error: &&Error| error.status != 200 || !matches!(ask, Ask::Deed(..));
+        for error in ERRORS.iter().filter(is_read) {
+            match under(rehearsal, &ask, error, tape).await {
+                None => {}
+                Some(Ok(())) => tried += 1,
+                Some(Err(wrong)) => return Verdict::failed("classifies", wrong),
             }
         }
     }
     Verdict::over("classifies", tried, "errors", None)
 }
 
+/// Asks while everything is answered with this error; nothing where nobody was asked.
+async fn under(
+    rehearsal: &Rehearsal,
+    ask: &Ask<'_>,
+    error: &Error,
+    tape: &Tape,
+) -> Option<Result<(), String>> {
+    tape.rewind(&Mark::default());
+    tape.fault(Some(error.heard()));
+    let told = put(rehearsal, ask).await;
+    // What asks nobody cannot be told anything.
+    if tape.fault(None) == 0 {
+        return None;
+    }
+    let Some(wrong) = error.wrong(&told) else {
+        return Some(Ok(()));
+    };
+    let what = match ask {
+        Ask::Account => "account".to_owned(),
+        Ask::Refresh => "renewing the credential".to_owned(),
+        Ask::Stream(stream) => (*stream).to_owned(),
+        Ask::Deed(what, _) => what.told(),
+    };
+    Some(Err(format!("{what}: {}: {wrong}", error.name)))
+}
+
 /// What is told: a fault, or why there is none.
 type Told = Result<FaultKind, Option<Problem>>;
 
-async fn put(rehearsal: &Rehearsal, ask: &Ask) -> Told {
+async fn put(rehearsal: &Rehearsal, ask: &Ask<'_>) -> Told {
     let mut session = rehearsal.session();
+    if let Ask::Deed(_, before) = ask {
+        session.storage.clone_from(&before.storage);
+    }
     let call = rehearsal.call(&session);
-    let (fault, problem) = match ask {
+    match ask {
         Ask::Account => {
             let outcome = rehearsal.runtime.check(call).await;
-            let answered = rehearsal.take(&mut session, outcome);
-            (answered.fault, answered.result.err())
+            told(rehearsal.take(&mut session, outcome))
+        }
+        Ask::Refresh => {
+            let outcome = rehearsal.runtime.refresh(call).await;
+            told(rehearsal.take(&mut session, outcome))
         }
         Ask::Stream(stream) => {
             let request = ReadRequest {
-                stream: stream.clone(),
+                stream: (*stream).to_owned(),
                 page_hint: rehearsal.case.page_hint,
                 ..ReadRequest::default()
             };
             let outcome = rehearsal.runtime.read(call, request).await;
-            let answered = rehearsal.take(&mut session, outcome);
-            (answered.fault, answered.result.err())
+            told(rehearsal.take(&mut session, outcome))
         }
-    };
-    fault.map(|fault| fault.kind).ok_or(problem)
+        Ask::Deed(what, _) => {
+            let answered = what.put(rehearsal, &mut session).await;
+            match answered.result.as_ref().ok().and_then(failed) {
+                Some(kind) => Ok(kind),
+                None => told(answered),
+            }
+        }
+    }
+}
+
+fn told<T>(answered: Answered<T>) -> Told {
+    let problem = answered.result.err();
+    answered.fault.map(|fault| fault.kind).ok_or(problem)
+}
+
+/// How the writes failed, where all of them did.
+fn failed(came: &Came) -> Option<FaultKind> {
+    let mut kinds = came.outcomes.iter().map(|outcome| match outcome {
+        WriteOutcome::Failed(fault) => Some(fault.kind),
+        _ => None,
+    });
+    let first = kinds.next()??;
+    kinds.all(|kind| kind.is_some()).then_some(first)
 }
 
 impl Error {

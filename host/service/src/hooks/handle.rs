@@ -306,7 +306,8 @@ pub(crate) async fn sift(
 }
 
 /// `issues.*` declares `issues` and everything below it.
-pub(super) fn declares(pattern: &str, kind: &str) -> bool {
+#[must_use]
+pub fn declares(pattern: &str, kind: &str) -> bool {
     match pattern.strip_suffix(".*") {
         Some(head) => kind
             .strip_prefix(head)

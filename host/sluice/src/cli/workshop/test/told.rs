@@ -42,9 +42,9 @@ pub(in crate::cli::workshop) fn show(output: &Output, report: &Report) {
         };
         let mut lines = verdict.detail.lines();
         let first = lines.next().unwrap_or_default();
-        output.line(&format!("  {mark}  {:<14}{first}", verdict.check));
+        output.line(&format!("  {mark}  {:<16}{first}", verdict.check));
         for line in lines {
-            output.line(&format!("        {:<14}{line}", ""));
+            output.line(&format!("        {:<16}{line}", ""));
         }
     }
     if report.is_good() {
