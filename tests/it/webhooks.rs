@@ -503,3 +503,47 @@ fn one_bad_record_is_set_aside_and_the_event_is_kept() {
     let events = api.all("/api/v1/events?kind=stamped.thing");
     assert_eq!(events.len(), 1, "{events:?}");
 }
+
+#[test]
+fn an_event_that_is_not_what_the_catalogue_promises_is_set_aside_with_all_of_its_receipt() {
+    let server = Server::start(&Setup::default());
+    let api = server.api();
+    let promise = r#"
+[webhooks.event_schema]
+type = "object"
+required = ["promised"]
+[[webhooks.event_schema.examples]]
+promised = 1
+"#;
+    let manifest = format!("{STAMPED}{promise}");
+    let file = package::with_manifest(&guests::component("bad_change"), &manifest);
+    github::install(&api, &file);
+    let made = api.post(
+        "/api/v1/connections",
+        &json!({"name": NAME, "connector": "stamped"}),
+    );
+    let connection = made["id"].as_str().expect("an id");
+    api.post(&format!("/api/v1/connections/{connection}/test"), &json!({}));
+    let known = api.get("/api/v1/events/catalogue");
+    let thing = known["items"]
+        .as_array()
+        .and_then(|kinds| kinds.iter().find(|kind| kind["kind"] == "stamped.thing.*"));
+    let thing = thing.expect("the connector's kind");
+    assert_eq!(thing["schema"]["required"], json!(["promised"]), "{thing}");
+    assert_eq!(thing["sample"], json!({"promised": 1}), "{thing}");
+    let hook = Hook::create(&api, connection);
+    let headers = hook.sign(&api, b"{}");
+    let answer = github::post(api.address, &hook.id, &headers, b"{}").expect("an answer");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let receipt = wait_for("the receipt to be set aside", || {
+        let found = hook.receipts(&api).pop()?;
+        ["handled", "dead"]
+            .contains(&found["state"].as_str()?)
+            .then_some(found)
+    });
+    assert_eq!(receipt["state"], "dead", "{receipt}");
+    assert_eq!(receipt["error"]["code"], "webhook.bad_event", "{receipt}");
+    assert!(receipt.to_string().contains("promised"), "{receipt}");
+    assert_eq!(github::held(&api, connection, "things"), 0);
+    assert!(api.all("/api/v1/events?kind=stamped.thing").is_empty());
+}

@@ -289,7 +289,18 @@ const TABLES: &[Table] = &[
                 "none",
                 "why there is no signature; needed with `none`",
             ),
-            ("events", "tables", NEEDED, "the kinds that come in"),
+            (
+                "events",
+                "tables",
+                NEEDED,
+                "the kinds that come in: `kind`, `description`, and `schema` where its data have one of their own",
+            ),
+            (
+                "event_schema",
+                "JSON Schema",
+                "none",
+                "what the data of its events are; one that does not fit is not kept, and the receipt is set aside. Its first `examples` is what tests send",
+            ),
             (
                 "dedupe",
                 "table, `body`, `none`",

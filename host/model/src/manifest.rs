@@ -14,6 +14,7 @@ mod source;
 mod webhook;
 pub(crate) mod words;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -210,6 +211,8 @@ pub struct EventKind {
     pub kind: String,
     /// For people.
     pub description: String,
+    /// JSON Schema of its data: its own, or that of all events of the webhook. Its first example is what a test is made of.
+    pub schema: Option<Arc<Value>>,
 }
 
 /// What makes two deliveries the same.

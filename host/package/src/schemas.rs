@@ -20,12 +20,24 @@ pub(crate) fn of(manifest: &Manifest) -> String {
             object(both.map(|(name, schema)| (name.to_owned(), schema.clone()))),
         )
     });
-    let whole = object([
+    let events = manifest.webhooks.iter().filter_map(|webhook| {
+        let told = webhook.events.iter().filter_map(|event| {
+            let schema = event.schema.as_deref()?;
+            Some((event.kind.clone(), schema.clone()))
+        });
+        let told = object(told);
+        (told != Value::Object(Map::new())).then(|| (webhook.name.clone(), told))
+    });
+    let mut whole = Map::from_iter([
         ("actions".to_owned(), object(actions)),
         ("config".to_owned(), manifest.config_schema.clone()),
         ("streams".to_owned(), object(streams)),
     ]);
-    ordered(&whole).to_string()
+    let events: Map<_, _> = events.collect();
+    if !events.is_empty() {
+        whole.insert("events".to_owned(), Value::Object(events));
+    }
+    ordered(&Value::Object(whole)).to_string()
 }
 
 /// Whether the part says what the manifest says: two answers to one question are one too many.

@@ -12,12 +12,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use sluice_model::grant::{Grant, Rights};
 use sluice_model::id::{InstallId, OrgId};
-use sluice_model::manifest::{Manifest, ManifestError};
+use sluice_model::manifest::{EventKind, Manifest, ManifestError, Webhook};
 use sluice_package::{FormatError, Package, Revocation, Signer, Untrusted};
 use sluice_runtime::{Connector, LoadError};
 use tokio::sync::OnceCell;
 
 use self::streams::Accounts;
+use crate::hooks::declares;
 use crate::schema::{Schema, SchemaError};
 use crate::{Service, install, trust};
 
@@ -36,6 +37,7 @@ pub struct Known {
     pub(crate) config: Schema,
     streams: HashMap<String, Schema>,
     actions: HashMap<String, ActionSchemas>,
+    events: EventSchemas,
     code: OnceCell<Connector>,
 }
 
@@ -122,6 +124,7 @@ impl Known {
             config,
             streams,
             actions,
+            events,
         } = Schemas::compile(&manifest)?;
         let signer = install.signer.as_deref().map(serde_json::from_str).transpose();
         let signer = signer.map_err(|error| Error::Signer(error.to_string()))?;
@@ -136,8 +139,18 @@ impl Known {
             config,
             streams,
             actions,
+            events,
             code: OnceCell::new(),
         })
+    }
+
+    /// What the manifest says of events of this kind, if it declares them for the webhook: the schema of their data, if any.
+    pub(crate) fn event(&self, webhook: &str, kind: &str) -> Option<Option<&Schema>> {
+        let declared = self.events.get(webhook)?.iter();
+        declared
+            .into_iter()
+            .find(|(pattern, _)| declares(pattern, kind))
+            .map(|(_, schema)| schema.as_deref())
     }
 
     pub(crate) fn action(&self, name: &str) -> Option<&ActionSchemas> {
@@ -177,6 +190,32 @@ pub(crate) struct Schemas {
     config: Schema,
     streams: HashMap<String, Schema>,
     actions: HashMap<String, ActionSchemas>,
+    events: EventSchemas,
+}
+
+/// Of each webhook, in the order of the manifest, the kinds whose data have a schema.
+type EventSchemas = HashMap<String, Vec<(String, Option<Arc<Schema>>)>>;
+
+/// The events of one webhook. Kinds that share a schema share its compiled form.
+fn of_events(webhook: &Webhook) -> Result<Vec<(String, Option<Arc<Schema>>)>, SchemaError> {
+    let mut all: Vec<(String, Option<Arc<Schema>>)> = Vec::with_capacity(webhook.events.len());
+    for (at, event) in webhook.events.iter().enumerate() {
+        let same = |other: &EventKind| match (&other.schema, &event.schema) {
+            (Some(one), Some(two)) => Arc::ptr_eq(one, two),
+            _ => false,
+        };
+        let known = webhook.events.iter().take(at).position(same);
+        let compiled = match (&event.schema, known.and_then(|at| all.get(at))) {
+            (Some(_), Some((_, compiled))) => compiled.clone(),
+            (Some(schema), None) => {
+                let place = format!("event `{}`", event.kind);
+                Some(Arc::new(Schema::compile(&place, schema)?))
+            }
+            (None, _) => None,
+        };
+        all.push((event.kind.clone(), compiled));
+    }
+    Ok(all)
 }
 
 impl Schemas {
@@ -193,10 +232,15 @@ impl Schemas {
             let output = Schema::compile(&format!("the output of action `{}`", action.name), &action.output)?;
             actions.insert(action.name.clone(), ActionSchemas { input, output });
         }
+        let mut events = HashMap::new();
+        for webhook in &manifest.webhooks {
+            events.insert(webhook.name.clone(), of_events(webhook)?);
+        }
         Ok(Self {
             config,
             streams,
             actions,
+            events,
         })
     }
 }

@@ -83,6 +83,9 @@ pub struct Run {
     /// Something asked for the stream while this run was reading it: what it told may lie behind the run already.
     #[serde(default)]
     pub again: bool,
+    /// And wants all of it: there may be no other way to read the stream.
+    #[serde(default)]
+    pub again_full: bool,
     /// The number of the last lease; 0 before the first.
     pub fencing: u64,
     /// Who has or had the lease.
@@ -175,11 +178,13 @@ impl Store {
     /// [`Error::Missing`] if the connection is gone.
     pub async fn want_run(&self, org: OrgId, new: NewRun) -> Result<(), Error> {
         cap_name("a stream's name", &new.stream)?;
+        let mode = new.mode;
         self.write(256, move |rows| match queue(rows, org, new) {
             Ok(_) => Ok(()),
             Err(Error::ActiveRun { run }) => {
                 let mut run = load(rows, org, run)?;
                 run.again = true;
+                run.again_full |= mode == Mode::Full;
                 save(rows, org, &run)
             }
             Err(error) => Err(error),
@@ -390,7 +395,11 @@ impl Store {
                     id: next,
                     connection: ended.connection,
                     stream: ended.stream.clone(),
-                    mode: Mode::Incremental,
+                    mode: if ended.again_full {
+                        Mode::Full
+                    } else {
+                        Mode::Incremental
+                    },
                     window: None,
                     trigger: Trigger::Hook,
                     app: ended.app.clone(),
@@ -483,6 +492,7 @@ pub(crate) fn queue(rows: &mut Writer<'_>, org: OrgId, new: NewRun) -> Result<Ru
         error: None,
         cancel: false,
         again: false,
+        again_full: false,
         fencing: 0,
         worker: None,
         since: 0,

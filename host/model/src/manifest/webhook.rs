@@ -6,10 +6,12 @@ mod place;
 mod registration;
 mod signed;
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::source::{Node, Table};
-use super::{Dedupe, EventKind, ManifestError, Webhook, words};
+use super::{Dedupe, EventKind, ManifestError, Webhook, schema, words};
 use crate::grant::Grant;
 use crate::signature::{Place, Recipe, Shared, SourceRange};
 pub(super) use place::header;
@@ -28,6 +30,7 @@ pub(super) fn read(node: &Node<'_>, config: &Value, grant: &Grant) -> Result<Web
     let table = node.table(&[
         "name",
         "events",
+        "event_schema",
         "dedupe",
         "event_header",
         "account",
@@ -44,6 +47,8 @@ pub(super) fn read(node: &Node<'_>, config: &Value, grant: &Grant) -> Result<Web
     if let Some(reason) = table.get("reason").filter(|_| recipe.is_signed()) {
         return Err(reason.error("belongs to `signature = \"none\"` only"));
     }
+    let of_all = table.get("event_schema").map(|node| schema::object(&node));
+    let of_all = of_all.transpose()?.map(Arc::new);
     let recipe_says_once = matches!(&recipe, Recipe::Signed(signed) if signed.one_time.is_some());
     Ok(Webhook {
         name: table.need("name")?.name()?,
@@ -62,7 +67,7 @@ pub(super) fn read(node: &Node<'_>, config: &Value, grant: &Grant) -> Result<Web
             .need("events")?
             .some(MAX_EVENTS)?
             .iter()
-            .map(event)
+            .map(|node| event(node, of_all.as_ref()))
             .collect::<Result<_, _>>()?,
         dedupe: dedupe(&table.need("dedupe")?)?,
         event_header: table.get("event_header").map(|node| header(&node)).transpose()?,
@@ -101,8 +106,8 @@ fn account(webhook: &Table<'_>, is_once: bool) -> Result<Option<Place>, Manifest
     named(&node).map(Some)
 }
 
-fn event(node: &Node<'_>) -> Result<EventKind, ManifestError> {
-    let table = node.table(&["kind", "description"])?;
+fn event(node: &Node<'_>, of_all: Option<&Arc<Value>>) -> Result<EventKind, ManifestError> {
+    let table = node.table(&["kind", "description", "schema"])?;
     let kind = table.need("kind")?;
     let text = kind.raw(256)?;
     if !words::is_event_kind(text) {
@@ -113,9 +118,14 @@ fn event(node: &Node<'_>) -> Result<EventKind, ManifestError> {
     let description = table
         .get("description")
         .map_or(Ok(String::new()), |node| node.line(500))?;
+    let own = table
+        .get("schema")
+        .map(|node| schema::object(&node))
+        .transpose()?;
     Ok(EventKind {
         kind: text.to_owned(),
         description,
+        schema: own.map(Arc::new).or_else(|| of_all.cloned()),
     })
 }
 

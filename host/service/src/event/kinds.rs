@@ -319,9 +319,12 @@ pub async fn catalogue(service: &Service, org: OrgId) -> Result<Vec<EventKind>, 
                     kind,
                     description: event.description.clone(),
                     connector: Some(install.connector.clone()),
-                    // A connector says which kinds there are, not what is in them.
-                    schema: json!({"$schema": DRAFT}),
-                    sample: json!({}),
+                    sample: sample_of(event.schema.as_deref()),
+                    schema: event
+                        .schema
+                        .as_deref()
+                        .cloned()
+                        .unwrap_or_else(|| json!({"$schema": DRAFT})),
                 },
             );
         }
@@ -336,6 +339,12 @@ pub(crate) async fn sample(service: &Service, org: OrgId, kind: &str) -> (String
     let found = known.into_iter().find(|known| known.kind == kind);
     let data = found.map_or_else(|| json!({}), |found| found.sample);
     (kind.to_owned(), data.to_string())
+}
+
+/// The first example that a schema gives.
+fn sample_of(schema: Option<&Value>) -> Value {
+    let example = schema.and_then(|schema| schema.get("examples")?.get(0));
+    example.cloned().unwrap_or_else(|| json!({}))
 }
 
 const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";

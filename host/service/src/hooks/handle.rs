@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{LeasedReceipt, coding};
 use crate::call::{self, Callee};
 use crate::problem::Problem;
+use crate::schema::Schema;
 use crate::sync::Order;
 use crate::sync::rules::{Fate, Rules};
 use crate::{Service, connection, sync};
@@ -242,19 +243,13 @@ async fn webhook_of<'a>(
 /// Whether the answer is about what the manifest declares. A receipt has one effect: where it is not, none of it is kept.
 fn check(callee: &Callee, webhook: &Webhook, handled: &Handled) -> Result<(), Problem> {
     for event in &handled.events {
-        if !webhook
-            .events
-            .iter()
-            .any(|declared| declares(&declared.kind, &event.kind))
-        {
+        let Some(schema) = callee.known.event(&webhook.name, &event.kind) else {
             let text = format!("the manifest does not declare events of kind `{}`", event.kind);
             return Err(Problem::new("webhook.undeclared_event", text));
-        }
-        if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&event.data) {
-            return Err(Problem::new(
-                "webhook.bad_event",
-                format!("event `{}` is not JSON: {error}", event.id),
-            ));
+        };
+        if let Err(reason) = fits(schema, &event.data) {
+            let text = format!("event `{}` of kind `{}` {reason}", event.id, event.kind);
+            return Err(Problem::new("webhook.bad_event", text));
         }
     }
     for (stream, _) in &handled.changes {
@@ -264,6 +259,18 @@ fn check(callee: &Callee, webhook: &Webhook, handled: &Handled) -> Result<(), Pr
         }
     }
     Ok(())
+}
+
+/// Whether data are what the catalogue promises of them.
+fn fits(schema: Option<&Schema>, data: &str) -> Result<(), String> {
+    match schema {
+        Some(schema) => schema
+            .check_text(data)
+            .map_err(|violation| format!("breaks its schema at {violation}")),
+        None => serde_json::from_str::<serde::de::IgnoredAny>(data)
+            .map(drop)
+            .map_err(|error| format!("is not JSON: {error}")),
+    }
 }
 
 type OfStream<T> = Vec<(String, T)>;

@@ -113,7 +113,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "webhook.bad_event",
         502,
         "the connector reported an event that is not valid",
-        "The event's data is not JSON, or a field is too long. The receipt was set aside.",
+        "The event's data is not JSON or not what the manifest's schema of its kind says, or a field is too long. The receipt was set aside.",
         "tell the connector's author; replay the receipt after an upgrade",
     ),
     entry(

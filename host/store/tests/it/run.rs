@@ -187,7 +187,11 @@ async fn what_is_wanted_while_a_run_reads_follows_it() {
         .unwrap()
         .pop()
         .unwrap();
-    r.store.want_run(r.org, wanted(4)).await.unwrap();
+    let whole = NewRun {
+        mode: Mode::Full,
+        ..wanted(4)
+    };
+    r.store.want_run(r.org, whole.clone()).await.unwrap();
     let other = RunId::from_bytes([0xef; 16]);
     r.store
         .end_run(r.org, NEXT, lease.fencing, ends(RunState::Cancelled), other)
@@ -197,6 +201,28 @@ async fn what_is_wanted_while_a_run_reads_follows_it() {
     // Where none is under way it is queued at once.
     r.store.want_run(r.org, wanted(5)).await.unwrap();
     assert!(r.store.get_run(r.org, wanted(5).id).await.unwrap().is_some());
+    // A stream that is only read whole is read whole afterwards, whoever else wanted less.
+    let lease = r
+        .store
+        .lease_due_runs("w", NOW, LEASE, (10, Caps::default()))
+        .await
+        .unwrap()
+        .pop()
+        .unwrap();
+    r.store.want_run(r.org, whole).await.unwrap();
+    r.store.want_run(r.org, wanted(6)).await.unwrap();
+    r.store
+        .end_run(
+            r.org,
+            wanted(5).id,
+            lease.fencing,
+            ends(RunState::Succeeded),
+            other,
+        )
+        .await
+        .unwrap();
+    let next = r.store.get_run(r.org, other).await.unwrap().unwrap();
+    assert_eq!(next.mode, Mode::Full);
 }
 
 #[tokio::test]
