@@ -476,3 +476,108 @@ fn no_call_is_dropped_while_versions_change() {
     assert!(moves >= 2);
     assert_eq!(world.ledger.writes(), 120);
 }
+
+/// What the connection's configuration becomes in format 2: it needs a number that was not asked for before.
+const FORMAT_2: &[(&str, &str)] = &[
+    (
+        "licence = \"Apache-2.0\"",
+        "licence = \"Apache-2.0\"\nstate_version = 2\n\n[[migrations]]\nfrom = 1\nreason = \"pages have a size\"\n\
+         config = [{ default = { field = \"pages\", value = 50 } }]\nstorage = [{ rename = \"etag/\", to = \"etags/\" }]",
+    ),
+    ("required = [\"book\"]", "required = [\"book\", \"pages\"]"),
+    (
+        "book = { type = \"string\", pattern = \"^[a-z]+$\" }",
+        "book = { type = \"string\", pattern = \"^l[a-z]+$\" }\npages = { type = \"integer\" }",
+    ),
+];
+
+#[test]
+fn what_a_connection_keeps_is_migrated_after_it_was_tried() {
+    let world = World::start();
+    let api = world.server.api();
+    let first = github::install(&api, &version_of("0.1.0", &[]));
+    let (left, right) = (open(&api, "left"), open(&api, "right"));
+    world.ledger.edit("left", "", &json!({"name": "n"}));
+    github::sync(&api, &left, "entries", "incremental");
+    let changes = [FORMAT_2, &[SECOND_FORMAT]].concat();
+    let second = github::install(&api, &version_of("0.2.0", &changes));
+    let of = |connection: &str| api.get(&format!("/api/v1/connections/{connection}"));
+    let before = [of(&left), of(&right)];
+
+    // Every connection is tried, and none is changed.
+    let trial = format!("/api/v1/installs/{}/trial", second["id"].as_str().unwrap());
+    let tried = api.get(&trial);
+    let (one, other) = (&tried["items"][0], &tried["items"][1]);
+    assert_eq!(
+        (&one["name"], &one["outcome"]),
+        (&json!("left"), &json!("changes")),
+        "{tried}"
+    );
+    let migrated = &one["upgrade"]["migrated"];
+    assert_eq!(
+        migrated["config"],
+        json!({"book": "left", "pages": 50}),
+        "{tried}"
+    );
+    assert_eq!(migrated["reasons"], json!(["pages have a size"]), "{tried}");
+    assert_eq!(
+        one["upgrade"]["cursors"],
+        json!([{"stream": "entries", "carried": true}]),
+        "{tried}"
+    );
+    assert_eq!(
+        (&other["outcome"], &other["problem"]["code"]),
+        (&json!("fails"), &json!("connection.config")),
+        "{tried}"
+    );
+    let told = world
+        .server
+        .cli(&["connector", "trial", second["id"].as_str().unwrap()]);
+    assert_eq!(told.code, Some(1), "{told:?}");
+    assert!(told.out.contains("pages have a size"), "{told:?}");
+    assert_eq!([of(&left), of(&right)], before);
+
+    // It is done in the commit that moves, or not at all.
+    let upgrade = |connection: &str, to: &Value| {
+        api.try_post(
+            &format!("/api/v1/connections/{connection}/upgrade"),
+            &json!({"install": to}),
+        )
+    };
+    let done = upgrade(&left, &second["id"]).json();
+    assert_eq!(done["done"], true, "{done}");
+    assert_eq!(of(&left)["config"], json!({"book": "left", "pages": 50}));
+    let run = github::sync(&api, &left, "entries", "incremental");
+    assert_eq!(run["state"], "succeeded", "{run}");
+    assert_eq!(upgrade(&right, &second["id"]).code(), "connection.config");
+    assert_eq!(of(&right), before[1]);
+
+    // What an older version reads is not made of it again, and comes back with what was kept.
+    let back = upgrade(&left, &first["id"]);
+    assert_eq!(
+        (back.status, back.code().as_str()),
+        (409, "connection.state_newer")
+    );
+    api.post(&format!("/api/v1/connections/{left}/rollback"), &json!({}));
+    assert_eq!(of(&left)["config"], json!({"book": "left"}));
+    assert_eq!(version(&api, &left), "0.1.0");
+
+    // A version that does not say how is none to go over to, and steps that cannot be done are none.
+    let silent = [
+        ("[[migrations]]\nfrom = 1", "[[migrations]]\nfrom = 2"),
+        ("state_version = 2", "state_version = 3"),
+    ];
+    let silent = [FORMAT_2, &silent].concat();
+    let third = github::install(&api, &version_of("0.3.0", &silent));
+    assert_eq!(upgrade(&left, &third["id"]).code(), "connection.migration");
+    let hashed = (
+        "{ default = { field = \"pages\", value = 50 } }",
+        "{ hash = [\"book\"] }",
+    );
+    let hashed = version_of("0.4.0", &[FORMAT_2, &[hashed]].concat());
+    let refused = api.post_bytes("/api/v1/connectors/inspect", &hashed);
+    assert_eq!(
+        (refused.status, refused.code().as_str()),
+        (422, "manifest.migration")
+    );
+}

@@ -54,6 +54,7 @@ impl Finding {
         "check.no_reason",
         "check.most_there_is",
         "check.schema",
+        "check.migration",
         "check.key",
         "check.hook",
         "check.missing_file",

@@ -63,6 +63,18 @@ const TABLES: &[Table] = &[
                 "the configuration of a connection: an object; `properties` with `title` and `description` make the form",
             ),
             (
+                "state_version",
+                "number",
+                "1",
+                "the format of what a connection keeps, its configuration and its storage; raised when an older one has to be migrated",
+            ),
+            (
+                "migrations",
+                "tables",
+                "none",
+                "how older formats of that become this one",
+            ),
+            (
                 "auth",
                 "tables",
                 "none",
@@ -266,6 +278,26 @@ const TABLES: &[Table] = &[
                 "JSON Schema",
                 NEEDED,
                 "a record: an object; what does not fit is set aside",
+            ),
+        ],
+    },
+    Table {
+        name: "[[migrations]]",
+        about: "From one format of what a connection keeps to the next. It is tried before an upgrade and done within it; a rollback brings back what was.",
+        keys: &[
+            ("from", "number", NEEDED, "the format that it begins with"),
+            ("reason", "text", NEEDED, "for whoever upgrades"),
+            (
+                "config",
+                "list",
+                "none",
+                "steps of the [mapping language](../operator/mapping.md) over the configuration, which then has to fit `[config]`",
+            ),
+            (
+                "storage",
+                "tables",
+                "none",
+                "what becomes of the storage's keys by how they begin, one after the other: `{ rename = \"a/\", to = \"b/\" }`, `{ remove = \"a/\" }`; values stay as they are",
             ),
         ],
     },

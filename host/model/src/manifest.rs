@@ -7,6 +7,7 @@
 mod auth;
 mod capabilities;
 mod discovered;
+mod migration;
 mod origin;
 mod read;
 mod schema;
@@ -26,6 +27,7 @@ use crate::run::Mode;
 use crate::signature::{Challenge, Place, Recipe, SourceRange};
 
 pub use discovered::{Discovered, ToldStream};
+pub use migration::{Migration, StorageStep};
 pub use origin::OriginPattern;
 
 /// A manifest that has been read and checked.
@@ -51,6 +53,10 @@ pub struct Manifest {
     pub capabilities: Grant,
     /// JSON Schema of a connection's configuration: an object.
     pub config_schema: Value,
+    /// The format of what a connection keeps, its configuration and its storage; raised when an older one has to be migrated.
+    pub state_version: u32,
+    /// How older formats become this one, in their order; each from one format to the next.
+    pub migrations: Vec<Migration>,
     /// How its credentials are applied.
     pub auth: Vec<AuthScheme>,
     /// What can be synced.

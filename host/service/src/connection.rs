@@ -1,11 +1,13 @@
 //! Connections: one account at one vendor. Created as a draft with its configuration checked and its secret sealed,
 //! active once the connector has told whose account it is.
 
+mod migration;
 mod remove;
 mod rollback;
 mod secret;
 mod state;
 mod test;
+mod trial;
 mod upgrade;
 
 use serde_json::{Value, json};
@@ -15,6 +17,7 @@ use sluice_model::id::{ConnectionId, InstallId, OrgId};
 use sluice_store::connection::{ConnectionChange, NewConnection};
 use sluice_store::credential::Life;
 
+pub use migration::{Migrated, MigrationError, check as check_migrations};
 pub use remove::{Data, Removed, Tombstone, holder, remove, removed};
 pub use rollback::{Rollback, Which, roll_back};
 pub use secret::{Given, set_secret};
@@ -22,6 +25,7 @@ pub(crate) use secret::{check_part, choose_scheme};
 pub(crate) use state::{News, degrade, is_over, move_to, settle, state_after};
 pub use state::{pause, resume, turn_all};
 pub use test::{Step, TestReport, test};
+pub use trial::{Carried, Trial, trial};
 pub use upgrade::{To, Upgrade, Version, upgrade};
 
 use crate::page::{Listed, Page};
@@ -94,6 +98,11 @@ pub enum Error {
     /// What the vendor sends there would be lost.
     #[error("the connection has hooks of {webhooks}, which version {version} does not have")]
     HookLost { version: String, webhooks: String },
+    /// What an older version reads is what a rollback brings back.
+    #[error("what the connection keeps is of format {found}; version {version} reads up to {reads}")]
+    StateNewer { version: String, reads: u32, found: u32 },
+    #[error("what the connection keeps cannot be brought from format {from} to the next: {reason}")]
+    Migration { from: u32, reason: String },
     #[error("it would have more rights than now, and this key may not approve that")]
     NotApproved,
     #[error("there is no move to another install that could be taken back")]
@@ -133,6 +142,8 @@ impl Error {
         "connection.scheme",
         "connection.connector",
         "connection.hook_lost",
+        "connection.state_newer",
+        "connection.migration",
         "auth.approval",
         "connection.no_move",
         "connection.not_kept",
@@ -153,6 +164,8 @@ impl Error {
             Self::Scheme { .. } => "connection.scheme",
             Self::OtherConnector { .. } => "connection.connector",
             Self::HookLost { .. } => "connection.hook_lost",
+            Self::StateNewer { .. } => "connection.state_newer",
+            Self::Migration { .. } => "connection.migration",
             Self::NotApproved => "auth.approval",
             Self::NoMove => "connection.no_move",
             Self::NotKept => "connection.not_kept",
@@ -184,6 +197,14 @@ impl Error {
             }
             Self::HookLost { .. } => Some(
                 "remove those hooks first (`sluice hook remove`), or take a version that has their webhooks"
+                    .to_owned(),
+            ),
+            Self::StateNewer { .. } => Some(
+                "`sluice connection rollback` brings the version of before back with what was kept then"
+                    .to_owned(),
+            ),
+            Self::Migration { .. } => Some(
+                "change the connection's configuration so that it can be migrated, or take another version"
                     .to_owned(),
             ),
             Self::NotApproved => Some("ask somebody whose key may approve".to_owned()),

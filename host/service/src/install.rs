@@ -17,7 +17,7 @@ use sluice_runtime::LoadError;
 use crate::catalogue::{self, Known, Schemas};
 use crate::page::{Listed, Page};
 use crate::schema::SchemaError;
-use crate::{Service, channel, event, source, trust};
+use crate::{Service, channel, connection, event, source, trust};
 
 pub use advice::{Advised, advice};
 pub use regrant::{Regrant, Wanted, regrant};
@@ -86,6 +86,8 @@ pub enum Error {
     #[error(transparent)]
     Schema(#[from] SchemaError),
     #[error(transparent)]
+    Migration(#[from] connection::MigrationError),
+    #[error(transparent)]
     Load(#[from] LoadError),
     #[error("the manifest is written for contract {wanted}; this server serves {served}")]
     Contract { wanted: String, served: &'static str },
@@ -134,6 +136,7 @@ impl Error {
             Self::Trust(error) => error.code(),
             Self::Source(error) => error.code(),
             Self::Schema(error) => error.code(),
+            Self::Migration(error) => error.code(),
             Self::Load(error) => error.code(),
             Self::Channel(error) => error.code(),
             Self::Known(error) => error.code(),
@@ -166,7 +169,7 @@ impl Error {
             Self::NoRight(_) => Some(
                 "write a line of `sluice connector permissions show` as it stands there: methods, address and path".to_owned(),
             ),
-            Self::Missing(_) | Self::Schema(_) | Self::Known(_) => None,
+            Self::Missing(_) | Self::Schema(_) | Self::Migration(_) | Self::Known(_) => None,
         }
     }
 }
@@ -531,6 +534,7 @@ fn read<'a>(service: &Service, component: &'a [u8]) -> Result<Package<'a>, Error
         });
     }
     Schemas::compile(package.manifest())?;
+    connection::check_migrations(package.manifest())?;
     Ok(package)
 }
 

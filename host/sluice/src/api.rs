@@ -42,6 +42,7 @@ mod streams;
 mod tail;
 mod text;
 mod trust;
+mod upgrades;
 mod writes;
 
 pub use app::{App, Parts};

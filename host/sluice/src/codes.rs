@@ -41,6 +41,7 @@ pub fn every() -> Vec<&'static str> {
         sluice_service::trust::Error::CODES,
         sluice_service::catalogue::Error::CODES,
         sluice_service::connection::Error::CODES,
+        sluice_service::connection::MigrationError::CODES,
         sluice_service::auth::Error::CODES,
         sluice_service::action::Error::CODES,
         sluice_service::schema::SchemaError::CODES,

@@ -4,6 +4,7 @@ use sluice_model::Timestamp;
 use sluice_model::connection::ConnectionState;
 use sluice_model::event::NewEvent;
 use sluice_model::id::{ConnectionId, InstallId, OrgId, kind};
+use sluice_model::manifest::StorageStep;
 
 use crate::due::{self, Work};
 use crate::event::Encoded;
@@ -13,7 +14,7 @@ use crate::org::require;
 use crate::row::{MAX_VALUE_BYTES, cap, cap_name, corrupt, from_json};
 use crate::sweep::STEP_ROWS;
 use crate::table::{Rows, Table, Writer};
-use crate::{Error, Listing, Page, Store, hook, link, load, moved, receipt, run};
+use crate::{Error, Listing, Page, Store, hook, link, load, moved, receipt, run, storage};
 
 /// A connection that is to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +67,8 @@ pub struct ConnectionChange {
     pub name: Option<String>,
     pub config: Option<String>,
     pub install: Option<InstallId>,
+    /// What becomes of the storage's keys with the other install.
+    pub storage: Vec<StorageStep>,
     /// The state and the reason for it belong together. A move that `ConnectionState::may_become` does not allow is
     /// [`Error::State`].
     pub state: Option<(ConnectionState, Option<Reason>)>,
@@ -177,7 +180,11 @@ impl Store {
         let events = Encoded::prepare(change.event.into_iter().collect(), now)?;
         let bytes = change.config.as_ref().map_or(0, String::len)
             + change.settings.as_ref().map_or(0, String::len)
-            + events.bytes();
+            + events.bytes()
+            + match change.storage.is_empty() {
+                true => 0,
+                false => usize::try_from(moved::MAX_KEPT_BYTES).unwrap_or_default(),
+            };
         self.write(bytes, move |rows| {
             let old = require_connection(rows, org, id)?;
             if old.revision != expected {
@@ -187,6 +194,7 @@ impl Store {
                     found: old.revision,
                 });
             }
+            let migrated = storage::plan_migration(rows, org, id, &change.storage)?;
             let mut new = old.clone();
             new.revision += 1;
             new.updated = now;
@@ -225,6 +233,9 @@ impl Store {
             if new.install != old.install {
                 require_install(rows, org, new.install)?;
                 moved::keep(rows, org, &old, new.install, now)?;
+                if let Some(values) = migrated {
+                    storage::replace(rows, org, id, values)?;
+                }
                 rows.delete(Table::InstallUses, &use_key(org, old.install, id))?;
                 rows.put(Table::InstallUses, &use_key(org, new.install, id), &[])?;
             }

@@ -63,7 +63,7 @@ pub const KEPT_MS: u64 = 30 * 24 * 60 * 60 * 1000;
 pub const MAX_KEPT_BYTES: u64 = 8 << 20;
 
 /// More keys and cursors are not kept.
-const MAX_KEPT_ROWS: usize = 20_000;
+pub(crate) const MAX_KEPT_ROWS: usize = 20_000;
 
 /// What a row is called, and what is in it.
 type Named = (Vec<u8>, Vec<u8>);

@@ -1,12 +1,14 @@
 //! A connector's storage: per connection, keys to bytes with versions, within a granted size. Guests read through a
 //! [`StorageView`]; what they write is staged and comes with a commit.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sluice_model::id::{ConnectionId, OrgId};
+use sluice_model::manifest::StorageStep;
 
 use crate::connection::require_connection;
 use crate::key::{Key, Parts, Span};
+use crate::moved::{MAX_KEPT_BYTES, MAX_KEPT_ROWS};
 use crate::row::{cap, corrupt};
 use crate::table::{Rows, Table, Writer};
 use crate::{Error, MAX_LIMIT, Store};
@@ -27,6 +29,15 @@ pub struct StorageWrites {
     pub writes: Vec<StorageWrite>,
     /// Bytes of keys and values together that the connection may use.
     pub quota: u64,
+}
+
+/// What became of a storage's keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Migrated {
+    pub renamed: u64,
+    pub removed: u64,
+    /// Those that stay as they are.
+    pub kept: u64,
 }
 
 /// Reads for guests: synchronous, each get its own short read of the last commit, so nothing is held open while a guest
@@ -86,6 +97,18 @@ impl Store {
             org,
             connection,
         }
+    }
+
+    /// What migrating the storage so would come to; nothing is written. [`Error::Conflict`] where a key would have another's name,
+    /// [`Error::TooLarge`] where there is more than a move keeps, so that it could not be taken back.
+    pub async fn try_storage(
+        &self,
+        org: OrgId,
+        connection: ConnectionId,
+        steps: Vec<StorageStep>,
+    ) -> Result<Migrated, Error> {
+        self.read(move |rows| Ok(migrated(values(rows, org, connection)?, &steps)?.1))
+            .await
     }
 
     /// Commits staged writes by themselves, for calls that are neither a page nor a receipt (an action).
@@ -219,6 +242,92 @@ pub(crate) fn used(rows: &mut impl Rows, org: OrgId, connection: ConnectionId) -
     Ok(usage(rows, org, connection)?.used)
 }
 
+/// All keys and values as they are after the steps; nothing where they change none. What can go wrong does so here, before anything is
+/// written: a commit that has begun to write is one with others.
+pub(crate) fn plan_migration(
+    rows: &mut impl Rows,
+    org: OrgId,
+    connection: ConnectionId,
+    steps: &[StorageStep],
+) -> Result<Option<Vec<Entry>>, Error> {
+    if steps.is_empty() {
+        return Ok(None);
+    }
+    let (values, came) = migrated(values(rows, org, connection)?, steps)?;
+    Ok((came.renamed + came.removed > 0).then_some(values))
+}
+
+/// A key and its value.
+pub(crate) type Entry = (Vec<u8>, Vec<u8>);
+
+/// All of it, if it is no more than a move keeps.
+fn values(rows: &mut impl Rows, org: OrgId, connection: ConnectionId) -> Result<Vec<Entry>, Error> {
+    const WHAT: &str = "a storage that is to be migrated";
+    let used = usage(rows, org, connection)?.used;
+    let most = usize::try_from(MAX_KEPT_BYTES).unwrap_or(usize::MAX);
+    cap(WHAT, usize::try_from(used).unwrap_or(usize::MAX), most)?;
+    let of_connection = of(org, connection);
+    let start = of_connection.bytes().len();
+    let span = Span::prefix(&of_connection);
+    let found = rows.collect(Table::Storage, &span, false, MAX_KEPT_ROWS + 1, |key, content| {
+        let (_, value) = split(content)?;
+        Ok(Some((
+            key.get(start..).unwrap_or_default().to_vec(),
+            value.to_vec(),
+        )))
+    })?;
+    cap(WHAT, found.len(), MAX_KEPT_ROWS)?;
+    Ok(found)
+}
+
+fn migrated(values: Vec<Entry>, steps: &[StorageStep]) -> Result<(Vec<Entry>, Migrated), Error> {
+    let before = values.len();
+    // Each with whether it has the name that it had.
+    let mut now: BTreeMap<Vec<u8>, (Vec<u8>, bool)> = values
+        .into_iter()
+        .map(|(key, value)| (key, (value, true)))
+        .collect();
+    for step in steps {
+        let (prefix, to) = match step {
+            StorageStep::Rename { from, to } => (from.as_bytes(), Some(to.as_bytes())),
+            StorageStep::Remove(prefix) => (prefix.as_bytes(), None),
+        };
+        let fits = |key: &&Vec<u8>| key.starts_with(prefix);
+        let taken: Vec<_> = now
+            .range(prefix.to_vec()..)
+            .map(|(key, _)| key)
+            .take_while(fits)
+            .cloned()
+            .collect();
+        let taken: Vec<_> = taken
+            .into_iter()
+            .filter_map(|key| now.remove(&key).map(|(value, _)| (key, value)))
+            .collect();
+        let Some(to) = to else { continue };
+        for (key, value) in taken {
+            let rest = key.get(prefix.len()..).unwrap_or_default();
+            let key = [to, rest].concat();
+            cap("a storage key", key.len(), MAX_KEY_BYTES)?;
+            let name = String::from_utf8_lossy(&key).into_owned();
+            if now.insert(key, (value, false)).is_some() {
+                return Err(Error::Conflict {
+                    what: "a storage key",
+                    name,
+                });
+            }
+        }
+    }
+    let kept = now.values().filter(|(_, is_old)| *is_old).count();
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let came = Migrated {
+        renamed: count(now.len() - kept),
+        removed: count(before - now.len()),
+        kept: count(kept),
+    };
+    let values = now.into_iter().map(|(key, (value, _))| (key, value)).collect();
+    Ok((values, came))
+}
+
 /// Puts these keys and values in the place of all that is there. Each has a version that none had before, so that a call
 /// that began earlier does not take it for what it read.
 pub(crate) fn replace(
@@ -267,4 +376,59 @@ const fn size(key: &str, value: &[u8]) -> u64 {
 
 fn of(org: OrgId, connection: ConnectionId) -> Key {
     Key::org(org).id(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(keys: &[&str], steps: &[(&str, Option<&str>)], expected: Option<(&[&str], [u64; 3])>) {
+        let steps: Vec<_> = steps
+            .iter()
+            .map(|(from, to)| match to {
+                Some(to) => StorageStep::Rename {
+                    from: (*from).to_owned(),
+                    to: (*to).to_owned(),
+                },
+                None => StorageStep::Remove((*from).to_owned()),
+            })
+            .collect();
+        let values = keys.iter().map(|key| (key.as_bytes().to_vec(), b"v".to_vec()));
+        let found = migrated(values.collect(), &steps).ok().map(|(values, came)| {
+            let keys: Vec<_> = values
+                .into_iter()
+                .map(|(key, _)| String::from_utf8(key).unwrap())
+                .collect();
+            (keys, [came.renamed, came.removed, came.kept])
+        });
+        let expected =
+            expected.map(|(keys, counts)| (keys.iter().map(|key| (*key).to_owned()).collect(), counts));
+        assert_eq!(found, expected, "{keys:?} {steps:?}");
+    }
+
+    #[test]
+    fn keys_are_renamed_and_removed_by_how_they_begin() {
+        let keys = &["a/1", "a/2", "b", "c/1"];
+        check(keys, &[], Some((keys, [0, 0, 4])));
+        check(
+            keys,
+            &[("a/", Some("z/")), ("c/", None)],
+            Some((&["b", "z/1", "z/2"], [2, 1, 1])),
+        );
+        // What the first step made is what the second finds.
+        check(
+            keys,
+            &[("a/", Some("c/x")), ("c/", None)],
+            Some((&["b"], [0, 3, 1])),
+        );
+        // One beginning within the other.
+        check(
+            &["a", "aa"],
+            &[("a", Some("aa"))],
+            Some((&["aa", "aaa"], [2, 0, 0])),
+        );
+        // Two keys of one name.
+        check(keys, &[("a/", Some("c/"))], None);
+        check(&["a"], &[("a", Some(&"x".repeat(MAX_KEY_BYTES + 1)))], None);
+    }
 }

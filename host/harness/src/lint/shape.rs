@@ -3,6 +3,7 @@
 use serde_json::Value;
 use sluice_model::manifest::{Dedupe, Stream, Webhook};
 use sluice_model::signature::Recipe;
+use sluice_service::connection::check_migrations;
 use sluice_service::schema::Schema;
 
 use super::Reading;
@@ -21,6 +22,16 @@ pub(super) fn look(reading: &Reading<'_>, found: &mut Vec<Finding>) {
         });
     }
     schema(reading, "config", &manifest.config_schema, found);
+    if let Err(error) = check_migrations(manifest) {
+        found.push(Finding {
+            code: "check.migration",
+            severity: Severity::Error,
+            path: "migrations".to_owned(),
+            at: reading.place("rename"),
+            message: error.to_string(),
+            hint: "correct its steps: docs/operator/mapping.md has them".to_owned(),
+        });
+    }
     for stream in &manifest.streams {
         let path = format!("streams.{}", stream.name);
         schema(reading, &path, &stream.schema, found);

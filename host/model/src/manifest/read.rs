@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::source::{Node, Source, Table};
 use super::{
-    Action, AuthScheme, CursorKind, Discovered, Links, Manifest, ManifestError, RateHint, RateScope, Stream,
-    Webhook, WriteKind,
+    Action, AuthScheme, CursorKind, Discovered, Links, Manifest, ManifestError, Migration, RateHint,
+    RateScope, Stream, Webhook, WriteKind,
 };
-use super::{auth, capabilities, schema, webhook, words};
+use super::{auth, capabilities, migration, schema, webhook, words};
 use crate::auth::Apply;
 use crate::capability::PathPattern;
 use crate::grant::Grant;
@@ -23,6 +23,7 @@ const MAX_ACTIONS: usize = 200;
 const MAX_WEBHOOKS: usize = 50;
 const MAX_AUTH: usize = 20;
 const MAX_RATES: usize = 50;
+const MAX_MIGRATIONS: usize = 100;
 /// The largest daily quota: what is above it bounds nobody.
 const MAX_PER_DAY: u64 = 1_000_000_000;
 /// The most parts of a record's key.
@@ -51,6 +52,8 @@ pub(super) fn manifest(text: &str) -> Result<Manifest, ManifestError> {
         "links",
         "capabilities",
         "config",
+        "state_version",
+        "migrations",
         "auth",
         "streams",
         "discovered",
@@ -74,6 +77,7 @@ pub(super) fn manifest(text: &str) -> Result<Manifest, ManifestError> {
         |scheme: &AuthScheme| &scheme.name,
         |node| auth::read(node, &config_schema, &grant),
     )?;
+    let state_version = small(root.whole_or("state_version", 1, 1..1_000_000)?);
     let signs = auth
         .iter()
         .any(|scheme| matches!(scheme.apply, Apply::SigV4 { .. }));
@@ -106,6 +110,8 @@ pub(super) fn manifest(text: &str) -> Result<Manifest, ManifestError> {
             "an SPDX expression such as `Apache-2.0`",
         )?,
         links: links(&root)?,
+        migrations: migrations(&root, state_version)?,
+        state_version,
         auth,
         streams: all(
             &root,
@@ -299,6 +305,19 @@ fn writes(table: &Table<'_>) -> Result<Vec<WriteKind>, ManifestError> {
         writes.push(kind);
     }
     Ok(writes)
+}
+
+fn migrations(root: &Table<'_>, newest: u32) -> Result<Vec<Migration>, ManifestError> {
+    let mut all: Vec<Migration> = Vec::new();
+    for node in root.each("migrations", MAX_MIGRATIONS)? {
+        let read = migration::read(&node, newest)?;
+        if all.iter().any(|other| other.from == read.from) {
+            return Err(node.error(format!("is the second from format {}", read.from)));
+        }
+        all.push(read);
+    }
+    all.sort_by_key(|migration| migration.from);
+    Ok(all)
 }
 
 fn discovered(node: &Node<'_>) -> Result<Discovered, ManifestError> {

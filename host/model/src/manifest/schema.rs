@@ -48,6 +48,12 @@ pub(super) fn object(node: &Node<'_>) -> Result<Value, ManifestError> {
     Ok(Value::Object(schema))
 }
 
+/// A value that is no schema, of at most so many values.
+pub(super) fn plain(node: &Node<'_>, max: usize) -> Result<Value, ManifestError> {
+    let mut left = max;
+    value(node, 0, &mut left)
+}
+
 /// The schema of anything that is an object.
 pub(super) fn empty() -> Value {
     serde_json::json!({ "type": "object" })
@@ -64,7 +70,7 @@ fn value(node: &Node<'_>, depth: usize, left: &mut usize) -> Result<Value, Manif
     }
     *left = left
         .checked_sub(1)
-        .ok_or_else(|| node.error("makes the schema larger than 10000 values"))?;
+        .ok_or_else(|| node.error("has more values than may stand here"))?;
     match node.value() {
         DeValue::String(_) => Ok(Value::from(node.raw(MAX_TEXT_BYTES)?)),
         DeValue::Boolean(flag) => Ok(Value::from(*flag)),

@@ -279,3 +279,46 @@ proptest! {
         let _ = Manifest::parse(&text);
     }
 }
+
+#[test]
+fn migrations_go_from_one_format_to_the_next() {
+    let with = |more: &str| FULL.replacen("licence = ", &format!("{more}\nlicence = "), 1);
+    let read = |state: &str, tables: &str| Manifest::parse(&format!("{}\n{tables}", with(state)));
+    let manifest = read(
+        "state_version = 3",
+        "[[migrations]]\nfrom = 2\nreason = \"b\"\n[[migrations]]\nfrom = 1\nreason = \"a\"\n\
+         config = [{ rename = { from = \"repo\", to = \"repository\" } }]\n\
+         storage = [{ rename = \"etag/\", to = \"etags/\" }, { remove = \"tmp/\" }]\n",
+    )
+    .unwrap();
+    assert_eq!(manifest.state_version, 3);
+    let first = &manifest.migrations[0];
+    assert_eq!((first.from, first.reason.as_str()), (1, "a"));
+    assert_eq!(first.config[0]["rename"]["to"], "repository");
+    assert_eq!(first.storage[1], StorageStep::Remove("tmp/".to_owned()));
+    for (tables, path) in [
+        ("from = 3\nreason = \"x\"", "migrations[0].from"),
+        ("from = 0\nreason = \"x\"", "migrations[0].from"),
+        ("from = 1", "migrations[0].reason"),
+        ("from = 1\nreason = \"x\"\nconfig = {}", "migrations[0].config"),
+        (
+            "from = 1\nreason = \"x\"\nstorage = [{ rename = \"a\" }]",
+            "migrations[0].storage[0].to",
+        ),
+        (
+            "from = 1\nreason = \"x\"\nstorage = [{ remove = \"\" }]",
+            "migrations[0].storage[0].remove",
+        ),
+        (
+            "from = 1\nreason = \"x\"\nstorage = [{ remove = \"a\", to = \"b\" }]",
+            "migrations[0].storage[0]",
+        ),
+        (
+            "from = 1\nreason = \"x\"\n[[migrations]]\nfrom = 1\nreason = \"y\"",
+            "migrations[1]",
+        ),
+    ] {
+        let error = read("state_version = 3", &format!("[[migrations]]\n{tables}")).unwrap_err();
+        assert_eq!(error.path, path, "{tables}: {error}");
+    }
+}

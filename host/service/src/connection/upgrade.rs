@@ -11,6 +11,8 @@ use sluice_model::manifest::Manifest;
 use sluice_store::connection::ConnectionChange;
 use sluice_store::hook::HookState;
 
+use super::migration::{self, Migrated};
+use super::trial::{self, Carried};
 use super::{Connection, Error};
 use crate::approval::Actor;
 use crate::catalogue::{self, Known};
@@ -43,6 +45,10 @@ pub struct Upgrade {
     /// Streams whose next run has to read everything: their cursor is of a later format, or the ids of their records are made of
     /// other properties.
     pub read_anew: Vec<String>,
+    /// What becomes of its configuration and its storage, where the version has another format of them.
+    pub migrated: Option<Migrated>,
+    /// What the version's code makes of the cursors that it is to carry over; only of a dry run.
+    pub cursors: Vec<Carried>,
     /// Whether it was done, and not only looked at.
     pub done: bool,
 }
@@ -87,7 +93,19 @@ pub async fn upgrade(
     }
     let before = catalogue::known(service, org, connection.install).await?;
     let after = catalogue::known(service, org, to.id).await?;
-    after.config.check(&connection.config)?;
+    let planned = migration::plan(&before, &after, &connection.config)?;
+    let config = match &planned {
+        Some(planned) => planned.config.clone(),
+        None => connection.config.clone(),
+    };
+    after.config.check(&config)?;
+    let migrated = match &planned {
+        Some(planned) => {
+            let to = after.manifest.state_version;
+            Some(migration::look(service, (org, id), planned, &connection.config, to).await?)
+        }
+        None => None,
+    };
     if let Some(scheme) = &connection.auth {
         super::choose_scheme(&after.manifest, Some(scheme.clone()))?;
     }
@@ -105,6 +123,8 @@ pub async fn upgrade(
         gone_streams: without(&before.manifest, &after.manifest),
         carried: Vec::new(),
         read_anew: Vec::new(),
+        migrated,
+        cursors: Vec::new(),
         done: false,
         connection,
     };
@@ -118,15 +138,39 @@ pub async fn upgrade(
             upgrade.carried.push(stream.name.clone());
         }
     }
-    if wanted.dry_run || upgrade.from.install == upgrade.to.install {
+    if upgrade.from.install == upgrade.to.install {
+        return Ok(upgrade);
+    }
+    if wanted.dry_run {
+        if !upgrade.carried.is_empty() {
+            let then = Connection {
+                install: to.id,
+                config,
+                ..upgrade.connection.clone()
+            };
+            upgrade.cursors = trial::cursors(service, org, then, &upgrade.carried).await?;
+        }
         return Ok(upgrade);
     }
     let told = event::of_platform(service, "sluice.connection.upgraded", id, || {
         json!({"connector": to.connector, "from": upgrade.from.version, "to": upgrade.to.version,
                "install": upgrade.to.install.to_string(), "by": wanted.actor.key})
     });
+    let (config, storage) = match planned {
+        Some(planned) => (
+            upgrade
+                .migrated
+                .as_ref()
+                .and_then(|migrated| migrated.config.as_ref())
+                .map(|_| planned.config.to_string()),
+            planned.storage,
+        ),
+        None => (None, Vec::new()),
+    };
     let change = ConnectionChange {
         install: Some(to.id),
+        config,
+        storage,
         event: Some(told),
         ..ConnectionChange::default()
     };

@@ -8,13 +8,12 @@ use serde_json::Value;
 use sluice_model::Timestamp;
 use sluice_model::connection::ConnectionState;
 use sluice_model::run::{Mode, Trigger, Window};
-use sluice_service::connection::{self, Connection, Credential, Data, New, TestReport, To};
+use sluice_service::connection::{self, Connection, Credential, Data, New, TestReport};
 use sluice_service::sync::{self, Order};
 use utoipa::ToSchema;
 
 use super::app::{App, Caller};
 use super::body::{Asked, At, Json, json};
-use super::connectors::DiffView;
 use super::page::{List, Paging, listed, page};
 use super::problem::Problem;
 use super::runs::{self, ExchangeView};
@@ -310,81 +309,6 @@ pub(super) async fn budgets(
     Ok(json(&List {
         items: items.collect(),
         next: None,
-    }))
-}
-
-/// To which install.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[schema(as = UpgradeRequest)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct UpgradeRequest {
-    /// An install's id; the newest of the connector without it.
-    install: Option<String>,
-    /// Only say what it means.
-    dry_run: bool,
-}
-
-/// What another install means for a connection.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Upgrade)]
-pub(super) struct UpgradeView {
-    connection: String,
-    from: VersionView,
-    to: VersionView,
-    /// What it may do then and may not now, and the other way round.
-    diff: DiffView,
-    new_streams: Vec<String>,
-    /// Their records stay; they can't be read any more.
-    gone_streams: Vec<String>,
-    /// Streams whose cursor the connector is asked to carry over at their next run.
-    carried: Vec<String>,
-    /// Streams whose next run has to be in mode full.
-    read_anew: Vec<String>,
-    /// Whether it was done, and not only looked at.
-    done: bool,
-}
-
-/// An install of the connector.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = InstalledVersion)]
-pub(super) struct VersionView {
-    install: String,
-    version: String,
-}
-
-impl VersionView {
-    pub(super) fn of(version: connection::Version) -> Self {
-        Self {
-            install: version.install.to_string(),
-            version: version.version,
-        }
-    }
-}
-
-pub(super) async fn upgrade(
-    State(app): State<App>,
-    caller: Caller,
-    At(id): At<String>,
-    Json(wanted): Json<UpgradeRequest>,
-) -> Result<Response, Problem> {
-    let found = connection::get(&app.service, caller.org, &id).await?;
-    let actor = caller.actor();
-    let to = To {
-        install: wanted.install.as_deref(),
-        dry_run: wanted.dry_run,
-        actor: &actor,
-    };
-    let upgrade = connection::upgrade(&app.service, caller.org, found.id, to).await?;
-    Ok(json(&UpgradeView {
-        connection: upgrade.connection.id.to_string(),
-        from: VersionView::of(upgrade.from),
-        to: VersionView::of(upgrade.to),
-        diff: DiffView::of(upgrade.diff),
-        new_streams: upgrade.new_streams,
-        gone_streams: upgrade.gone_streams,
-        carried: upgrade.carried,
-        read_anew: upgrade.read_anew,
-        done: upgrade.done,
     }))
 }
 

@@ -16,7 +16,7 @@ use super::{
     actions, approvals, apps, authorizations, connections, connectors, destinations, endpoints, events,
     grants, health, hooks, inbound, installs, keys, problem, receipts,
 };
-use super::{links, records, replays, runs, secrets, streams, trust, writes};
+use super::{links, records, replays, runs, secrets, streams, trust, upgrades, writes};
 
 /// The document of this version.
 #[must_use]
@@ -85,9 +85,12 @@ fn schemas() -> ComponentsBuilder {
         .schema_from::<installs::InstallDetail>()
         .schema_from::<connections::ConnectionView>()
         .schema_from::<connections::BudgetView>()
-        .schema_from::<connections::UpgradeRequest>()
-        .schema_from::<connections::UpgradeView>()
-        .schema_from::<connections::VersionView>()
+        .schema_from::<upgrades::UpgradeRequest>()
+        .schema_from::<upgrades::UpgradeView>()
+        .schema_from::<upgrades::VersionView>()
+        .schema_from::<upgrades::TrialView>()
+        .schema_from::<upgrades::MigratedView>()
+        .schema_from::<upgrades::CarriedView>()
         .schema_from::<connections::AccountView>()
         .schema_from::<connections::Reason>()
         .schema_from::<connections::Creation>()

@@ -9,10 +9,10 @@ use utoipa::ToSchema;
 
 use super::app::{App, Caller};
 use super::body::{Asked, At, Json, json};
-use super::connections::VersionView;
 use super::connectors::DiffView;
 use super::installs::{self, InstallView};
 use super::problem::Problem;
+use super::upgrades::VersionView;
 
 /// What is to be changed in a grant. Lines are those of the permission page: `GET https://api.github.com/user`.
 #[derive(Debug, Default, Deserialize, ToSchema)]

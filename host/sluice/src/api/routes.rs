@@ -17,7 +17,8 @@ use super::{
     endpoints, events, front, grants, guard, health, hooks, inbound,
 };
 use super::{
-    installs, keys, links, metrics, receipts, records, replays, runs, secrets, streams, tail, trust, writes,
+    installs, keys, links, metrics, receipts, records, replays, runs, secrets, streams, tail, trust,
+    upgrades, writes,
 };
 
 /// All routes.
@@ -205,6 +206,7 @@ pub enum Operation {
     FollowChannel,
     RollBackConnection,
     AdviseInstall,
+    TryInstall,
     ChangeGrant,
 }
 
@@ -302,7 +304,7 @@ fn work(operation: Operation) -> MethodRouter<App> {
         Operation::ListTombstones => get(connections::removed),
         Operation::TestConnection => post(connections::test),
         Operation::ConnectionBudgets => get(connections::budgets),
-        Operation::UpgradeConnection => post(connections::upgrade),
+        Operation::UpgradeConnection => post(upgrades::upgrade),
         Operation::PauseConnection => post(connections::pause),
         Operation::ResumeConnection => post(connections::resume),
         Operation::PauseConnections => post(connections::pause_all),
@@ -409,6 +411,7 @@ fn work(operation: Operation) -> MethodRouter<App> {
         Operation::FollowChannel => put(approvals::follow),
         Operation::RollBackConnection => post(grants::roll_back),
         Operation::AdviseInstall => get(grants::advice),
+        Operation::TryInstall => get(upgrades::trial),
         Operation::ChangeGrant => put(grants::change),
     }
 }

@@ -55,6 +55,11 @@ pub(super) enum Connector {
         /// Ids of connectors or installs; all of them without
         connectors: Vec<String>,
     },
+    /// What an install means for each connection that uses another; nothing is changed
+    Trial {
+        /// Id of an install, or a connector for its newest
+        install: String,
+    },
     /// Remove an install that nothing uses
     Remove {
         /// Id of a connector or an install
@@ -122,6 +127,7 @@ impl Connector {
             Self::Permissions(Permissions::Advice { connector, days }) => {
                 version::advice(client, output, &connector, days).await
             }
+            Self::Trial { install } => version::trial(client, output, &install).await,
             Self::Offer(offer) => offer.run(client, output).await,
             Self::Approval(approval) => approval.run(client, output).await,
             Self::Channel(channel) => channel.run(client, output).await,

@@ -68,6 +68,20 @@ impl Upgrade {
                         .map(|line| [what.to_owned(), line.to_owned()]),
                 );
             }
+            let migrated = super::version::migration(&told);
+            rows.extend(migrated.into_iter().map(|line| ["migrated".to_owned(), line]));
+            let cursors = told
+                .get("cursors")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten();
+            for cursor in cursors.filter(|cursor| cursor.get("carried") != Some(&Value::Bool(true))) {
+                let (stream, why) = (text(cursor, "stream"), text(cursor, "problem.message"));
+                rows.push([
+                    "cursor that is not carried over".to_owned(),
+                    format!("{stream} {why}"),
+                ]);
+            }
             if !rows.is_empty() {
                 output.table(["what", "which"], rows);
             }

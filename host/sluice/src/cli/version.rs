@@ -375,3 +375,94 @@ pub(super) async fn advice(
     });
     Ok(Exit::Ok)
 }
+
+/// What an install means for each connection that uses another.
+pub(super) async fn trial(client: &Client, output: &Output, install: &str) -> Result<Exit, Failure> {
+    let place = install_path(client, install).await?;
+    let mut all = Vec::new();
+    let mut after = String::new();
+    loop {
+        let page = client.get(&format!("{place}/trial?limit=100{after}")).await?;
+        all.extend(items(&page).iter().cloned());
+        match page.get("next").and_then(Value::as_str) {
+            Some(next) => after = format!("&after={next}"),
+            None => break,
+        }
+    }
+    let fails = all
+        .iter()
+        .filter(|trial| text(trial, "outcome") == "fails")
+        .count();
+    let value = json!({ "items": all });
+    output.show(&value, |output| {
+        let row = |trial: &Value| {
+            [
+                text(trial, "name"),
+                text(trial, "upgrade.from.version"),
+                text(trial, "outcome"),
+                means(trial),
+            ]
+        };
+        output.table(["connection", "from", "outcome", "what"], all.iter().map(row));
+        output.note(&format!(
+            "{} connections, {fails} of them would stay; nothing was changed",
+            all.len()
+        ));
+    });
+    Ok(if fails == 0 { Exit::Ok } else { Exit::Failed })
+}
+
+/// What becomes of a connection, in a line.
+fn means(trial: &Value) -> String {
+    let upgrade = trial.get("upgrade").unwrap_or(&Value::Null);
+    let mut parts: Vec<String> = Vec::new();
+    let problem = text(trial, "problem.message");
+    if !problem.is_empty() {
+        parts.push(format!("{} ({})", problem, text(trial, "problem.code")));
+    }
+    parts.extend(migration(upgrade));
+    let list = |key: &str| upgrade.get(key).and_then(Value::as_array).into_iter().flatten();
+    for cursor in list("cursors") {
+        let stream = text(cursor, "stream");
+        let code = text(cursor, "problem.code");
+        let carried = cursor.get("carried").and_then(Value::as_bool).unwrap_or(false);
+        parts.push(match (carried, code.is_empty()) {
+            (true, _) => format!("{stream}: its cursor is carried over"),
+            (false, true) => format!("{stream}: read from its beginning"),
+            (false, false) => format!("{stream}: its cursor is not carried over ({code})"),
+        });
+    }
+    for (key, what) in [("read_anew", "to be read with --full"), ("gone_streams", "gone")] {
+        parts.extend(
+            list(key)
+                .filter_map(Value::as_str)
+                .map(|stream| format!("{stream}: {what}")),
+        );
+    }
+    parts.join("; ")
+}
+
+/// What becomes of what the connection keeps.
+pub(super) fn migration(upgrade: &Value) -> Vec<String> {
+    let Some(migrated) = upgrade.get("migrated") else {
+        return Vec::new();
+    };
+    let number = |key: &str| migrated.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let mut lines = Vec::new();
+    let reasons = migrated
+        .get("reasons")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    lines.extend(reasons.filter_map(Value::as_str).map(str::to_owned));
+    if let Some(config) = migrated.get("config") {
+        lines.push(format!("its configuration becomes {config}"));
+    }
+    let (renamed, removed) = (number("storage_renamed"), number("storage_removed"));
+    if renamed + removed > 0 {
+        lines.push(format!(
+            "{renamed} keys of its storage are renamed, {removed} removed"
+        ));
+    }
+    lines
+}

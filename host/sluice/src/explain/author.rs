@@ -187,4 +187,12 @@ pub(super) const ENTRIES: &[Entry] = &[
         "Secrets are taken out of what a vendor answers before it is kept. What was left still shows one in some form, so no file was written.",
         "record against an account whose answers do not repeat the credential",
     ),
+    entry(
+        1127,
+        "check.migration",
+        422,
+        "a declared migration cannot be done",
+        "The steps over a configuration are those of the mapping language, without hashes and records of streams. No server takes a connector with steps that it cannot do.",
+        "correct [[migrations]] of connector.toml",
+    ),
 ];

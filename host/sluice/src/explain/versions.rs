@@ -123,4 +123,28 @@ pub(super) const ENTRIES: &[Entry] = &[
         "When it was moved, its storage had more than 8 MiB, or more than 20,000 keys or cursors. That is not copied.",
         "sluice connection upgrade CONNECTION --to INSTALL goes back without cursors and storage",
     ),
+    entry(
+        1216,
+        "connection.state_newer",
+        409,
+        "what the connection keeps is of a later format",
+        "A later version migrated its configuration or its storage, and what an older version reads is not made of that again. Nothing was changed.",
+        "sluice connection rollback brings the version of before back, with what was kept then",
+    ),
+    entry(
+        1217,
+        "connection.migration",
+        422,
+        "what the connection keeps cannot be migrated",
+        "The version declares how an older format becomes its own, and that does not work with what this connection has, or it does not begin with this format. Nothing was changed; the connection stays with the version that it has.",
+        "change its configuration so that it can be migrated, or take another version",
+    ),
+    entry(
+        1218,
+        "manifest.migration",
+        422,
+        "a migration of the manifest cannot be done",
+        "The steps over a configuration are those of the mapping language, without hashes and records of streams.",
+        "correct [[migrations]] of connector.toml; sluice connector check says what is wrong",
+    ),
 ];

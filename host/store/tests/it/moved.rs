@@ -3,6 +3,7 @@
 use sluice_model::Timestamp;
 use sluice_model::event::NewEvent;
 use sluice_model::id::{EventId, InstallId};
+use sluice_model::manifest::StorageStep;
 use sluice_model::run::RunState;
 use sluice_store::connection::{Connection, ConnectionChange};
 use sluice_store::install::Install;
@@ -167,6 +168,60 @@ async fn install_config_cursors_and_storage_come_back_and_records_stay() {
     r.store.take_back(r.org, r.connection, wanted).await.unwrap();
     assert_eq!(cursor(&r).await.as_deref(), Some("c2"));
     assert_eq!(view.keys("", None, 10).unwrap(), ["a", "more"]);
+}
+
+#[tokio::test]
+async fn a_storage_is_migrated_in_the_commit_that_moves_or_not_at_all() {
+    let r = room().await;
+    let second = another(&r, 9).await;
+    for key in ["etag/1", "etag/2", "tmp/1", "own"] {
+        put(&r, key, Some(key.as_bytes())).await;
+    }
+    let view = r.store.storage_snapshot(r.org, r.connection);
+    let keys = || view.keys("", None, 100).unwrap();
+    let before = keys();
+    let rename = |from: &str, to: &str| StorageStep::Rename {
+        from: from.into(),
+        to: to.into(),
+    };
+    let steps = vec![rename("etag/", "etags/"), StorageStep::Remove("tmp/".into())];
+    let tried = r
+        .store
+        .try_storage(r.org, r.connection, steps.clone())
+        .await
+        .unwrap();
+    assert_eq!((tried.renamed, tried.removed, tried.kept), (2, 1, 1));
+    assert_eq!(keys(), before);
+
+    let migrated = |storage| {
+        let r = &r;
+        async move {
+            let change = ConnectionChange {
+                install: Some(second),
+                config: Some("{\"two\":2}".into()),
+                storage,
+                ..ConnectionChange::default()
+            };
+            let revision = found(r).await.revision;
+            let store = &r.store;
+            store
+                .update_connection(r.org, r.connection, revision, change, NOW)
+                .await
+        }
+    };
+    // Two keys of one name: nothing of the move is done.
+    let refused = migrated(vec![rename("etag/1", "own")]).await;
+    assert_eq!(code(refused), "store.conflict");
+    assert_eq!((found(&r).await.install, keys()), (r.install, before.clone()));
+    let usage = view.used_bytes().unwrap();
+    migrated(steps).await.unwrap();
+    assert_eq!(keys(), ["etags/1", "etags/2", "own"]);
+    assert_eq!(view.get("etags/1").unwrap().unwrap().0, b"etag/1");
+    assert_eq!(view.used_bytes().unwrap(), usage + 2 - 10);
+    let wanted = back(&r, 1, NOW).await;
+    r.store.take_back(r.org, r.connection, wanted).await.unwrap();
+    assert_eq!((keys(), view.used_bytes().unwrap()), (before, usage));
+    assert_eq!(found(&r).await.install, r.install);
 }
 
 #[tokio::test]

@@ -111,6 +111,14 @@ pub(super) const ROUTES: &[Route] = &[
     .query(&[("days", "1 to 400 days to look at; 30 without it")])
     .gives(200, "Advice"),
     route(
+        "GET",
+        "/api/v1/installs/{install}/trial",
+        Operation::TryInstall,
+        "what an install means for each connection of its connector that uses another; nothing is changed",
+    )
+    .query(PAGED)
+    .gives(200, "[InstallTrial]"),
+    route(
         "PUT",
         "/api/v1/installs/{install}/grant",
         Operation::ChangeGrant,
