@@ -6,12 +6,14 @@ mod source;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::counterpart;
 use crate::github::{self, StandIn};
 use crate::package;
+use crate::sdks;
 use crate::server::{self, Api, Finished, Place, Server, Setup};
 use source::{Registry, serve};
 
@@ -193,6 +195,44 @@ fn a_registry_hands_on_what_was_signed_and_nothing_else() {
         b"",
     );
     assert_eq!(other.code(), "package.digest_mismatch", "{}", other.text());
+}
+
+#[test]
+fn wkg_fetches_what_is_published_and_publishes_what_is_installed() {
+    let registry = Registry::start();
+    let server = Server::start(&reaching(registry.address));
+    let author = Author::new(&server);
+    let key = author.keygen("key");
+    let package = author.make("0.2.0", "", Some("key"));
+    let address = registry.address.to_string();
+    author.run(&["publish", &package, &format!("oci://{address}/sluice/github")]);
+    let wkg = |words: &[&str]| {
+        let tool = sdks::target().join("tools/bin/wkg");
+        let mut command = Command::new(&tool);
+        // Nobody's settings or credentials of this machine.
+        command.env("HOME", author.path("")).args(words);
+        let told = command.args(["--insecure", &address]).output();
+        let told = told.unwrap_or_else(|error| {
+            panic!("{}: {error}; `cargo xtask test` builds it", tool.display());
+        });
+        assert!(told.status.success(), "{words:?}: {told:?}");
+    };
+    let fetched = author.path("fetched.wasm");
+    wkg(&[
+        "oci",
+        "pull",
+        &format!("{address}/sluice/github:0.2.0"),
+        "--output",
+        &fetched,
+    ]);
+    assert_eq!(
+        fs::read(&fetched).expect("read"),
+        fs::read(author.path(&package)).expect("read")
+    );
+    // What it publishes is the same package, signed by the same author.
+    wkg(&["oci", "push", &format!("{address}/other/github:0.2.0"), &fetched]);
+    let installed = install(&server, &[&format!("oci://{address}/other/github:0.2.0")]);
+    assert_eq!(installed["signer"]["key"], key);
 }
 
 #[test]

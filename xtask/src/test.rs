@@ -144,6 +144,7 @@ pub(crate) fn simulate(seeds: u64) -> Result<()> {
 /// Software we did not write, as tests/counterparts names it to the last version: installed when that list has changed since.
 pub(crate) fn counterparts() -> Result<()> {
     tool::chromium()?;
+    tool::wkg()?;
     provider()?;
     // Beside node_modules it stands where the tests find it wherever cargo builds.
     python_packages(

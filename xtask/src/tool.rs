@@ -14,6 +14,9 @@ pub(crate) const WASM: &str = "wasm32-wasip2";
 /// The version that deny.toml is written for.
 const DENY: &str = "0.20.2";
 
+/// The version of tests/counterparts/README.md.
+const WKG: &str = "0.16.1";
+
 /// What the counterparts' own packages ask for.
 const NODE: &str =
     "Node.js 20 or newer: `apt-get install nodejs npm` where that is new enough, else https://nodejs.org";
@@ -47,14 +50,24 @@ pub(crate) fn wasm_target() -> Result<()> {
     )
 }
 
-/// The pinned cargo-deny, built from its source on first use into the target directory. Without optimization, because building
-/// it takes most of the time and checking takes two seconds either way.
+/// The pinned cargo-deny.
 pub(crate) fn deny() -> Result<PathBuf> {
+    built("cargo-deny", DENY)
+}
+
+/// The pinned `wkg`, which reads and writes packages in registries: three minutes of processor time to build.
+pub(crate) fn wkg() -> Result<PathBuf> {
+    built("wkg", WKG)
+}
+
+/// A tool from crates.io, built from its source on first use into the target directory. Without optimization, because building
+/// it takes most of the time and what it does takes two seconds either way.
+fn built(name: &str, version: &str) -> Result<PathBuf> {
     let tools = place::target().join("tools");
     let path = tools
         .join("bin")
-        .join(format!("cargo-deny{}", std::env::consts::EXE_SUFFIX));
-    let there = step::ask(Command::new(&path).arg("--version")).is_some_and(|says| says.ends_with(DENY));
+        .join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    let there = step::ask(Command::new(&path).arg("--version")).is_some_and(|says| says.ends_with(version));
     if !there {
         step::run(
             step::cargo()
@@ -65,9 +78,9 @@ pub(crate) fn deny() -> Result<PathBuf> {
                     "--debug",
                     "--locked",
                     "--no-default-features",
-                    "cargo-deny",
+                    name,
                     "--version",
-                    DENY,
+                    version,
                 ])
                 .arg("--root")
                 .arg(&tools)
