@@ -10,6 +10,7 @@ mod host;
 pub mod load;
 mod median;
 mod package;
+mod registry;
 mod server;
 mod usage;
 
@@ -18,5 +19,6 @@ pub use host::{Far, Host, connector};
 pub use load::delivery;
 pub use median::{Spread, per_call};
 pub use package::Package;
+pub use registry::Registry;
 pub use server::Server;
 pub use usage::Usage;

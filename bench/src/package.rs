@@ -1,5 +1,7 @@
 //! Our connectors, taken apart, so that a measurement can change what its manifest says.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, ensure};
 use sluice_model::manifest::Manifest;
 
@@ -29,9 +31,29 @@ impl Package {
     ///
     /// If it is not built, or has no manifest at its end.
     pub fn of(id: &str) -> Result<Self> {
-        let file = crate::connector(id)?;
-        let component = std::fs::read(&file)
-            .with_context(|| format!("read {}; build it with `cargo xtask build`", file.display()))?;
+        Self::read(&crate::connector(id)?, "cargo xtask build")
+    }
+
+    /// The connector in another language that `cargo xtask sdks` has made.
+    ///
+    /// # Errors
+    ///
+    /// As [`Package::of`].
+    pub fn in_language(name: &str) -> Result<Self> {
+        let file = crate::connector(name)?;
+        let place = file
+            .parent()
+            .and_then(Path::parent)
+            .context("the target directory")?;
+        Self::read(
+            &place.join(format!("connectors-sdk/{name}.wasm")),
+            "cargo xtask sdks",
+        )
+    }
+
+    fn read(file: &Path, made_by: &str) -> Result<Self> {
+        let component = std::fs::read(file)
+            .with_context(|| format!("read {}; build it with `{made_by}`", file.display()))?;
         let at = component
             .windows(NAME.len())
             .rposition(|window| window == NAME)
@@ -62,6 +84,21 @@ impl Package {
             code: self.code.clone(),
             manifest: self.manifest.replacen(words, with, 1),
         })
+    }
+
+    /// The text of its manifest.
+    #[must_use]
+    pub fn manifest(&self) -> &str {
+        &self.manifest
+    }
+
+    /// Its version.
+    ///
+    /// # Errors
+    ///
+    /// If its manifest is none.
+    pub fn version(&self) -> Result<String> {
+        Ok(Manifest::parse(&self.manifest)?.version)
     }
 
     /// What is approved at its install.
