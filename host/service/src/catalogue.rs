@@ -194,11 +194,14 @@ pub(crate) struct Schemas {
 }
 
 /// Of each webhook, in the order of the manifest, the kinds whose data have a schema.
-type EventSchemas = HashMap<String, Vec<(String, Option<Arc<Schema>>)>>;
+type EventSchemas = HashMap<String, KindSchemas>;
+
+/// Kinds of events, with the schema of their data where they have one.
+type KindSchemas = Vec<(String, Option<Arc<Schema>>)>;
 
 /// The events of one webhook. Kinds that share a schema share its compiled form.
-fn of_events(webhook: &Webhook) -> Result<Vec<(String, Option<Arc<Schema>>)>, SchemaError> {
-    let mut all: Vec<(String, Option<Arc<Schema>>)> = Vec::with_capacity(webhook.events.len());
+fn of_events(webhook: &Webhook) -> Result<KindSchemas, SchemaError> {
+    let mut all: KindSchemas = Vec::with_capacity(webhook.events.len());
     for (at, event) in webhook.events.iter().enumerate() {
         let same = |other: &EventKind| match (&other.schema, &event.schema) {
             (Some(one), Some(two)) => Arc::ptr_eq(one, two),
