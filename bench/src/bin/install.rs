@@ -226,9 +226,9 @@ async fn swap() -> Result<Part> {
     std::fs::write(&file, next.bytes())?;
     let installed = server.cli(&["connector", "install", text(&file)?, "--accept", &next.digest()])?;
     let later = id_of(&installed)?;
-    let shown: Value = serde_json::from_str(&server.cli(&["connection", "get", "bench"])?)?;
+    let shown: Value = serde_json::from_str(&server.cli(&["connection", "show", "bench"])?)?;
     let first = shown
-        .get("install")
+        .pointer("/connection/install")
         .and_then(Value::as_str)
         .context("an install")?;
     let first = first.to_owned();
