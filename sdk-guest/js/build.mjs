@@ -16,7 +16,7 @@ import { place } from "./src/place.js";
 const SDK = path.dirname(fileURLToPath(import.meta.url));
 const HOST = "sluice:connector/";
 const CONTRACT = "0.1";
-const IMPORTS = ["http", "storage", "secrets", "log", "metrics"];
+const IMPORTS = ["http", "files", "storage", "secrets", "log", "metrics"];
 
 const tools = await load();
 const given = parse(process.argv.slice(2));

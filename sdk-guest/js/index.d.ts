@@ -213,6 +213,35 @@ export const storage: {
   keys(options?: { prefix?: string; after?: string; limit?: number }): string[];
 };
 
+/** A file that the host keeps: what to put in a record. */
+export interface FileReference {
+  /** `fil_…`; the same as long as its key is kept. */
+  id: string;
+  name: string;
+  media_type: string;
+  bytes: number;
+  /** In lower-case hexadecimal. */
+  sha256: string;
+}
+
+/** How a file is kept; the rest is as for `fetch`. */
+export interface SaveInit extends RequestInit {
+  /** 1 to 256 bytes; should be the vendor's own id of the file. */
+  key: string;
+  /** For people; the key without it. */
+  name?: string;
+  /** The record that it belongs to; it goes some time after that. */
+  owner?: { stream: string; id: string | number };
+}
+
+/** Files of the connection, within `file_bytes` and `files_bytes` of the manifest; durable together with the call's outcome. */
+export const files: {
+  /** Downloads without holding it, and keeps it. A status other than 2xx throws what it means. */
+  fetch(url: string, init: SaveInit): FileReference;
+  get(key: string): FileReference | undefined;
+  delete(key: string): void;
+};
+
 /** A secret of this connection. It can be put on the wire and derived from; it can't be read. */
 export interface Secret {
   /** A text to put into a header, the query or the body of a request of this same call. */

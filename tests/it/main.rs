@@ -7,6 +7,7 @@
 //! | [`syncs`] | does a full refresh take the old place at once, can a run be taken back, do rules and schedules hold? |
 //! | [`destinations`] | is what a connection has in the database and in the files too, whoever is killed? |
 //! | [`discovery`] | are streams that only the account has streams like any other? |
+//! | [`files`] | are attachments there with their records or not at all, within what was granted? |
 //! | [`links`] | do two vendors' records say the same, whoever edits what, whatever is lost and whoever is killed? |
 //! | [`kills`] | does a sync of 100,000 records killed fifty times end with exactly these? |
 //! | [`bad_input`] | does everything that is wrong get one typed error, and is nothing lost? |
@@ -63,6 +64,7 @@ mod bad_input;
 mod contract;
 mod destinations;
 mod discovery;
+mod files;
 mod hostile;
 mod keys;
 mod kills;

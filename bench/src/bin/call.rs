@@ -21,7 +21,9 @@ use sluice_model::grant::{Ceiling, Grant, Rights};
 use sluice_model::id::OrgId;
 use sluice_model::limits::Limits;
 use sluice_model::{SystemClock, Timestamp};
-use sluice_runtime::{Call, CancellationToken, Compiler, Config, ConnectionView, EmptySnapshot, Runtime};
+use sluice_runtime::{
+    Call, CancellationToken, Compiler, Config, ConnectionView, EmptyShelf, EmptySnapshot, Runtime,
+};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker, ResourceTable, ResourceType};
 use wasmtime::{Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
@@ -164,6 +166,7 @@ impl Ours {
             },
             caller,
             storage: Arc::new(EmptySnapshot),
+            files: Arc::new(EmptyShelf),
             limits,
             cancel: CancellationToken::new(),
         };

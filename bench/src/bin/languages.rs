@@ -19,7 +19,9 @@ use sluice_model::SystemClock;
 use sluice_model::grant::{Ceiling, Grant, Rights};
 use sluice_model::id::OrgId;
 use sluice_model::limits::Limits;
-use sluice_runtime::{Call, CancellationToken, Compiler, Config, ConnectionView, EmptySnapshot, Runtime};
+use sluice_runtime::{
+    Call, CancellationToken, Compiler, Config, ConnectionView, EmptyShelf, EmptySnapshot, Runtime,
+};
 
 /// Each language's component, from the target directory.
 const COMPONENTS: [(&str, &str); 4] = [
@@ -158,6 +160,7 @@ fn call(connector: sluice_runtime::Connector) -> Call {
         },
         caller,
         storage: Arc::new(EmptySnapshot),
+        files: Arc::new(EmptyShelf),
         limits,
         cancel: CancellationToken::new(),
     }

@@ -26,6 +26,9 @@ pub struct Request {
     /// Total time, retries and redirects included; never more than the limit of the caller's rights.
     pub timeout: Option<Duration>,
     pub redirects: Redirects,
+    /// Bytes that the answer's body may have, in the place of what the caller's rights say of a body that is held in memory: for who
+    /// writes it down piece by piece, under a limit of its own.
+    pub body_bytes: Option<u64>,
 }
 
 impl Request {
@@ -42,6 +45,7 @@ impl Request {
             captures: Vec::new(),
             timeout: None,
             redirects: Redirects::Follow,
+            body_bytes: None,
         }
     }
 }

@@ -40,6 +40,8 @@ pub(crate) struct Sending<'a> {
     deadline: Instant,
     choice: CredentialChoice,
     captures: Vec<Capture>,
+    /// Of the answer's body, where its limit is not the rights'.
+    body_bytes: Option<u64>,
     follows: bool,
     repeats: bool,
     pub(crate) placeholders: Vec<(String, Arc<placeholder::Held>)>,
@@ -166,6 +168,7 @@ impl<'a> Sending<'a> {
             deadline,
             choice: request.credential,
             captures: request.captures,
+            body_bytes: request.body_bytes,
             follows: request.redirects == Redirects::Follow,
             repeats: retry::is_repeatable(&method, request.idempotency_key.is_some()),
             placeholders,

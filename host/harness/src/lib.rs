@@ -28,6 +28,7 @@ mod play;
 mod rehearsal;
 
 // What a connector meets.
+mod drawer;
 mod memory;
 mod recorder;
 mod tape;

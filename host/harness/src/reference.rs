@@ -118,6 +118,18 @@ const TABLES: &[Table] = &[
                 "0",
                 "bytes of scratch files of one call",
             ),
+            (
+                "files_bytes",
+                "number",
+                "0",
+                "bytes of kept files of one connection, each in whole blocks of 4 KiB; with `file_bytes`",
+            ),
+            (
+                "file_bytes",
+                "number",
+                "0",
+                "bytes of one kept file; with `files_bytes`",
+            ),
             ("limits", "table", "defaults", "what one call may use"),
         ],
     },

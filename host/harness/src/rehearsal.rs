@@ -23,6 +23,7 @@ use sluice_runtime::{
 use sluice_service::schema::Schema;
 
 use crate::case::Case;
+use crate::drawer::Drawer;
 use crate::error::Error;
 use crate::memory::Memory;
 use crate::vault::{Given, Purse};
@@ -64,6 +65,7 @@ pub(crate) struct Rehearsal {
 pub(crate) struct Session {
     connection: ConnectionId,
     pub(crate) storage: Memory,
+    pub(crate) files: Drawer,
 }
 
 /// Why a call gave no answer: the guest's own word, or the host's.
@@ -184,6 +186,7 @@ impl Rehearsal {
         Session {
             connection: ConnectionId::from_bytes(bytes),
             storage: Memory::default(),
+            files: Drawer::default(),
         }
     }
 
@@ -213,6 +216,7 @@ impl Rehearsal {
             },
             caller,
             storage: Arc::new(session.storage.clone()),
+            files: session.files.open(),
             limits: self.limits.clone(),
             cancel: CancellationToken::new(),
         }
@@ -223,6 +227,7 @@ impl Rehearsal {
         let Outcome { result, effects } = outcome;
         let Effects {
             storage,
+            files,
             logs,
             exchanges,
             used,
@@ -238,6 +243,9 @@ impl Rehearsal {
                 code: "guest.bad_value".to_owned(),
                 message: "its storage writes expect entries that are not there".to_owned(),
             });
+        }
+        if result.is_ok() {
+            session.files.commit(files);
         }
         Answered {
             result,

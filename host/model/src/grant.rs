@@ -36,6 +36,12 @@ pub struct Grant {
     /// Bytes of scratch files for one call.
     #[serde(default)]
     pub scratch_bytes: u64,
+    /// Bytes of kept files for one connection, as [`charge`](crate::file::charge) counts them.
+    #[serde(default)]
+    pub files_bytes: u64,
+    /// Bytes of one kept file.
+    #[serde(default)]
+    pub file_bytes: u64,
     /// What one call may use.
     #[serde(default)]
     pub limits: Limits,
@@ -74,6 +80,8 @@ impl Grant {
         let cut = |new: u64, asked: u64, had: u64| if had < asked { new.min(had) } else { new };
         grant.storage_bytes = cut(self.storage_bytes, asked.storage_bytes, had.storage_bytes);
         grant.scratch_bytes = cut(self.scratch_bytes, asked.scratch_bytes, had.scratch_bytes);
+        grant.files_bytes = cut(self.files_bytes, asked.files_bytes, had.files_bytes);
+        grant.file_bytes = cut(self.file_bytes, asked.file_bytes, had.file_bytes);
         grant
     }
 }
@@ -87,6 +95,10 @@ pub struct Ceiling {
     pub storage_bytes: Option<u64>,
     /// Most bytes of scratch files for one call; `None` bounds nothing.
     pub scratch_bytes: Option<u64>,
+    /// Most bytes of kept files for one connection; `None` bounds nothing.
+    pub files_bytes: Option<u64>,
+    /// Most bytes of one kept file; `None` bounds nothing.
+    pub file_bytes: Option<u64>,
     /// Most of everything that one call may use.
     pub limits: Limits,
 }
@@ -98,6 +110,8 @@ impl Default for Ceiling {
             egress: None,
             storage_bytes: None,
             scratch_bytes: None,
+            files_bytes: None,
+            file_bytes: None,
             limits: Limits::HARD_MAX,
         }
     }

@@ -64,6 +64,9 @@ pub mod kind {
     /// Approval that was asked for.
     #[derive(Debug)]
     pub enum Approval {}
+    /// File that a connector keeps.
+    #[derive(Debug)]
+    pub enum File {}
 
     impl Kind for Org {
         const PREFIX: &'static str = "org_";
@@ -110,6 +113,9 @@ pub mod kind {
     impl Kind for Approval {
         const PREFIX: &'static str = "apr_";
     }
+    impl Kind for File {
+        const PREFIX: &'static str = "fil_";
+    }
 }
 
 /// An organization: the tenant.
@@ -142,6 +148,8 @@ pub type EndpointId = Id<kind::Endpoint>;
 pub type ReplayId = Id<kind::Replay>;
 /// An approval that somebody asked for.
 pub type ApprovalId = Id<kind::Approval>;
+/// A file that a connector keeps.
+pub type FileId = Id<kind::File>;
 
 /// 16 bytes that know what they name.
 pub struct Id<K> {

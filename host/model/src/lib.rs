@@ -13,6 +13,7 @@
 //! | stream, record, cursor, page | a named sequence; an item with a stable id; an opaque resume token; one answer |
 //! | checkpoint | a cursor committed together with its records |
 //! | run | one execution of a sync |
+//! | file | bytes that a connector had downloaded and kept, under a key of its connection |
 //! | hook, receipt | an inbound webhook address; one webhook received there |
 //! | event | one entry of the event store |
 //! | endpoint, delivery, attempt | an outbound webhook address; one event owed to it; one try |
@@ -36,6 +37,7 @@ pub mod endpoint;
 pub mod event;
 pub mod exchange;
 pub mod fault;
+pub mod file;
 pub mod receipt;
 pub mod record;
 pub mod run;

@@ -9,6 +9,7 @@ wasmtime::component::bindgen!({
     imports: {
         "sluice:connector/http": async | trappable,
         "sluice:connector/secrets.open": async | trappable,
+        "sluice:connector/files.fetch": async | trappable,
         default: trappable,
     },
     exports: { default: async },

@@ -20,6 +20,7 @@ pub(crate) use self::ask::{Answer, Ask};
 use crate::load::{Connector, Loaded};
 use crate::outcome::{CallError, Outcome};
 use crate::runtime::Runtime;
+use crate::shelf::Shelf;
 use crate::snapshot::Snapshot;
 use crate::state::{Given, HANDLES, State};
 use crate::stop::Stop;
@@ -35,6 +36,8 @@ pub struct Call {
     pub caller: Caller,
     /// The connection's storage as it is now.
     pub storage: Arc<dyn Snapshot>,
+    /// The connection's files.
+    pub files: Arc<dyn Shelf>,
     /// At most what the caller's rights say.
     pub limits: Limits,
     /// Ends the call with [`CallError::Cancelled`].
@@ -69,6 +72,7 @@ impl Runtime {
             connection,
             caller,
             storage,
+            files,
             mut limits,
             cancel,
         } = call;
@@ -88,6 +92,7 @@ impl Runtime {
             broker: self.0.broker.clone(),
             caller: Arc::new(caller),
             storage,
+            files,
             limits,
             fixed: self.0.config.fixed,
         });

@@ -1,5 +1,6 @@
 //! The host functions of the contract. They translate and delegate: policy is the broker's, durability the caller's.
 
+pub(crate) mod files;
 pub(crate) mod http;
 pub(crate) mod log;
 pub(crate) mod outgoing;

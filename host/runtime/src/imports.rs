@@ -3,6 +3,7 @@
 
 /// `interface`, and the part of its version that must agree: within it, versions are compatible (semver).
 const IMPORTS: &[(&str, &str)] = &[
+    ("sluice:connector/files", "0.1"),
     ("sluice:connector/http", "0.1"),
     ("sluice:connector/log", "0.1"),
     ("sluice:connector/metrics", "0.1"),

@@ -13,6 +13,7 @@
 mod config;
 mod error;
 mod outcome;
+mod shelf;
 mod snapshot;
 mod values;
 
@@ -36,6 +37,7 @@ mod trap;
 mod bindings;
 mod host;
 mod journal;
+mod keeping;
 mod stage;
 mod stdio;
 mod translate;
@@ -46,9 +48,11 @@ pub use compile::compile_child;
 pub use config::{CompileLimits, Compiler, Config, Fixed};
 pub use error::{LoadError, StartError};
 pub use inspect::Inspection;
+pub use keeping::{FileChange, FileWrite, Kept};
 pub use load::Connector;
 pub use outcome::{CallError, Effects, Level, LogLine, Metrics, Outcome, Source, Used};
 pub use runtime::Runtime;
+pub use shelf::{EmptyShelf, FileDraft, FileView, Held, Shelf, Unkept};
 pub use snapshot::{EmptySnapshot, Snapshot, StorageWrite};
 pub use tokio_util::sync::CancellationToken;
 pub use values::{

@@ -7,6 +7,7 @@ use sluice_model::exchange::Exchange;
 use sluice_model::fault::Fault;
 use sluice_model::secret::Secret;
 
+use crate::keeping::FileWrite;
 use crate::snapshot::StorageWrite;
 
 /// The end of a call. The inner result is the guest's word; the outer one says whether the guest got to give it.
@@ -25,12 +26,16 @@ impl<T> Outcome<T> {
     }
 }
 
-/// What a call wants done, and what it did. The caller commits `storage` and `captured` together with the value, or
-/// none of them. A call that did not return `Ok(Ok(_))` has no `storage`; its logs, metrics and exchanges are kept, for
+/// What a call wants done, and what it did. The caller commits `storage`, `files` and `captured` together with the value, or
+/// none of them. A call that did not return `Ok(Ok(_))` has no `storage` and no `files`; its logs, metrics and exchanges are kept, for
 /// they tell why.
 #[derive(Debug, Default)]
 pub struct Effects {
     pub storage: Vec<StorageWrite>,
+    /// At most one for each key.
+    pub files: Vec<FileWrite>,
+    /// Bytes of files that were downloaded, kept or not.
+    pub downloaded: u64,
     pub logs: Vec<LogLine>,
     pub metrics: Metrics,
     /// Every brokered request, in the order in which they ended.

@@ -11,8 +11,10 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use crate::config::Fixed;
 use crate::host::outgoing::Outgoing;
 use crate::journal::{Journal, Lines};
+use crate::keeping::Keeping;
 use crate::limiter::Limiter;
 use crate::outcome::{Effects, Level, Metrics, Source, Used};
+use crate::shelf::Shelf;
 use crate::snapshot::Snapshot;
 use crate::stage::Stage;
 use crate::stdio::Mouth;
@@ -39,6 +41,7 @@ pub(crate) struct State {
     pub(crate) table: ResourceTable,
     pub(crate) journal: Journal,
     pub(crate) stage: Stage,
+    pub(crate) keeping: Keeping,
     pub(crate) metrics: Metrics,
     pub(crate) broker: Broker,
     pub(crate) caller: Arc<Caller>,
@@ -57,6 +60,7 @@ pub(crate) struct Given {
     pub(crate) broker: Broker,
     pub(crate) caller: Arc<Caller>,
     pub(crate) storage: Arc<dyn Snapshot>,
+    pub(crate) files: Arc<dyn Shelf>,
     pub(crate) limits: Limits,
     pub(crate) fixed: Option<Fixed>,
 }
@@ -67,6 +71,7 @@ impl State {
             broker,
             caller,
             storage,
+            files,
             limits,
             fixed,
         } = given;
@@ -84,6 +89,7 @@ impl State {
             },
             table,
             stage: Stage::new(storage, caller.rights.storage_bytes()),
+            keeping: Keeping::new(files, caller.rights.files_bytes()),
             metrics: Metrics::default(),
             wasi: wasi::neutral(
                 mouth(Level::Info, Source::Stdout),
@@ -120,7 +126,14 @@ impl State {
         drop(self.wasi);
         drop(self.table);
         let trace = self.caller.trace.take();
+        let downloaded = self.keeping.downloaded();
         Effects {
+            files: if succeeded {
+                self.keeping.into_writes()
+            } else {
+                Vec::new()
+            },
+            downloaded,
             storage: if succeeded {
                 self.stage.into_writes()
             } else {

@@ -125,7 +125,7 @@ pub async fn run(
         .await;
     call::observe(service, "act", &callee, &outcome);
     service.metrics().actions_run.add(1);
-    let writes = callee.writes(&mut outcome.effects);
+    let writes = callee.writes(service, &mut outcome.effects);
     let output = match outcome.result? {
         Ok(output) => output,
         Err(fault) => {
@@ -145,7 +145,7 @@ pub async fn run(
         .action(name)
         .is_some_and(|action| action.presigns);
     presigned::place(&mut output, &outcome.effects.presigned, declared)?;
-    if !writes.writes.is_empty() {
+    if !writes.is_empty() {
         service.store().commit_storage(org, id, writes).await?;
     }
     Ok(output)

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalogue::streams::Streams;
 use crate::catalogue::{self, Known};
 use crate::connection::Connection;
+use crate::file::{self, ConnectionShelf};
 use crate::vault::ConnectionVault;
 use crate::{Service, auth, connection};
 
@@ -198,6 +199,11 @@ impl Callee {
             storage: Arc::new(View(
                 service.store().storage_snapshot(self.org, self.connection.id),
             )),
+            files: Arc::new(ConnectionShelf {
+                service: service.clone(),
+                org: self.org,
+                connection: self.connection.id,
+            }),
             limits: self.limits.clone(),
             cancel,
         })
@@ -223,7 +229,7 @@ impl Callee {
     }
 
     /// What the store commits of a call's staged writes.
-    pub(crate) fn writes(&self, effects: &mut Effects) -> StorageWrites {
+    pub(crate) fn writes(&self, service: &Service, effects: &mut Effects) -> StorageWrites {
         let writes = std::mem::take(&mut effects.storage);
         let writes = writes
             .into_iter()
@@ -236,6 +242,8 @@ impl Callee {
         StorageWrites {
             writes,
             quota: self.rights.storage_bytes(),
+            files: file::writes(service, std::mem::take(&mut effects.files)),
+            files_quota: self.rights.files_bytes(),
         }
     }
 }
@@ -252,9 +260,7 @@ fn hints(manifest: &Manifest, config: &serde_json::Value) -> Vec<RateHint> {
 /// Counts a call and logs how it ended if it ended badly.
 pub(crate) fn observe<T>(service: &Service, what: &'static str, callee: &Callee, outcome: &Outcome<T>) {
     service.metrics().guest_calls.add(1);
-    callee
-        .known
-        .tally(service, callee.org, &outcome.effects.exchanges);
+    callee.known.tally(service, callee.org, &outcome.effects);
     let Err(error) = &outcome.result else { return };
     if !matches!(error, CallError::Saturated | CallError::Cancelled) {
         service.metrics().guest_traps.add(1);

@@ -25,6 +25,7 @@ pub mod connection;
 pub mod destination;
 pub mod endpoint;
 pub mod event;
+pub mod file;
 pub mod hooks;
 pub mod install;
 pub mod key;

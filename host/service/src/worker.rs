@@ -286,10 +286,13 @@ async fn sweep(service: Service, stop: CancellationToken) {
     loop {
         let (store, now, keep) = (service.store(), service.now(), service.settings().keep);
         let swept = match store.sweep(now, SWEEP_STEPS).await {
-            Ok(more) => store
-                .sweep_events(now, keep, SWEEP_STEPS)
-                .await
-                .map(|also| more || also),
+            Ok(more) => match store.sweep_events(now, keep, SWEEP_STEPS).await {
+                Ok(also) => store
+                    .sweep_files(now, SWEEP_STEPS)
+                    .await
+                    .map(|files| more || also || files),
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error),
         };
         match swept {

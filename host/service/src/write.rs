@@ -205,7 +205,7 @@ pub(crate) async fn send(
     let pending: Vec<PendingWrite> = writes.iter().map(pending).collect();
     let mut outcome = service.runtime().write(call, stream.to_owned(), pending).await;
     call::observe(service, "write", callee, &outcome);
-    let staged = callee.writes(&mut outcome.effects);
+    let staged = callee.writes(service, &mut outcome.effects);
     let outcomes = match outcome.result? {
         Ok(outcomes) => outcomes,
         Err(fault) => {
@@ -219,7 +219,7 @@ pub(crate) async fn send(
             got: outcomes.len(),
         });
     }
-    if !staged.writes.is_empty() {
+    if !staged.is_empty() {
         service
             .store()
             .commit_storage(callee.org, callee.connection.id, staged)

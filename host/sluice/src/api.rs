@@ -23,6 +23,7 @@ mod connectors;
 mod destinations;
 mod endpoints;
 mod events;
+mod files;
 mod grants;
 mod health;
 mod hooks;

@@ -15,6 +15,7 @@ mod exit;
 mod explain;
 mod export;
 mod failure;
+mod file;
 mod hook;
 mod input;
 mod key;
@@ -148,6 +149,9 @@ enum Command {
     /// The event store
     #[command(subcommand)]
     Event(event::Event),
+    /// Files that connectors keep
+    #[command(subcommand)]
+    File(file::File),
     /// API keys
     #[command(subcommand)]
     Key(key::Key),
@@ -246,6 +250,7 @@ fn execute(cli: Cli, output: &Output) -> Result<Exit, Failure> {
             Command::Hook(hook) => hook.run(&client()?, output).await,
             Command::Endpoint(endpoint) => endpoint.run(&client()?, output).await,
             Command::Event(event) => event.run(&client()?, output).await,
+            Command::File(file) => file.run(&client()?, output).await,
             Command::Key(key) => key.run(&client()?, output).await,
             Command::Secret(secret) => secret.run(&client()?, output).await,
             Command::Api(api) => api.run(&client()?, output).await,

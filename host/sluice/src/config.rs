@@ -123,6 +123,8 @@ pub struct Limits {
     pub request_bytes: Option<u64>,
     pub request_time_s: Option<u64>,
     pub storage_bytes: Option<u64>,
+    pub files_bytes: Option<u64>,
+    pub file_bytes: Option<u64>,
     pub component_bytes: u64,
 }
 
@@ -247,6 +249,8 @@ impl Default for Limits {
             request_bytes: None,
             request_time_s: None,
             storage_bytes: None,
+            files_bytes: None,
+            file_bytes: None,
             component_bytes: 32 << 20,
         }
     }

@@ -14,7 +14,7 @@ use crate::row::cap;
 use crate::storage::{self, StorageWrites};
 use crate::table::{Rows, Table};
 use crate::trace::{LogLine, TraceOwner, TraceRows, Traced};
-use crate::{Error, Store, generation, load, run, stream, stream_settings};
+use crate::{Error, Store, file, generation, load, run, stream, stream_settings};
 
 /// A page that is to be committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +63,8 @@ impl PageCommit {
         self.place = next.place;
         self.storage.writes.extend(next.storage.writes);
         self.storage.quota = next.storage.quota;
+        self.storage.files.extend(next.storage.files);
+        self.storage.files_quota = next.storage.files_quota;
         self.exchanges.extend(next.exchanges);
         self.logs.extend(next.logs);
         self.now = next.now;
@@ -101,79 +103,83 @@ impl Store {
         )?;
         let trace = TraceRows::encode(&exchanges, &logs)?;
         let staged = storage::check(&storage)?;
+        let drafts = file::drafts(&storage.files);
         let batch = Batch::prepare(stream, changes, &quarantined)?;
         let bytes = batch.bytes() + staged + trace.bytes();
-        self.write_bulk(bytes, move |rows| {
-            let mut run = run::leased(rows, org, run, fencing)?;
-            if run.connection != connection || run.stream != batch.stream() {
-                return Err(Error::Broken("commit a page of another stream than the run's"));
-            }
-            require_connection(rows, org, connection)?;
-            let plan = storage::plan(rows, org, connection, &storage)?;
-            let mut state = stream::state(rows, org, connection, batch.stream())?;
-            let staged = state
-                .generation
-                .as_ref()
-                .is_some_and(|of| of.run == run.id && of.folding.is_none());
-            if run.staging != staged {
-                return Err(Error::Broken(
-                    "commit a page into a generation that is not being read",
-                ));
-            }
-            let into = Into {
-                org,
-                connection,
-                run: Some(run.id),
-                history: stream_settings::keeps_history(rows, org, connection, batch.stream())?,
-                now,
-            };
-            let numbers = Key::org(org).id(connection);
-            let mut last_seq = rows.get_number(Table::FeedNumbers, &numbers)?;
-            // Decided: from here on everything is written.
-            let before = last_seq;
-            let mut counts = if run.staging {
-                generation::stage(rows, &batch, into, &mut state, last_seq)?
-            } else {
-                batch.apply(rows, into, &mut state, &mut last_seq)?
-            };
-            counts.filtered = filtered;
-            if last_seq != before {
-                load::feed_moved(rows, org, connection, last_seq, now)?;
-            }
-            let progress = run.progress.take().filter(|progress| progress.leg == place.leg);
-            let own = if place.own {
-                cursor.or(progress.and_then(|progress| progress.cursor))
-            } else {
-                cursor::advance(rows, into, batch.stream(), &mut state, run.id, &place, cursor)?;
-                None
-            };
-            if place.last && run.staging {
-                cursor::put_pending(rows, into, batch.stream(), &place, own.clone())?;
-            }
-            run.progress = Some(Progress {
-                leg: place.leg,
-                cursor: own,
-                done: place.last,
-            });
-            stream::save(rows, org, connection, batch.stream(), &state)?;
-            storage::apply(rows, org, connection, &storage, plan)?;
-            let traced = Traced {
-                exchanges: run.traced,
-                logs: run.logged,
-                dropped: run.dropped,
-            };
-            let traced = trace.append(rows, org, TraceOwner::Run(run.id), traced)?;
-            (run.traced, run.logged, run.dropped) = (traced.exchanges, traced.logs, traced.dropped);
-            run.counts.add(&counts);
-            run.pages += pages;
-            run.failures = 0;
-            run::save(rows, org, &run)?;
-            Ok(PageOutcome {
-                counts,
-                last_seq,
-                cancel: run.cancel,
+        let outcome = self
+            .write_bulk(bytes, move |rows| {
+                let mut run = run::leased(rows, org, run, fencing)?;
+                if run.connection != connection || run.stream != batch.stream() {
+                    return Err(Error::Broken("commit a page of another stream than the run's"));
+                }
+                require_connection(rows, org, connection)?;
+                let plan = storage::plan(rows, org, connection, &storage)?;
+                let mut state = stream::state(rows, org, connection, batch.stream())?;
+                let staged = state
+                    .generation
+                    .as_ref()
+                    .is_some_and(|of| of.run == run.id && of.folding.is_none());
+                if run.staging != staged {
+                    return Err(Error::Broken(
+                        "commit a page into a generation that is not being read",
+                    ));
+                }
+                let into = Into {
+                    org,
+                    connection,
+                    run: Some(run.id),
+                    history: stream_settings::keeps_history(rows, org, connection, batch.stream())?,
+                    now,
+                };
+                let numbers = Key::org(org).id(connection);
+                let mut last_seq = rows.get_number(Table::FeedNumbers, &numbers)?;
+                // Decided: from here on everything is written.
+                let before = last_seq;
+                let mut counts = if run.staging {
+                    generation::stage(rows, &batch, into, &mut state, last_seq)?
+                } else {
+                    batch.apply(rows, into, &mut state, &mut last_seq)?
+                };
+                counts.filtered = filtered;
+                if last_seq != before {
+                    load::feed_moved(rows, org, connection, last_seq, now)?;
+                }
+                let progress = run.progress.take().filter(|progress| progress.leg == place.leg);
+                let own = if place.own {
+                    cursor.or(progress.and_then(|progress| progress.cursor))
+                } else {
+                    cursor::advance(rows, into, batch.stream(), &mut state, run.id, &place, cursor)?;
+                    None
+                };
+                if place.last && run.staging {
+                    cursor::put_pending(rows, into, batch.stream(), &place, own.clone())?;
+                }
+                run.progress = Some(Progress {
+                    leg: place.leg,
+                    cursor: own,
+                    done: place.last,
+                });
+                stream::save(rows, org, connection, batch.stream(), &state)?;
+                storage::apply(rows, org, connection, &storage, plan)?;
+                let traced = Traced {
+                    exchanges: run.traced,
+                    logs: run.logged,
+                    dropped: run.dropped,
+                };
+                let traced = trace.append(rows, org, TraceOwner::Run(run.id), traced)?;
+                (run.traced, run.logged, run.dropped) = (traced.exchanges, traced.logs, traced.dropped);
+                run.counts.add(&counts);
+                run.pages += pages;
+                run.failures = 0;
+                run::save(rows, org, &run)?;
+                Ok(PageOutcome {
+                    counts,
+                    last_seq,
+                    cancel: run.cancel,
+                })
             })
-        })
-        .await
+            .await?;
+        self.settle(drafts).await;
+        Ok(outcome)
     }
 }

@@ -14,7 +14,7 @@ use crate::org::require;
 use crate::row::{MAX_VALUE_BYTES, cap, cap_name, corrupt, from_json};
 use crate::sweep::STEP_ROWS;
 use crate::table::{Rows, Table, Writer};
-use crate::{Error, Listing, Page, Store, hook, link, load, moved, receipt, run, storage};
+use crate::{Error, Listing, Page, Store, file, hook, link, load, moved, receipt, run, storage};
 
 /// A connection that is to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -432,6 +432,9 @@ pub(crate) fn remove_step(rows: &mut Writer<'_>, org: OrgId, id: ConnectionId) -
         Some(stone) if stone.data_kept => &[],
         _ => &DATA_OF_CONNECTION,
     };
+    if !data.is_empty() {
+        file::remove_rows(rows, org, id, &mut budget)?;
+    }
     for table in OF_CONNECTION.iter().chain(data) {
         rows.delete_prefix(*table, &of_connection, &mut budget)?;
     }

@@ -57,6 +57,9 @@ pub enum Error {
     /// The connection's storage would be over its granted size.
     #[error("write to the connector's storage: {used} bytes would be used, {quota} are granted")]
     Quota { used: u64, quota: u64 },
+    /// The connection's files would be over their granted size.
+    #[error("keep the connector's files: {used} bytes would be used, {quota} are granted")]
+    FileQuota { used: u64, quota: u64 },
     /// A compare-and-set found another version.
     #[error("write `{key}` to the connector's storage: version {found} was found, {expected} was expected")]
     StorageVersion { key: String, expected: u64, found: u64 },
@@ -83,6 +86,7 @@ impl Error {
         "store.state",
         "store.too_large",
         "storage.quota",
+        "file.quota",
         "storage.conflict",
         "store.bug",
     ];
@@ -103,6 +107,7 @@ impl Error {
             Self::State { .. } => "store.state",
             Self::TooLarge { .. } => "store.too_large",
             Self::Quota { .. } => "storage.quota",
+            Self::FileQuota { .. } => "file.quota",
             Self::StorageVersion { .. } => "storage.conflict",
             Self::Seal(error) => error.code(),
             Self::Broken(_) => "store.bug",
@@ -124,6 +129,7 @@ impl Error {
                 "run a full sync of the stream: it puts records with the new ids in the place of the old ones"
             }
             Self::Quota { .. } => "have the install's grant of storage_bytes raised",
+            Self::FileQuota { .. } => "have the install's grant of files_bytes raised",
             _ => return None,
         };
         Some(hint.to_owned())

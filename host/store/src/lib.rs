@@ -50,6 +50,7 @@ pub mod checkpoint;
 pub mod cursor;
 pub mod destination;
 pub mod event;
+pub mod file;
 pub mod generation;
 pub mod history;
 pub mod link;

@@ -25,7 +25,7 @@ use crate::{Error, OpenError, org_key};
 
 /// The format that is written. 2 added the tables of authorizations and of credentials that are due, and versions of the
 /// organizations' keys.
-const FORMAT: u64 = 4;
+const FORMAT: u64 = 5;
 const FILE: &str = "sluice.redb";
 const NEW_FILE: &str = "sluice.redb.new";
 const LOCK_FILE: &str = "sluice.lock";
@@ -83,6 +83,8 @@ pub(crate) struct Opened {
     pub(crate) database: Database,
     pub(crate) keyring: Keyring,
     pub(crate) file: PathBuf,
+    /// The data directory.
+    pub(crate) directory: PathBuf,
     pub(crate) lock: Option<File>,
 }
 
@@ -126,6 +128,7 @@ pub(crate) fn on_file(options: Options) -> Result<Opened, OpenError> {
         database,
         keyring: plan.keyring,
         file,
+        directory,
         lock: Some(lock),
     })
 }
@@ -144,6 +147,7 @@ pub(crate) fn on_disk(disk: Arc<dyn Disk>, options: Options) -> Result<Opened, O
     Ok(Opened {
         database,
         keyring: plan.keyring,
+        directory: file.clone(),
         file,
         lock: None,
     })
@@ -298,6 +302,10 @@ fn step_up(database: &Database, file: &Path, ring: &Keyring) -> Result<(), OpenE
     }
     if at == Some(3) {
         guarded_rows(file, || commit(database, from_3_to_4))?;
+        at = Some(4);
+    }
+    if at == Some(4) {
+        guarded_rows(file, || commit(database, from_4_to_5))?;
     }
     if checks.is_some_and(|checks| checks.is_new()) {
         let check = ring.new_check().map_err(OpenError::Seal)?;
@@ -323,6 +331,12 @@ fn from_2_to_3(rows: &mut Writer<'_>) -> Result<(), Error> {
 fn from_3_to_4(rows: &mut Writer<'_>) -> Result<(), Error> {
     rows.open_all()?;
     rows.put_number(Table::Meta, &Key::empty().tail("format"), 4)
+}
+
+/// Format 5 has more tables, for files.
+fn from_4_to_5(rows: &mut Writer<'_>) -> Result<(), Error> {
+    rows.open_all()?;
+    rows.put_number(Table::Meta, &Key::empty().tail("format"), 5)
 }
 
 fn format(database: &Database) -> Result<Option<u64>, Error> {
@@ -366,6 +380,14 @@ fn guarded_rows<R>(file: &Path, step: impl FnOnce() -> Result<R, Error>) -> Resu
         Error::Corrupt { table, reason } => corrupt(file, &format!("table `{table}`: {reason}")),
         other => io_error("read or write", file)(io::Error::other(other)),
     })
+}
+
+/// The files beside the database could not be tidied.
+pub(crate) fn untidy(directory: &Path, error: Error) -> OpenError {
+    match error {
+        Error::Corrupt { table, reason } => corrupt(directory, &format!("table `{table}`: {reason}")),
+        other => io_error("tidy the files in", directory)(io::Error::other(other)),
+    }
 }
 
 fn corrupt(file: &Path, reason: &str) -> OpenError {

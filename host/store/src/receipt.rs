@@ -27,7 +27,7 @@ use crate::run::MAX_ERROR_BYTES;
 use crate::storage::{self, StorageWrites};
 use crate::table::{Rows, Table, Writer};
 use crate::trace::{LogLine, TraceOwner, TraceRows, Traced};
-use crate::{Error, Listing, Page, Store, load, stream, stream_settings};
+use crate::{Error, Listing, Page, Store, file, load, stream, stream_settings};
 
 pub(crate) use again::rearm;
 pub(crate) use forget::{forget_keys, remove_rows};
@@ -246,6 +246,7 @@ impl Store {
         } = outcome;
         let trace = TraceRows::encode(&exchanges, &logs)?;
         let staged = storage::check(&storage)?;
+        let drafts = file::drafts(&storage.files);
         let events = event::Encoded::prepare(events, now)?;
         let mut streams: BTreeMap<String, (Vec<Change>, Vec<Quarantined>)> = BTreeMap::new();
         for (stream, change) in changes {
@@ -259,48 +260,51 @@ impl Store {
             .map(|(stream, (changes, refused))| Batch::prepare(stream, changes, &refused))
             .collect::<Result<Vec<_>, _>>()?;
         let bytes = batches.iter().map(Batch::bytes).sum::<usize>() + staged + trace.bytes() + events.bytes();
-        self.write(bytes, move |rows| {
-            let mut receipt = leased(rows, org, receipt, fencing)?;
-            let connection = receipt.connection;
-            require_connection(rows, org, connection)?;
-            let plan = storage::plan(rows, org, connection, &storage)?;
-            let mut states = Vec::with_capacity(batches.len());
-            for batch in &batches {
-                let into = Into {
-                    org,
-                    connection,
-                    run: None,
-                    history: stream_settings::keeps_history(rows, org, connection, batch.stream())?,
-                    now,
-                };
-                states.push((into, stream::state(rows, org, connection, batch.stream())?));
-            }
-            let numbers = Key::org(org).id(connection);
-            let mut last = rows.get_number(Table::FeedNumbers, &numbers)?;
-            // Decided: from here on everything is written.
-            let before = last;
-            let mut counts = Counts::default();
-            for (batch, (into, mut state)) in batches.iter().zip(states) {
-                counts.add(&batch.apply(rows, into, &mut state, &mut last)?);
-                stream::save(rows, org, connection, batch.stream(), &state)?;
-            }
-            if last != before {
-                load::feed_moved(rows, org, connection, last, now)?;
-            }
-            storage::apply(rows, org, connection, &storage, plan)?;
-            events.append(rows, org)?;
-            note_trace(rows, org, &mut receipt, &trace)?;
-            due::remove(rows, Work::Receipts, org, receipt.due, receipt.id)?;
-            receipt.due = None;
-            receipt.worker = None;
-            receipt.state = ReceiptState::Handled;
-            receipt.handled = Some(now);
-            receipt.error = None;
-            save(rows, org, &receipt)?;
-            queue::leave(rows, org, &receipt)?;
-            Ok(counts)
-        })
-        .await
+        let counts = self
+            .write(bytes, move |rows| {
+                let mut receipt = leased(rows, org, receipt, fencing)?;
+                let connection = receipt.connection;
+                require_connection(rows, org, connection)?;
+                let plan = storage::plan(rows, org, connection, &storage)?;
+                let mut states = Vec::with_capacity(batches.len());
+                for batch in &batches {
+                    let into = Into {
+                        org,
+                        connection,
+                        run: None,
+                        history: stream_settings::keeps_history(rows, org, connection, batch.stream())?,
+                        now,
+                    };
+                    states.push((into, stream::state(rows, org, connection, batch.stream())?));
+                }
+                let numbers = Key::org(org).id(connection);
+                let mut last = rows.get_number(Table::FeedNumbers, &numbers)?;
+                // Decided: from here on everything is written.
+                let before = last;
+                let mut counts = Counts::default();
+                for (batch, (into, mut state)) in batches.iter().zip(states) {
+                    counts.add(&batch.apply(rows, into, &mut state, &mut last)?);
+                    stream::save(rows, org, connection, batch.stream(), &state)?;
+                }
+                if last != before {
+                    load::feed_moved(rows, org, connection, last, now)?;
+                }
+                storage::apply(rows, org, connection, &storage, plan)?;
+                events.append(rows, org)?;
+                note_trace(rows, org, &mut receipt, &trace)?;
+                due::remove(rows, Work::Receipts, org, receipt.due, receipt.id)?;
+                receipt.due = None;
+                receipt.worker = None;
+                receipt.state = ReceiptState::Handled;
+                receipt.handled = Some(now);
+                receipt.error = None;
+                save(rows, org, &receipt)?;
+                queue::leave(rows, org, &receipt)?;
+                Ok(counts)
+            })
+            .await?;
+        self.settle(drafts).await;
+        Ok(counts)
     }
 
     /// Notes a failed try. [`Error::Fenced`].

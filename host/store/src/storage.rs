@@ -7,6 +7,7 @@ use sluice_model::id::{ConnectionId, OrgId};
 use sluice_model::manifest::StorageStep;
 
 use crate::connection::require_connection;
+use crate::file::{self, FileWrite};
 use crate::key::{Key, Parts, Span};
 use crate::moved::{MAX_KEPT_BYTES, MAX_KEPT_ROWS};
 use crate::row::{cap, corrupt};
@@ -23,12 +24,24 @@ pub struct StorageWrite {
     pub expect: Option<u64>,
 }
 
-/// The staged writes of one call, in order, and the granted size.
+/// The staged writes of one call, in order, and the granted sizes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StorageWrites {
     pub writes: Vec<StorageWrite>,
     /// Bytes of keys and values together that the connection may use.
     pub quota: u64,
+    /// What becomes of its files.
+    pub files: Vec<FileWrite>,
+    /// Bytes of files that the connection may keep.
+    pub files_quota: u64,
+}
+
+impl StorageWrites {
+    /// Whether nothing is written.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.writes.is_empty() && self.files.is_empty()
+    }
 }
 
 /// What became of a storage's keys.
@@ -112,7 +125,7 @@ impl Store {
     }
 
     /// Commits staged writes by themselves, for calls that are neither a page nor a receipt (an action).
-    /// [`Error::Quota`], [`Error::StorageVersion`], [`Error::TooLarge`], [`Error::Missing`].
+    /// [`Error::Quota`], [`Error::FileQuota`], [`Error::StorageVersion`], [`Error::TooLarge`], [`Error::Missing`].
     pub async fn commit_storage(
         &self,
         org: OrgId,
@@ -120,12 +133,22 @@ impl Store {
         staged: StorageWrites,
     ) -> Result<(), Error> {
         let bytes = check(&staged)?;
+        let drafts = file::drafts(&staged.files);
         self.write(bytes, move |rows| {
             require_connection(rows, org, connection)?;
             let plan = plan(rows, org, connection, &staged)?;
             apply(rows, org, connection, &staged, plan)
         })
-        .await
+        .await?;
+        self.settle(drafts).await;
+        Ok(())
+    }
+
+    /// Puts the files of a commit in their place.
+    pub(crate) async fn settle(&self, drafts: Vec<std::sync::Arc<file::Draft>>) {
+        for draft in drafts {
+            draft.settle().await;
+        }
     }
 }
 
@@ -143,7 +166,7 @@ struct Usage {
 }
 
 /// What the writes come to, if they are allowed.
-pub(crate) struct Plan(Usage);
+pub(crate) struct Plan(Usage, file::Plan);
 
 /// The checks that need no transaction; answers the bytes of it all.
 pub(crate) fn check(staged: &StorageWrites) -> Result<usize, Error> {
@@ -154,7 +177,8 @@ pub(crate) fn check(staged: &StorageWrites) -> Result<usize, Error> {
         cap("a storage value", value, MAX_STORED_BYTES)?;
         bytes += write.key.len() + value;
     }
-    Ok(bytes)
+    file::check(&staged.files)?;
+    Ok(bytes + file::bytes(&staged.files))
 }
 
 /// Decides whether the staged writes are allowed, without writing: versions first, then the quota. Writes that do not
@@ -165,9 +189,10 @@ pub(crate) fn plan(
     connection: ConnectionId,
     staged: &StorageWrites,
 ) -> Result<Plan, Error> {
+    let files = file::plan(rows, org, connection, &staged.files, staged.files_quota)?;
     let mut usage = Usage::default();
     if staged.writes.is_empty() {
-        return Ok(Plan(usage));
+        return Ok(Plan(usage, files));
     }
     usage = self::usage(rows, org, connection)?;
     let before = usage.used;
@@ -206,7 +231,7 @@ pub(crate) fn plan(
             quota: staged.quota,
         });
     }
-    Ok(Plan(usage))
+    Ok(Plan(usage, files))
 }
 
 /// Writes what [`plan`] allowed.
@@ -217,10 +242,11 @@ pub(crate) fn apply(
     staged: &StorageWrites,
     plan: Plan,
 ) -> Result<(), Error> {
+    let Plan(after, files) = plan;
+    file::apply(rows, org, connection, &staged.files, files)?;
     if staged.writes.is_empty() {
         return Ok(());
     }
-    let Plan(after) = plan;
     let mut version = after.version - staged.writes.len() as u64;
     for write in &staged.writes {
         version += 1;

@@ -13,6 +13,7 @@ use redb::{Database, ReadableDatabase};
 use sluice_model::id::{ConnectionId, OrgId};
 use tokio::sync::{Notify, oneshot, watch};
 
+use crate::file::Shelf;
 use crate::frozen::Frozen;
 use crate::keyring::Keyring;
 use crate::open::{self, Disk, Opened, Options};
@@ -41,6 +42,7 @@ struct Shared {
     /// The organization whose work was leased last, per kind of work.
     turns: [Mutex<OrgId>; 9],
     frozen: Frozen,
+    shelf: Arc<Shelf>,
     /// Keeps other processes out for as long as the store is open.
     _lock: Option<std::fs::File>,
 }
@@ -76,6 +78,7 @@ impl Store {
             database,
             keyring,
             file,
+            directory,
             lock,
         } = opened;
         let database = Arc::new(database);
@@ -97,7 +100,7 @@ impl Store {
             source,
         })?;
         let turn = || Mutex::new(OrgId::from_bytes([0; 16]));
-        Ok(Self {
+        let store = Self {
             shared: Arc::new(Shared {
                 database,
                 keyring: Arc::new(keyring),
@@ -107,9 +110,14 @@ impl Store {
                 thread: Some(thread),
                 turns: std::array::from_fn(|_| turn()),
                 frozen: Frozen::default(),
+                shelf: Arc::new(Shelf::new(&directory)),
                 _lock: lock,
             }),
-        })
+        };
+        store
+            .tidy_files()
+            .map_err(|error| open::untidy(&directory, error))?;
+        Ok(store)
     }
 
     /// Turns to the reason once the store has failed: every later call answers [`Error::Failed`], and the process has
@@ -130,6 +138,12 @@ impl Store {
     #[must_use]
     pub fn news(&self) -> Arc<Notify> {
         self.shared.bells.news.clone()
+    }
+
+    /// Where the bytes of files are, for calls that bring new ones.
+    #[must_use]
+    pub fn shelf(&self) -> &Arc<Shelf> {
+        &self.shared.shelf
     }
 
     pub(crate) fn keyring(&self) -> &Arc<Keyring> {

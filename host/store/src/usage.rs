@@ -21,6 +21,9 @@ pub struct Usage {
     /// Calls of the connector's code.
     #[serde(default)]
     pub calls: u64,
+    /// Bytes of files that were downloaded, kept or not.
+    #[serde(default)]
+    pub file_bytes: u64,
 }
 
 /// Days that are kept.
@@ -38,6 +41,7 @@ impl Usage {
             self.credentials.pop_last();
         }
         self.calls = self.calls.saturating_add(other.calls);
+        self.file_bytes = self.file_bytes.saturating_add(other.file_bytes);
     }
 }
 

@@ -8,6 +8,7 @@
 //! | `receipt` | receipts: once per delivery, handled, retried, set aside, forgotten |
 //! | `replay` | receipts handled again: which, how many, and in order |
 //! | `due` | what is due: who is woken, whose turn it is, and what harms nobody |
+//! | `file` | files: durable before they are named, gone when they are not, swept in steps |
 //! | `storage` | connector storage: versions and the quota |
 //! | `secret` | secrets: sealed, and gone with their organization |
 //! | `connection` | connections: changed by revision, gone for good |
@@ -38,6 +39,7 @@ mod it {
     pub(crate) mod disk;
     pub(crate) mod due;
     mod endpoint;
+    mod file;
     pub(crate) mod generation;
     pub(crate) mod history;
     pub(crate) mod install;

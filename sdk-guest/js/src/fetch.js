@@ -133,7 +133,7 @@ export function fetchAll(requests) {
   });
 }
 
-function toRequest(url, init) {
+export function toRequest(url, init) {
   const headers = [...new Headers(init.headers)];
   let body = init.body ?? null;
   if (body instanceof URLSearchParams) {
@@ -159,12 +159,12 @@ function toRequest(url, init) {
   };
 }
 
-function toResponse(answer, url) {
+export function toResponse(answer, url) {
   return new Response(answer.body, { status: answer.status, headers: answer.headers, url });
 }
 
 /** What the host threw: the contract's error, which comes as it is or inside an `Error`. */
-function failure(thrown) {
+export function failure(thrown) {
   const error = thrown?.payload ?? thrown;
   return typeof error?.tag === "string" && !(error instanceof Error) ? fromHttp(error) : thrown;
 }

@@ -11,6 +11,7 @@ export {
   ok,
 } from "./errors.js";
 export { fetchAll } from "./fetch.js";
+export { files } from "./files.js";
 export { host } from "./host.js";
 export { log, metrics } from "./log.js";
 export { each, remove, upsert } from "./records.js";

@@ -5,7 +5,7 @@ reaches the outside only through `sluice.http`. It never holds a secret: the hos
 limits, signature checks and schema checks are the host's; there is nothing here for them on purpose.
 """
 
-from . import http, log, metrics, records, secrets, storage
+from . import files, http, log, metrics, records, secrets, storage
 from .connector import (
     Account,
     Action,
@@ -62,6 +62,7 @@ __all__ = [
     "Upsert",
     "Window",
     "WriteResult",
+    "files",
     "http",
     "log",
     "metrics",

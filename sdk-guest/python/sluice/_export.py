@@ -14,7 +14,7 @@ from wit_world.exports import actions as wit_actions
 from wit_world.exports import auth as wit_auth
 from wit_world.exports import sync as wit_sync
 from wit_world.exports import webhook as wit_webhook
-from wit_world.imports import http, log, metrics, secrets, storage, types
+from wit_world.imports import files, http, log, metrics, secrets, storage, types
 
 from . import _host
 from . import connector as sdk
@@ -30,7 +30,7 @@ _author: sdk.Connector
 def use(module: Any) -> None:
     """Makes the one `Connector` that `module` defines the component's."""
     global _author
-    _host.use(http=http, log=log, metrics=metrics, secrets=secrets, storage=storage)
+    _host.use(files=files, http=http, log=log, metrics=metrics, secrets=secrets, storage=storage)
     found = [
         one
         for one in vars(module).values()

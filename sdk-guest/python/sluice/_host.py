@@ -8,7 +8,7 @@ imports: dict[str, Any] = {}
 
 
 def use(**given: Any) -> None:
-    """Puts the host's interfaces (`http`, `storage`, `secrets`, `log`, `metrics`) in place."""
+    """Puts the host's interfaces (`http`, `files`, `storage`, `secrets`, `log`, `metrics`) in place."""
     imports.update(given)
 
 

@@ -1,5 +1,5 @@
 """The sandbox played by an ordinary Python, so that a connector's tests need no wasm: requests are answered by a function of the
-test, storage is a map, log lines are kept. It is never part of a component."""
+test, storage is a map, files have no bytes, log lines are kept. It is never part of a component."""
 
 from __future__ import annotations
 
@@ -62,7 +62,32 @@ def serve(vendor: Callable[[Request], Answer]) -> None:
         version = kept[key].version if key in kept else 0
         kept[key] = SimpleNamespace(value=value, version=version + 1)
 
+    shelf: dict[str, Any] = {}
+
+    def fetch(request: Request, into: Any) -> Any:
+        answer = send(request)
+        if not 200 <= answer.status < 300:
+            return SimpleNamespace(value=answer)
+        kind = dict(answer.headers).get("content-type", "application/octet-stream")
+        known = shelf.get(into.key)
+        shelf[into.key] = SimpleNamespace(
+            id=known.id if known else f"fil_test{len(shelf) + 1}",
+            name=into.name,
+            media_type=kind.split(";")[0].strip(),
+            size=len(answer.body),
+            # No real digest: it only tells lengths apart.
+            sha256=f"{len(answer.body):064x}",
+        )
+        return SimpleNamespace(value=shelf[into.key])
+
     _host.use(
+        files=SimpleNamespace(
+            Save=SimpleNamespace,
+            Owner=SimpleNamespace,
+            fetch=fetch,
+            get=shelf.get,
+            delete=lambda key: shelf.pop(key, None),
+        ),
         http=SimpleNamespace(
             Request=Request, send=send, send_all=lambda all_: [SimpleNamespace(value=send(one)) for one in all_]
         ),

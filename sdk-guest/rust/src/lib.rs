@@ -39,6 +39,7 @@ mod connection;
 mod connector;
 mod error;
 mod export;
+pub mod files;
 pub mod graphql;
 pub mod http;
 pub mod log;

@@ -19,7 +19,7 @@ use sluice_model::limits::Limits;
 use sluice_model::secret::Secret;
 use sluice_model::{Clock, SystemClock};
 use sluice_runtime::{
-    Call, CancellationToken, Compiler, ConnectionView, Connector, LoadError, Runtime, Snapshot,
+    Call, CancellationToken, Compiler, ConnectionView, Connector, EmptyShelf, LoadError, Runtime, Snapshot,
 };
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex as Turn, MutexGuard};
@@ -161,6 +161,8 @@ impl Yard {
             egress: self.rules(),
             storage_bytes: STORAGE_BYTES,
             scratch_bytes: 0,
+            files_bytes: 0,
+            file_bytes: 0,
             limits,
         };
         let rights = Rights::new(&grant, &Ceiling::default(), &grant);
@@ -185,6 +187,7 @@ impl Yard {
             },
             caller,
             storage,
+            files: Arc::new(EmptyShelf),
             limits,
             cancel: CancellationToken::new(),
         }

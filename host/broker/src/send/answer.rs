@@ -37,7 +37,9 @@ impl Sending<'_> {
         } = answer;
         let (head, incoming) = response.into_parts();
         let host = hop.place.host().to_owned();
-        let cap = self.caller.rights.limits().response_bytes;
+        let cap = self
+            .body_bytes
+            .unwrap_or_else(|| self.caller.rights.limits().response_bytes);
         let bodyless = is_bodyless(&hop.method, head.status);
         let decoder = if bodyless {
             Ok(Decoder::Plain)

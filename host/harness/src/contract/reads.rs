@@ -117,6 +117,7 @@ pub(super) async fn resumes(rehearsal: &Rehearsal, play: &Play, tape: &Tape) -> 
 fn again(rehearsal: &Rehearsal, step: &Step) -> Session {
     let mut session = rehearsal.session();
     session.storage.clone_from(&step.session.storage);
+    session.files.clone_from(&step.session.files);
     session
 }
 

@@ -124,9 +124,17 @@ impl GrantDiff {
             ("storage", old.storage_bytes, new.storage_bytes),
             ("scratch files", old.scratch_bytes, new.scratch_bytes),
         ];
+        // Few connectors keep files; of the others nothing is said.
+        let files = [
+            ("files", old.files_bytes, new.files_bytes),
+            ("size of one file", old.file_bytes, new.file_bytes),
+        ];
+        let files = files
+            .into_iter()
+            .filter(|(_, before, after)| *before > 0 || *after > 0);
         let limits = old.limits.named().into_iter().zip(new.limits.named());
         let limits = limits.map(|((name, before), (_, after))| (name, before, after));
-        for (name, before, after) in sizes.into_iter().chain(limits) {
+        for (name, before, after) in sizes.into_iter().chain(files).chain(limits) {
             let (label, show) = (units::label(name), |number: u64| units::amount(name, number));
             let changed = || format!("{label}: {} instead of {}", show(after), show(before));
             match after.cmp(&before) {
@@ -295,6 +303,26 @@ mod tests {
         );
         assert_eq!(changed.narrower, ["memory of one call: 32 MiB instead of 64 MiB"]);
         assert!(!of_grants(&old, &old).asks_for_more());
+    }
+
+    #[test]
+    fn keeping_files_is_more() {
+        let old = Grant::default();
+        let new = Grant {
+            files_bytes: 1 << 30,
+            file_bytes: 25 << 20,
+            ..Grant::default()
+        };
+        assert_eq!(
+            of_grants(&old, &new).wider,
+            [
+                "files kept for each connection: 1 GiB instead of 0 bytes",
+                "size of one file: 25 MiB instead of 0 bytes"
+            ]
+        );
+        assert_eq!(of_grants(&new, &old).narrower.len(), 2);
+        assert!(!of_grants(&new, &new).asks_for_more());
+        assert!(!format!("{:?}", of_grants(&old, &old)).contains("file kept"));
     }
 
     #[test]

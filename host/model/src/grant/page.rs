@@ -36,6 +36,9 @@ pub struct PermissionPage {
     /// Actions that give whoever runs them a link which works without a credential.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<LinkLine>,
+    /// The files that it may keep: `files of up to 25 MiB, together up to 1 GiB for each connection`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files: Option<String>,
     /// What it may keep and use: `memory of one call: 64 MiB`.
     pub limits: Vec<String>,
     /// What it cannot do, whatever its code tries.
@@ -131,6 +134,7 @@ pub fn permission_page(manifest: &Manifest, grant: &Grant) -> PermissionPage {
         credentials: manifest.auth.iter().map(credential).collect(),
         hooks: manifest.webhooks.iter().map(hook).collect(),
         links: links(manifest),
+        files: files(grant),
         limits: limits(grant),
         cannot: cannot(grant),
     }
@@ -185,6 +189,12 @@ fn links(manifest: &Manifest) -> Vec<LinkLine> {
         gives: LINK.to_owned(),
     };
     presigning.map(line).collect()
+}
+
+fn files(grant: &Grant) -> Option<String> {
+    let (one, all) = (units::bytes(grant.file_bytes), units::bytes(grant.files_bytes));
+    let keeps = grant.file_bytes > 0 && grant.files_bytes > 0;
+    keeps.then(|| format!("files of up to {one}, together up to {all} for each connection"))
 }
 
 fn limits(grant: &Grant) -> Vec<String> {
@@ -286,6 +296,19 @@ mod tests {
         let json = serde_json::to_value(&page).unwrap();
         assert_eq!(json["links"][0]["action"], "share");
         assert_eq!(json["links"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn the_page_says_what_files_are_kept() {
+        let keeping = page(|manifest| Grant {
+            file_bytes: 25 << 20,
+            files_bytes: 1 << 30,
+            ..manifest.capabilities.clone()
+        });
+        let line = "  keep     files of up to 25 MiB, together up to 1 GiB for each connection\n";
+        assert!(keeping.to_string().contains(line), "{keeping}");
+        let plain = page(|manifest| manifest.capabilities.clone());
+        assert!(plain.files.is_none() && !plain.to_string().contains("  keep "));
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct Rights {
     limits: Limits,
     storage_bytes: u64,
     scratch_bytes: u64,
+    files_bytes: u64,
+    file_bytes: u64,
     watch: Option<Watch>,
 }
 
@@ -34,6 +36,8 @@ impl Rights {
             limits: request.limits.min(&ceiling.limits).min(&grant.limits),
             storage_bytes: least(request.storage_bytes, ceiling.storage_bytes, grant.storage_bytes),
             scratch_bytes: least(request.scratch_bytes, ceiling.scratch_bytes, grant.scratch_bytes),
+            files_bytes: least(request.files_bytes, ceiling.files_bytes, grant.files_bytes),
+            file_bytes: least(request.file_bytes, ceiling.file_bytes, grant.file_bytes),
             watch: None,
         }
     }
@@ -98,6 +102,18 @@ impl Rights {
     #[must_use]
     pub const fn scratch_bytes(&self) -> u64 {
         self.scratch_bytes
+    }
+
+    /// Bytes of kept files for one connection.
+    #[must_use]
+    pub const fn files_bytes(&self) -> u64 {
+        self.files_bytes
+    }
+
+    /// Bytes of one kept file.
+    #[must_use]
+    pub const fn file_bytes(&self) -> u64 {
+        self.file_bytes
     }
 
     /// The rights of one connection: `${config.key}` filled in from its configuration, in all three sets.
@@ -297,8 +313,11 @@ mod tests {
         let mut given = grant(&[]);
         given.limits.host_calls = 2;
         given.storage_bytes = 50;
+        (request.files_bytes, request.file_bytes) = (1000, 100);
+        (given.files_bytes, given.file_bytes) = (500, 100);
         let ceiling = Ceiling {
             scratch_bytes: Some(1),
+            file_bytes: Some(5),
             limits: Limits {
                 http_requests: 1,
                 ..Limits::HARD_MAX
@@ -312,6 +331,7 @@ mod tests {
             (3, 2, 1)
         );
         assert_eq!((rights.storage_bytes(), rights.scratch_bytes()), (50, 1));
+        assert_eq!((rights.files_bytes(), rights.file_bytes()), (500, 5));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 pub(super) fn label(name: &str) -> &str {
     match name {
         "storage" => "storage for each connection",
+        "files" => "files kept for each connection",
         "memory_bytes" => "memory of one call",
         "table_elements" => "table elements of one call",
         "call_time_ms" => "time of one call",
@@ -27,7 +28,7 @@ pub(super) fn amount(name: &str, number: u64) -> String {
             format!("{number} ms")
         };
     }
-    if name.ends_with("_bytes") || name.starts_with("s") {
+    if name.ends_with("_bytes") || name.starts_with("s") || name == "files" {
         return bytes(number);
     }
     number.to_string()
@@ -54,6 +55,7 @@ mod tests {
             ("memory_bytes", (64 << 20) + 1, "67108865 bytes"),
             ("memory_bytes", 0, "0 bytes"),
             ("storage", 1 << 30, "1 GiB"),
+            ("files", 5 << 30, "5 GiB"),
             ("call_time_ms", 60_000, "60 s"),
             ("call_time_ms", 1_500, "1500 ms"),
             ("http_requests", 1_000, "1000"),

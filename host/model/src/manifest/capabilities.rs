@@ -13,24 +13,57 @@ use crate::limits::Limits;
 const MAX_RULES: usize = 500;
 /// The most bytes of storage for one connection, and of scratch files for one call.
 const MAX_STORAGE_BYTES: u64 = 1 << 30;
+/// The most bytes of kept files for one connection, and of one of them: what is sent in the longest time of a request.
+const MAX_FILES_BYTES: u64 = 1 << 40;
+const MAX_FILE_BYTES: u64 = 4 << 30;
 
 pub(super) fn read(root: &Table<'_>, config: &Value) -> Result<Grant, ManifestError> {
     let Some(node) = root.get("capabilities") else {
         return Ok(Grant::default());
     };
-    let table = node.table(&["egress", "storage_bytes", "scratch_bytes", "limits"])?;
+    let table = node.table(&[
+        "egress",
+        "storage_bytes",
+        "scratch_bytes",
+        "files_bytes",
+        "file_bytes",
+        "limits",
+    ])?;
     let mut egress = Vec::new();
     for entry in table.each("egress", MAX_RULES)? {
         rules(&entry, config, &mut egress)?;
     }
+    let (files_bytes, file_bytes) = files(&table)?;
     Ok(Grant {
         egress,
         storage_bytes: table.whole_or("storage_bytes", 0, 0..MAX_STORAGE_BYTES)?,
         scratch_bytes: table.whole_or("scratch_bytes", 0, 0..MAX_STORAGE_BYTES)?,
+        files_bytes,
+        file_bytes,
         limits: table
             .get("limits")
             .map_or_else(|| Ok(Limits::default()), |node| limits(&node))?,
     })
+}
+
+/// How much of files is kept for one connection, and how large one may be: both or neither.
+fn files(table: &Table<'_>) -> Result<(u64, u64), ManifestError> {
+    let all = table.whole_or("files_bytes", 0, 0..MAX_FILES_BYTES)?;
+    let one = table.whole_or("file_bytes", 0, 0..MAX_FILE_BYTES)?;
+    if (all == 0) != (one == 0) {
+        let name = if all == 0 { "files_bytes" } else { "file_bytes" };
+        return Err(table.error(
+            name,
+            "is missing: whoever keeps files says how large one is and how much all of a connection are",
+        ));
+    }
+    if one > all {
+        return Err(table.error(
+            "file_bytes",
+            "is more than `files_bytes`, which is for all files of a connection",
+        ));
+    }
+    Ok((all, one))
 }
 
 fn rules(node: &Node<'_>, config: &Value, rules: &mut Vec<EgressRule>) -> Result<(), ManifestError> {

@@ -18,7 +18,7 @@ use crate::host::secrets::Handle;
 use crate::state::State;
 
 /// What is read of a body at a time, in bytes.
-const CHUNK: usize = 64 << 10;
+pub(super) const CHUNK: usize = 64 << 10;
 
 /// Captures of one request.
 const CAPTURES: usize = 16;
@@ -222,7 +222,7 @@ fn split(
     }
 }
 
-fn translate(request: wit::Request) -> Result<sluice_broker::Request, wit::Error> {
+pub(super) fn translate(request: wit::Request) -> Result<sluice_broker::Request, wit::Error> {
     if request.captures.len() > CAPTURES {
         return Err(wit::Error::Protocol(format!("more than {CAPTURES} captures")));
     }
@@ -256,7 +256,7 @@ fn translate(request: wit::Request) -> Result<sluice_broker::Request, wit::Error
 }
 
 /// What the guest may learn of a refusal: not which address a name has inside this network.
-fn refuse(error: sluice_broker::Error) -> wit::Error {
+pub(super) fn refuse(error: sluice_broker::Error) -> wit::Error {
     use sluice_broker::Error as B;
     let millis = |after: Duration| u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
     match error {

@@ -16,7 +16,8 @@ use sluice_model::id::{ConnectionId, OrgId};
 use sluice_model::limits::Limits;
 use sluice_model::secret::Secret;
 use sluice_runtime::{
-    Call, CancellationToken, Compiler, Config, ConnectionView, Connector, EmptySnapshot, Runtime, Snapshot,
+    Call, CancellationToken, Compiler, Config, ConnectionView, Connector, EmptyShelf, EmptySnapshot, Runtime,
+    Snapshot,
 };
 
 /// What the connection's `token` is; it must never be seen in a guest.
@@ -156,6 +157,8 @@ impl Making {
             reason: None,
         };
         let grant = Grant {
+            files_bytes: 0,
+            file_bytes: 0,
             egress: vec![rule],
             storage_bytes: self.storage_bytes,
             scratch_bytes: 0,
@@ -184,6 +187,7 @@ impl Making {
                 app: None,
             },
             storage: self.storage,
+            files: Arc::new(EmptyShelf),
             limits: self.limits,
             cancel: self.cancel,
         }

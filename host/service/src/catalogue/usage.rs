@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use sluice_model::Timestamp;
-use sluice_model::exchange::Exchange;
 use sluice_model::id::OrgId;
+use sluice_runtime::Effects;
 use sluice_store::usage::Usage;
 
 use super::Known;
@@ -37,6 +37,7 @@ impl Tally {
                 used: sluice_model::grant::Used::new(),
                 credentials: BTreeSet::new(),
                 calls: 0,
+                file_bytes: 0,
             },
             told: BTreeSet::new(),
         }))
@@ -45,8 +46,8 @@ impl Tally {
 
 impl Known {
     /// Notes a call and the credentials that it used; what is new today is written down in the background.
-    pub(crate) fn tally(&self, service: &Service, org: OrgId, exchanges: &[Exchange]) {
-        let Some((day, usage)) = self.pending(service, exchanges, 1, CALLS) else {
+    pub(crate) fn tally(&self, service: &Service, org: OrgId, effects: &Effects) {
+        let Some((day, usage)) = self.pending(service, Some(effects), CALLS) else {
             return;
         };
         let (service, id) = (service.clone(), self.install.id);
@@ -59,19 +60,13 @@ impl Known {
 
     /// Writes down what is not yet.
     pub(crate) async fn flush(&self, service: &Service, org: OrgId) -> Result<(), sluice_store::Error> {
-        match self.pending(service, &[], 0, 1) {
+        match self.pending(service, None, 1) {
             Some((day, usage)) => service.store().note_usage(org, self.install.id, day, usage).await,
             None => Ok(()),
         }
     }
 
-    fn pending(
-        &self,
-        service: &Service,
-        exchanges: &[Exchange],
-        calls: u64,
-        most: u64,
-    ) -> Option<(u64, Usage)> {
+    fn pending(&self, service: &Service, effects: Option<&Effects>, most: u64) -> Option<(u64, Usage)> {
         let today = day(service.now());
         let mut pending = self.tally.0.lock().unwrap_or_else(PoisonError::into_inner);
         let watch = self.rights.watch()?;
@@ -83,7 +78,9 @@ impl Known {
             watch.begin()
         };
         pending.usage.used.add(used);
-        pending.usage.calls += calls;
+        let exchanges = effects.map_or(&[][..], |effects| &effects.exchanges);
+        pending.usage.calls += u64::from(effects.is_some());
+        pending.usage.file_bytes += effects.map_or(0, |effects| effects.downloaded);
         for name in exchanges
             .iter()
             .filter_map(|exchange| exchange.credential.as_ref())
@@ -94,7 +91,8 @@ impl Known {
             }
         }
         let usage = &pending.usage;
-        let new = !usage.used.is_empty() || !usage.credentials.is_empty();
+        // Files are few and large, and somebody pays for them: they are written down at once.
+        let new = !usage.used.is_empty() || !usage.credentials.is_empty() || usage.file_bytes > 0;
         (new || usage.calls >= most).then(|| (today, std::mem::take(&mut pending.usage)))
     }
 }

@@ -185,7 +185,7 @@ async fn handle(
         events,
         changes,
         quarantined,
-        storage: callee.writes(effects),
+        storage: callee.writes(service, effects),
         logs: call::logs(service, effects),
         exchanges: std::mem::take(&mut effects.exchanges),
         now: service.now(),

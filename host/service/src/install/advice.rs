@@ -15,6 +15,8 @@ pub struct Advised {
     pub days: u32,
     pub days_with_calls: u32,
     pub calls: u64,
+    /// Bytes of files that it had downloaded.
+    pub file_bytes: u64,
     pub advice: Advice,
     /// Credentials that no request carried.
     pub unused_credentials: Vec<String>,
@@ -71,6 +73,7 @@ pub(super) async fn of(service: &Service, org: OrgId, known: &Known, days: u32) 
         days,
         days_with_calls: u32::try_from(days_seen.len()).unwrap_or(u32::MAX),
         calls: total.calls,
+        file_bytes: total.file_bytes,
         unused_credentials: unused.map(|scheme| scheme.name.clone()).collect(),
         diff: change,
         advice,

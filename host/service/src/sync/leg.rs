@@ -385,7 +385,7 @@ impl Reading<'_> {
             filtered: checked.filtered,
             cursor,
             place: place.clone(),
-            storage: self.callee.writes(&mut effects),
+            storage: self.callee.writes(service, &mut effects),
             logs: call::logs(service, &mut effects),
             exchanges: effects.exchanges,
             now: service.now(),

@@ -55,10 +55,10 @@ impl Unsettled {
     }
 
     /// Takes the next page. Waits only where too much waits already, where the page before has refused records (a record
-    /// of this one may be the well version of one of them), or where the page has writes to the connector's storage:
+    /// of this one may be the well version of one of them), or where the page has writes to the connector's storage or files:
     /// those have a commit of their own, which is over when the next page is read.
     pub(crate) async fn add(&mut self, service: &Service, page: PageCommit) -> Result<(), Error> {
-        let alone = !page.storage.writes.is_empty();
+        let alone = !page.storage.is_empty();
         let refused = self
             .waiting
             .as_ref()

@@ -14,7 +14,7 @@ use super::body::json;
 use super::routes::{Access, ROUTES, Route};
 use super::{
     actions, approvals, apps, authorizations, connections, connectors, destinations, endpoints, events,
-    grants, health, hooks, inbound, installs, keys, problem, receipts,
+    files, grants, health, hooks, inbound, installs, keys, problem, receipts,
 };
 use super::{links, records, replays, runs, secrets, streams, trust, upgrades, writes};
 
@@ -139,6 +139,8 @@ fn schemas() -> ComponentsBuilder {
         .schema_from::<records::QuarantinedView>()
         .schema_from::<records::VersionView>()
         .schema_from::<records::RestoreRequest>()
+        .schema_from::<files::FileView>()
+        .schema_from::<files::OwnerView>()
         .schema_from::<streams::StreamView>()
         .schema_from::<streams::OptionsBody>()
         .schema_from::<streams::CadenceBody>()
@@ -235,6 +237,7 @@ fn operation(route: &Route) -> utoipa::openapi::path::Operation {
         let (kind, content) = match given {
             "text" => ("text/plain", Some(RefOr::T(text().into()))),
             "binary" => ("application/wasm", None),
+            "bytes" => ("application/octet-stream", None),
             name => ("application/json", Some(schema(name))),
         };
         answer = answer.content(kind, ContentBuilder::new().schema(content).build());

@@ -51,6 +51,8 @@ pub(super) struct AdviceView {
     days_with_calls: u32,
     /// Calls of the connector's code on these days, at least.
     calls: u64,
+    /// Bytes of files that it had downloaded on these days.
+    file_bytes: u64,
     /// Rules that no request was made under.
     unused: Vec<String>,
     /// Rules that would be enough in the place of wider ones.
@@ -84,6 +86,7 @@ pub(super) async fn advice(
         days: advised.days,
         days_with_calls: advised.days_with_calls,
         calls: advised.calls,
+        file_bytes: advised.file_bytes,
         unused: advised.advice.unused,
         enough: advised.advice.enough,
         used: advised.advice.used,

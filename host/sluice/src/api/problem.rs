@@ -271,6 +271,8 @@ pub const CODES: &[&str] = &[
     "request.slow",
     "server.busy",
     "record.not_found",
+    "file.not_found",
+    "file.range",
     "event.not_found",
     "key.not_found",
     "key.self",

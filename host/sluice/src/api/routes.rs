@@ -14,7 +14,7 @@ use super::app::App;
 use super::problem::Problem;
 use super::{
     actions, approvals, apps, authorizations, connect, connections, connectors, destinations, document,
-    endpoints, events, front, grants, guard, health, hooks, inbound,
+    endpoints, events, files, front, grants, guard, health, hooks, inbound,
 };
 use super::{
     installs, keys, links, metrics, receipts, records, replays, runs, secrets, streams, tail, trust,
@@ -121,6 +121,9 @@ pub enum Operation {
     GetRecord,
     GetHistory,
     RestoreRecord,
+    ListFiles,
+    GetFile,
+    DownloadFile,
     ListStreams,
     SetStream,
     PreviewRules,
@@ -349,6 +352,9 @@ fn work(operation: Operation) -> MethodRouter<App> {
         Operation::GetRecord => get(records::get),
         Operation::GetHistory => get(records::history),
         Operation::RestoreRecord => post(records::restore),
+        Operation::ListFiles => get(files::list),
+        Operation::GetFile => get(files::get),
+        Operation::DownloadFile => get(files::content),
         Operation::ListStreams => get(streams::list),
         Operation::SetStream => put(streams::set),
         Operation::PreviewRules => post(streams::preview),

@@ -272,6 +272,8 @@ impl Config {
     pub fn service(&self) -> Result<sluice_service::Settings, ConfigError> {
         let mut ceiling = Ceiling {
             storage_bytes: self.limits.storage_bytes,
+            files_bytes: self.limits.files_bytes,
+            file_bytes: self.limits.file_bytes,
             ..Ceiling::default()
         };
         let (limits, set) = (&mut ceiling.limits, &self.limits);

@@ -177,6 +177,14 @@ pub(crate) enum Table {
     Moves,
     /// org, connection, number, mark, name → a cursor or a value of before
     MovedRows,
+    /// org, connection, key → KeptFile
+    Files,
+    /// org, file → connection, key
+    FileIds,
+    /// org, connection → bytes that count, files
+    FileUse,
+    /// org, blob → file; its bytes are to go from the disk
+    FilesGone,
     /// org, install, day → Usage
     Usage,
 }
@@ -185,7 +193,7 @@ pub(crate) enum Table {
 pub(crate) const TABLES: usize = Table::Usage as usize + 1;
 
 /// Tables whose keys begin with the organization.
-pub(crate) const OF_ORG: [Table; 83] = [
+pub(crate) const OF_ORG: [Table; 87] = [
     Table::OrgKeyUses,
     Table::ApiKeys,
     Table::Installs,
@@ -268,6 +276,10 @@ pub(crate) const OF_ORG: [Table; 83] = [
     Table::VersionSettings,
     Table::Moves,
     Table::MovedRows,
+    Table::Files,
+    Table::FileIds,
+    Table::FileUse,
+    Table::FilesGone,
     Table::Usage,
 ];
 
@@ -362,6 +374,10 @@ impl Table {
             Self::VersionSettings => "version_settings",
             Self::Moves => "moves",
             Self::MovedRows => "moved_rows",
+            Self::Files => "files",
+            Self::FileIds => "file_ids",
+            Self::FileUse => "file_use",
+            Self::FilesGone => "files_gone",
             Self::Usage => "usage",
         }
     }

@@ -54,6 +54,7 @@ async fn put(r: &Room, key: &str, value: Option<&[u8]>) {
     let staged = StorageWrites {
         writes,
         quota: 64 << 20,
+        ..StorageWrites::default()
     };
     r.store.commit_storage(r.org, r.connection, staged).await.unwrap();
 }

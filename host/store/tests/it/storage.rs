@@ -14,6 +14,7 @@ async fn storage_keeps_versions_and_the_quota() {
             expect,
         }],
         quota: 10,
+        ..StorageWrites::default()
     };
     let commit = |staged| r.store.commit_storage(r.org, r.connection, staged);
     commit(write("a", Some(b"1234"), Some(0))).await.unwrap();

@@ -38,6 +38,9 @@ impl fmt::Display for PermissionPage {
         for line in &self.links {
             writeln!(f, "  give     whoever runs \"{}\" {}", line.title, line.gives)?;
         }
+        if let Some(files) = &self.files {
+            writeln!(f, "  keep     {files}")?;
+        }
         for line in &self.limits {
             writeln!(f, "  use up   {line}")?;
         }
@@ -167,6 +170,7 @@ mod tests {
                 credentials: vec![],
                 hooks,
                 links: vec![],
+                files: None,
                 limits: vec![],
                 cannot: vec![],
             };

@@ -33,6 +33,24 @@ fn bad_values_are_refused_where_they_stand() {
         ("licence = \"Apache-2.0\"", "licence = \"<b>\"", "licence", "SPDX"),
         (
             "storage_bytes = 1_048_576",
+            "files_bytes = 1_048_576",
+            "capabilities.file_bytes",
+            "is missing",
+        ),
+        (
+            "storage_bytes = 1_048_576",
+            "file_bytes = 1_048_576",
+            "capabilities.files_bytes",
+            "is missing",
+        ),
+        (
+            "storage_bytes = 1_048_576",
+            "files_bytes = 1_048_576\nfile_bytes = 2_000_000",
+            "capabilities.file_bytes",
+            "is more than",
+        ),
+        (
+            "storage_bytes = 1_048_576",
             "storage_bytes = -1",
             "capabilities.storage_bytes",
             "between",

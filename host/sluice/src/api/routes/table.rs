@@ -365,6 +365,22 @@ pub(super) const ROUTES: &[Route] = &[
     .gives(200, "[Version]"),
     route(
         "GET",
+        "/api/v1/connections/{connection}/files",
+        Operation::ListFiles,
+        "the files that it keeps, by their keys",
+    )
+    .query(PAGED)
+    .gives(200, "[File]"),
+    route("GET", "/api/v1/files/{file}", Operation::GetFile, "one file").gives(200, "File"),
+    route(
+        "GET",
+        "/api/v1/files/{file}/content",
+        Operation::DownloadFile,
+        "its bytes, or with `Range` a part of them",
+    )
+    .gives(200, "bytes"),
+    route(
+        "GET",
         "/api/v1/connections/{connection}/streams",
         Operation::ListStreams,
         "the streams: what each holds, how it is doing and what is set about it",

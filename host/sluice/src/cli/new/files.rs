@@ -31,6 +31,10 @@ pub(super) const CONTRACT: &[File] = &[
         include_str!("../../../../../wit/0.1/secrets.wit"),
     ),
     (
+        "sluice-sdk/wit/0.1/files.wit",
+        include_str!("../../../../../wit/0.1/files.wit"),
+    ),
+    (
         "sluice-sdk/wit/0.1/storage.wit",
         include_str!("../../../../../wit/0.1/storage.wit"),
     ),
@@ -151,6 +155,10 @@ pub(super) const RUST: &[File] = &[
         include_str!("../../../../../sdk-guest/rust/src/secrets.rs"),
     ),
     (
+        "sluice-sdk/src/files.rs",
+        include_str!("../../../../../sdk-guest/rust/src/files.rs"),
+    ),
+    (
         "sluice-sdk/src/storage.rs",
         include_str!("../../../../../sdk-guest/rust/src/storage.rs"),
     ),
@@ -267,6 +275,10 @@ pub(super) const JS: &[File] = &[
         include_str!("../../../../../sdk-guest/js/src/records.js"),
     ),
     (
+        "sluice-sdk/src/files.js",
+        include_str!("../../../../../sdk-guest/js/src/files.js"),
+    ),
+    (
         "sluice-sdk/src/storage.js",
         include_str!("../../../../../sdk-guest/js/src/storage.js"),
     ),
@@ -365,6 +377,10 @@ pub(super) const PYTHON: &[File] = &[
     (
         "sluice-sdk/sluice/secrets.py",
         include_str!("../../../../../sdk-guest/python/sluice/secrets.py"),
+    ),
+    (
+        "sluice-sdk/sluice/files.py",
+        include_str!("../../../../../sdk-guest/python/sluice/files.py"),
     ),
     (
         "sluice-sdk/sluice/storage.py",
