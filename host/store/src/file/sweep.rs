@@ -97,7 +97,7 @@ impl Store {
                 }
                 let more = gone.len() == STEP_ROWS;
                 shelf.remove(org, &gone).await?;
-                self.write(64 * gone.len(), move |rows| {
+                self.write_bulk(64 * gone.len(), move |rows| {
                     gone.iter()
                         .try_for_each(|(_, blob)| rows.delete(Table::FilesGone, &Key::org(org).id(*blob)))
                 })
@@ -124,7 +124,7 @@ impl Store {
             if changed.is_empty() {
                 continue;
             }
-            self.write(512 * changed.len(), move |rows| {
+            self.write_bulk(512 * changed.len(), move |rows| {
                 for (connection, key) in changed {
                     let place = of(org, connection).tail(&key);
                     let Some(file) = rows.get_json::<KeptFile>(Table::Files, &place)? else {
