@@ -1,10 +1,12 @@
 //! What can be done at Dropbox. Each may be done twice without harm: the same bytes at the same path are no conflict
-//! ("upload", `strict_conflict`), a link that there is already is handed out again, and a temporary link changes nothing.
+//! ("upload", `strict_conflict`), a link that there is already is handed out again, a temporary link changes nothing, and a file is
+//! kept in the place of what was kept of it before.
 
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sluice_sdk::Error;
+use sluice_sdk::files::{self, Fetched, Save};
 use sluice_sdk::http::Response;
 use sluice_sdk::record::{self, input};
 
@@ -14,13 +16,14 @@ use crate::api;
 const MAX_BYTES: usize = 8 << 20;
 
 #[cfg(test)]
-pub(crate) const NAMES: [&str; 3] = ["upload_file", "create_shared_link", "get_temporary_link"];
+pub(crate) const NAMES: [&str; 4] = ["upload_file", "create_shared_link", "get_temporary_link", "keep_file"];
 
 pub(crate) fn run(name: &str, text: &str, idempotency_key: &str) -> Result<String, Error> {
     match name {
         "upload_file" => upload(input(text)?, idempotency_key),
         "create_shared_link" => share(&input(text)?, idempotency_key),
         "get_temporary_link" => temporary(&input(text)?, idempotency_key),
+        "keep_file" => keep(&input(text)?, idempotency_key),
         other => Err(Error::unsupported(format!("there is no action `{other}`"))),
     }
 }
@@ -159,6 +162,29 @@ fn temporary(wanted: &Temporary, key: &str) -> Result<String, Error> {
     answer(request.idempotency_key(key).send()?)
 }
 
+#[derive(Deserialize)]
+struct Keep {
+    path: String,
+    name: Option<String>,
+}
+
+/// `/files/download`, to be kept here: nobody holds the content.
+fn keep(wanted: &Keep, key: &str) -> Result<String, Error> {
+    #[derive(Serialize)]
+    struct Arguments<'a> {
+        path: &'a str,
+    }
+    check_path(&wanted.path)?;
+    let last = wanted.path.rsplit('/').next().unwrap_or_default();
+    let name = wanted.name.as_deref().unwrap_or(last);
+    let arguments = Arguments { path: &wanted.path };
+    let request = api::download("/2/files/download", &arguments)?.idempotency_key(key);
+    match files::fetch(request, Save::new(&wanted.path, name))? {
+        Fetched::File(file) => record::text(&file.reference()),
+        Fetched::Response(response) => answer(response),
+    }
+}
+
 /// A path or an id of Dropbox's; what is wrong with it otherwise, Dropbox says.
 fn check_path(path: &str) -> Result<(), Error> {
     if path.starts_with('/') || path.starts_with("id:") {
@@ -249,6 +275,27 @@ mod tests {
             testing::requests()[0].url(),
             "https://api.dropboxapi.com/2/files/get_temporary_link"
         );
+    }
+
+    #[test]
+    fn a_file_is_kept_under_its_path() {
+        testing::serve(|request| match request.header_value("dropbox-api-arg") {
+            Some(r#"{"path":"/plans/a.pdf"}"#) => {
+                testing::answer(200, &[("content-type", "application/octet-stream")], "bytes")
+            }
+            _ => testing::answer(409, &[], r#"{"error_summary":"path/not_found/..","error":{".tag":"path"}}"#),
+        });
+        let kept = run("keep_file", r#"{"path":"/plans/a.pdf"}"#, "k").unwrap();
+        let kept: Value = input(&kept).unwrap();
+        assert_eq!((&kept["name"], &kept["bytes"]), (&"a.pdf".into(), &5.into()));
+        assert!(files::get("/plans/a.pdf").is_some());
+        let request = &testing::requests()[0];
+        assert_eq!(
+            (request.method(), request.url(), request.content()),
+            ("POST", "https://content.dropboxapi.com/2/files/download", None)
+        );
+        let gone = run("keep_file", r#"{"path":"/gone"}"#, "k");
+        assert!(matches!(gone, Err(Error::InvalidData(_))), "{gone:?}");
     }
 
     #[test]

@@ -25,6 +25,12 @@ pub(crate) fn upload<T: Serialize>(path: &str, arguments: &T, content: Vec<u8>) 
         .body("application/octet-stream", content))
 }
 
+/// A call whose answer is a file's content; its arguments are in a header, too.
+pub(crate) fn download<T: Serialize>(path: &str, arguments: &T) -> Result<Request, Error> {
+    let arguments = ascii(&record::text(arguments)?);
+    Ok(http::post(format!("{CONTENT}{path}")).header("dropbox-api-arg", arguments))
+}
+
 /// JSON with everything that is not printable ASCII as `\uXXXX`. In JSON such characters stand within texts only.
 fn ascii(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());

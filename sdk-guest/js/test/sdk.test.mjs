@@ -9,6 +9,9 @@ import { decode } from "../src/place.js";
 import asynchronous, { SettledPromise, settled } from "../src/promise.js";
 import { each, toTimestamp, upsert } from "../src/records.js";
 import { decodeUtf8, encodeUtf8 } from "../src/text.js";
+import { files } from "../src/files.js";
+import { host } from "../src/host.js";
+import { answer, requests, serve } from "../src/testing.js";
 import * as ours from "../src/url.js";
 
 /** The same numbers every time. */
@@ -145,4 +148,19 @@ test("a status becomes the class of who must act", () => {
 
 test("a source map is read", () => {
   assert.deepEqual(decode("AAAA;;ACAA,IAAC;A"), [[[0, 0, 0]], [], [[0, 1, 0], [4, 1, 0]], []]);
+});
+
+test("a file is kept, and what is none says why", () => {
+  serve((request) => (request.url.endsWith("/f") ? answer(200, "png", { "content-type": "image/png; q=1" }) : answer(404)));
+  const file = files.fetch("https://a.example/f", { key: "f", name: "logo.png", owner: { stream: "messages", id: 7 } });
+  assert.deepEqual([file.bytes, file.media_type, file.name], [3, "image/png", "logo.png"]);
+  assert.deepEqual([files.get("f"), requests[0].method], [file, "GET"]);
+  assert.throws(() => files.fetch("https://a.example/none", { key: "n" }), { tag: "invalid-data" });
+  files.delete("f");
+  assert.equal(files.get("f"), undefined);
+  const refused = { tag: "quota", val: 4096n };
+  host.files.fetch = () => {
+    throw Object.assign(new Error("refused"), { payload: refused });
+  };
+  assert.throws(() => files.fetch("https://a.example/f", { key: "f" }), { tag: "config", message: /4096 bytes/ });
 });

@@ -5,7 +5,7 @@ import json
 import random
 import unittest
 
-from sluice import ConfigError, InvalidDataError, RateLimitedError, http, records, testing
+from sluice import ConfigError, InvalidDataError, RateLimitedError, files, http, records, testing
 
 
 class Records(unittest.TestCase):
@@ -78,6 +78,19 @@ class Http(unittest.TestCase):
         self.assertEqual(http.link_targets(header), {"next": "https://a/x?a=1,2;3", "start": "https://a/x?a=1,2;3", "last": "b"})
         for none in ["", "<a>", '<a>; rel="next', "a; rel=next", "<a> junk; rel=next", '<a>; rel="\\']:
             self.assertEqual(http.link_targets(none), {})
+
+
+class Files(unittest.TestCase):
+    def test_a_file_is_kept_and_what_is_none_says_why(self) -> None:
+        kinds = {"content-type": "image/png; q=1"}
+        testing.serve(lambda asked: testing.answer(200, b"png", kinds) if asked.url.endswith("/f") else testing.answer(404))
+        file = files.fetch("https://a.example/f", "f", "logo.png", owner=("messages", "7"))
+        self.assertEqual((file["bytes"], file["media_type"], file["name"]), (3, "image/png", "logo.png"))
+        self.assertEqual(files.get("f"), file)
+        with self.assertRaises(InvalidDataError):
+            files.fetch("https://a.example/none", "n")
+        files.delete("f")
+        self.assertIsNone(files.get("f"))
 
 
 def load_tests(_loader: object, tests: unittest.TestSuite, _pattern: object) -> unittest.TestSuite:
