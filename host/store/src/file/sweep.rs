@@ -7,7 +7,7 @@ use sluice_model::id::{ConnectionId, FileId, OrgId, kind};
 
 use super::{KeptFile, OfRecord, of, rows};
 use crate::key::{Key, Parts, Span};
-use crate::record::stream_key;
+use crate::record::{Head, stream_key};
 use crate::row::{corrupt, from_json};
 use crate::sweep::STEP_ROWS;
 use crate::table::{Rows, Table};
@@ -198,8 +198,13 @@ fn fate(
         return Ok(Fate::Stays);
     };
     let record = stream_key(org, connection, stream).tail(id);
-    // A generation that is being read will put it there.
-    if rows.has(Table::Records, &record)? || rows.has(Table::Staged, &record)? {
+    // What is deleted has a row too. A generation that is being read will put what it has staged there.
+    let mut is_there = false;
+    for table in [Table::Records, Table::Staged] {
+        let deleted = rows.look(table, &record, |content| Ok(Head::read(content)?.0.deleted))?;
+        is_there |= deleted == Some(false);
+    }
+    if is_there {
         return Ok(match file.missed {
             None => Fate::Stays,
             Some(_) => Fate::Missed(None),
