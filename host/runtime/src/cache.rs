@@ -19,6 +19,23 @@ const MAGIC: &[u8; 8] = b"SLUICEC1";
 /// MAC of HMAC-SHA-256 in bytes.
 const MAC_BYTES: usize = 32;
 
+/// Machine code, where it is in what was read: megabytes that are not moved once more.
+pub(crate) struct Artifact {
+    file: Vec<u8>,
+    start: usize,
+}
+
+impl Artifact {
+    /// Of code that has just been made.
+    pub(crate) const fn new(code: Vec<u8>) -> Self {
+        Self { file: code, start: 0 }
+    }
+
+    pub(crate) fn code(&self) -> &[u8] {
+        self.file.get(self.start..).unwrap_or_default()
+    }
+}
+
 /// A directory of compiled connectors for one engine.
 pub(crate) struct Cache {
     dir: PathBuf,
@@ -49,17 +66,15 @@ impl Cache {
     }
 
     /// The machine code made from the component with this digest, if it is here, whole, ours and for this engine.
-    pub(crate) fn get(&self, source: &[u8; 32], artifact_limit: u64) -> Option<Vec<u8>> {
+    pub(crate) fn get(&self, source: &[u8; 32], artifact_limit: u64) -> Option<Artifact> {
         let path = self.path(source);
         let size = fs::metadata(&path).ok()?.len();
         if size > artifact_limit.saturating_add((MAGIC.len() + MAC_BYTES) as u64) {
             return None;
         }
-        let mut file = fs::read(&path).ok()?;
-        let artifact = self.verify(&file, source)?;
-        let start = file.len() - artifact;
-        file.drain(..start);
-        Some(file)
+        let file = fs::read(&path).ok()?;
+        let start = file.len() - self.verify(&file, source)?;
+        Some(Artifact { file, start })
     }
 
     /// Keeps machine code. What cannot be written is not kept, which is told to the log and nobody else.
@@ -161,14 +176,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let ours = cache(dir.path(), 1, 1, 1 << 20);
         ours.put(&[7; 32], b"machine code");
-        assert_eq!(ours.get(&[7; 32], 100).unwrap(), b"machine code");
-        assert_eq!(ours.get(&[8; 32], 100), None);
-        assert_eq!(ours.get(&[7; 32], 5), None);
-        assert_eq!(cache(dir.path(), 2, 1, 1 << 20).get(&[7; 32], 100), None);
-        assert_eq!(cache(dir.path(), 1, 2, 1 << 20).get(&[7; 32], 100), None);
+        assert_eq!(ours.get(&[7; 32], 100).unwrap().code(), b"machine code");
+        assert!(ours.get(&[8; 32], 100).is_none());
+        assert!(ours.get(&[7; 32], 5).is_none());
+        assert!(cache(dir.path(), 2, 1, 1 << 20).get(&[7; 32], 100).is_none());
+        assert!(cache(dir.path(), 1, 2, 1 << 20).get(&[7; 32], 100).is_none());
         // Another component's code under this one's name.
         fs::copy(ours.path(&[7; 32]), ours.path(&[8; 32])).unwrap();
-        assert_eq!(ours.get(&[8; 32], 100), None);
+        assert!(ours.get(&[8; 32], 100).is_none());
     }
 
     #[test]
@@ -182,9 +197,9 @@ mod tests {
             let mut changed = whole.clone();
             changed[place] ^= 1;
             fs::write(&path, &changed).unwrap();
-            assert_eq!(cache.get(&[7; 32], 100), None, "byte {place}");
+            assert!(cache.get(&[7; 32], 100).is_none(), "byte {place}");
             fs::write(&path, &whole[..place]).unwrap();
-            assert_eq!(cache.get(&[7; 32], 100), None, "cut at {place}");
+            assert!(cache.get(&[7; 32], 100).is_none(), "cut at {place}");
         }
         fs::write(&path, &whole).unwrap();
         assert!(cache.get(&[7; 32], 100).is_some());

@@ -60,6 +60,24 @@ impl Journal {
         });
     }
 
+    /// What Rust's standard library said last of a panic, which it does on stderr before the guest traps: where, and why.
+    pub(crate) fn panic(&self) -> Option<(String, String)> {
+        let pages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = None;
+        let mut lines = pages.lines.iter().filter(|line| line.source == Source::Stderr);
+        while let Some(line) = lines.next() {
+            let Some((_, place)) = line.message.split_once("' panicked at ").or_else(|| {
+                // With the number of its thread, as later versions write it.
+                line.message.split_once(") panicked at ")
+            }) else {
+                continue;
+            };
+            let why = lines.next().map_or("", |line| line.message.as_str());
+            said = Some((place.trim_end_matches(':').to_owned(), why.to_owned()));
+        }
+        said
+    }
+
     /// The lines, the last of which says how many were dropped.
     pub(crate) fn take(&self) -> Vec<LogLine> {
         let mut pages = self.0.lock().unwrap_or_else(PoisonError::into_inner);

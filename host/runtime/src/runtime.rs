@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
-use crate::cache::Cache;
+use crate::cache::{Artifact, Cache};
 use crate::compile;
 use crate::config::Config;
 use crate::engine;
@@ -151,13 +151,13 @@ impl Runtime {
         source: &[u8; 32],
     ) -> Result<wasmtime::component::Component, LoadError> {
         let artifact = self.artifact(bytes, source).await?;
-        load::deserialize(&self.0.engine, &artifact).map_err(|error| LoadError::CompileFailed {
+        load::deserialize(&self.0.engine, artifact.code()).map_err(|error| LoadError::CompileFailed {
             reason: crate::journal::clean(&format!("{error:#}"), 512),
         })
     }
 
     /// Machine code for `bytes`. What is cached was inspected before it was compiled.
-    async fn artifact(&self, bytes: &[u8], source: &[u8; 32]) -> Result<Vec<u8>, LoadError> {
+    async fn artifact(&self, bytes: &[u8], source: &[u8; 32]) -> Result<Artifact, LoadError> {
         let inner = &self.0;
         if let Some(artifact) = self.cached(source).await {
             return Ok(artifact);
@@ -170,11 +170,11 @@ impl Runtime {
             return Ok(artifact);
         }
         let artifact = compile::compile(&inner.config.compiler, &inner.config.compile, bytes).await?;
-        self.keep(source, artifact).await
+        self.keep(source, artifact).await.map(Artifact::new)
     }
 
     /// Reads the cache, off the threads that calls run on.
-    async fn cached(&self, source: &[u8; 32]) -> Option<Vec<u8>> {
+    async fn cached(&self, source: &[u8; 32]) -> Option<Artifact> {
         self.0.cache.as_ref()?;
         let (inner, source) = (Arc::clone(&self.0), *source);
         let read = move || {

@@ -30,7 +30,13 @@ pub(crate) fn classify(error: &wasmtime::Error, state: &State) -> CallError {
                 limit: state.table.max_capacity() as u64,
             };
         }
-        Some(_) => return crash("it used a resource of the host that it does not have", error),
+        Some(_) => {
+            return crash(
+                "it used a resource of the host that it does not have",
+                error,
+                state,
+            );
+        }
         None => {}
     }
     // A guest that is refused memory mostly aborts a moment later; what it needed is the reason, not how it fell.
@@ -50,10 +56,10 @@ pub(crate) fn classify(error: &wasmtime::Error, state: &State) -> CallError {
     }
     if let Some(trap) = error.downcast_ref::<Trap>() {
         let words = trap.to_string();
-        return crash(words.strip_prefix("wasm trap: ").unwrap_or(&words), error);
+        return crash(words.strip_prefix("wasm trap: ").unwrap_or(&words), error, state);
     }
     if let Some(I32Exit(status)) = error.downcast_ref::<I32Exit>() {
-        return crash(&format!("it exited with status {status}"), error);
+        return crash(&format!("it exited with status {status}"), error, state);
     }
     let words = error.root_cause().to_string();
     // The engine has no types for these two that could be asked for; the tests tell when its words change.
@@ -69,7 +75,7 @@ pub(crate) fn classify(error: &wasmtime::Error, state: &State) -> CallError {
             limit: HANDLES as u64,
         };
     }
-    crash(&words, error)
+    crash(&words, error, state)
 }
 
 /// The reason that the host gave itself.
@@ -94,12 +100,32 @@ pub(crate) fn deadline(state: &State) -> CallError {
     }
 }
 
-fn crash(words: &str, error: &wasmtime::Error) -> CallError {
+fn crash(words: &str, error: &wasmtime::Error, state: &State) -> CallError {
+    let message = match state.journal.panic() {
+        Some((place, why)) => clean(
+            &format!("panicked at {}: {why}", by_its_author(&place)),
+            MESSAGE_BYTES,
+        ),
+        None => without_places(words),
+    };
     CallError::Trap {
-        message: without_places(words),
+        message,
         symbols: symbols(error),
     }
 }
+
+/// The author's own files are named from their package on; of others, which stand where they were built, the end says enough.
+fn by_its_author(place: &str) -> String {
+    if !place.starts_with('/') {
+        return place.to_owned();
+    }
+    let segments: Vec<_> = place.split('/').collect();
+    let from = segments.len().saturating_sub(KEPT_SEGMENTS);
+    segments.get(from..).unwrap_or_default().join("/")
+}
+
+/// Of a path that is not the author's: the package, `src` and the file.
+const KEPT_SEGMENTS: usize = 3;
 
 /// Functions on the stack, innermost first, demangled. The engine prints one a line, as `  0: module!function`.
 fn symbols(error: &wasmtime::Error) -> Vec<String> {
@@ -135,6 +161,8 @@ fn without_places(words: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::Journal;
+    use crate::outcome::{Level, Source};
 
     #[test]
     fn places_are_removed() {
@@ -142,5 +170,27 @@ mod tests {
         check("fault at 0x7f00dead here", "fault at … here");
         check("open `/home/somebody/file`: no", "open … no");
         check("a\u{1b}[31m b\n c", "a b c");
+    }
+
+    #[test]
+    fn a_panic_is_told_by_the_authors_file() {
+        let check = |place: &str, expected: &str| assert_eq!(by_its_author(place), expected);
+        check("src/lib.rs:31:9", "src/lib.rs:31:9");
+        check(
+            "/home/somebody/.cargo/registry/src/index-1/serde_json-1.0.0/src/de.rs:1:2",
+            "serde_json-1.0.0/src/de.rs:1:2",
+        );
+        let journal = Journal::new(10_000);
+        let say = |text: &str| journal.write(Level::Warn, Source::Stderr, text, None);
+        say("nothing panicked at all");
+        assert_eq!(journal.panic(), None);
+        let found = |place: &str, why: &str| Some((place.to_owned(), why.to_owned()));
+        for thread in ["thread '<unnamed>'", "thread '<unnamed>' (1)"] {
+            say(&format!("{thread} panicked at src/lib.rs:31:9:"));
+            assert_eq!(journal.panic(), found("src/lib.rs:31:9", ""));
+            say("the moon is 7");
+            say("note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace");
+            assert_eq!(journal.panic(), found("src/lib.rs:31:9", "the moon is 7"));
+        }
     }
 }

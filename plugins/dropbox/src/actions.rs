@@ -16,7 +16,12 @@ use crate::api;
 const MAX_BYTES: usize = 8 << 20;
 
 #[cfg(test)]
-pub(crate) const NAMES: [&str; 4] = ["upload_file", "create_shared_link", "get_temporary_link", "keep_file"];
+pub(crate) const NAMES: [&str; 4] = [
+    "upload_file",
+    "create_shared_link",
+    "get_temporary_link",
+    "keep_file",
+];
 
 pub(crate) fn run(name: &str, text: &str, idempotency_key: &str) -> Result<String, Error> {
     match name {
@@ -283,7 +288,11 @@ mod tests {
             Some(r#"{"path":"/plans/a.pdf"}"#) => {
                 testing::answer(200, &[("content-type", "application/octet-stream")], "bytes")
             }
-            _ => testing::answer(409, &[], r#"{"error_summary":"path/not_found/..","error":{".tag":"path"}}"#),
+            _ => testing::answer(
+                409,
+                &[],
+                r#"{"error_summary":"path/not_found/..","error":{".tag":"path"}}"#,
+            ),
         });
         let kept = run("keep_file", r#"{"path":"/plans/a.pdf"}"#, "k").unwrap();
         let kept: Value = input(&kept).unwrap();

@@ -119,8 +119,12 @@ impl From<Error> for crate::Error {
         match error {
             Error::Http(error) => error.into(),
             Error::TooLarge(0) => config("not permitted: to keep files".to_owned()),
-            Error::TooLarge(bytes) => config(format!("the file is larger than the {bytes} bytes of the grant")),
-            Error::Quota(bytes) => config(format!("the files would be more than the {bytes} bytes of the grant")),
+            Error::TooLarge(bytes) => {
+                config(format!("the file is larger than the {bytes} bytes of the grant"))
+            }
+            Error::Quota(bytes) => config(format!(
+                "the files would be more than the {bytes} bytes of the grant"
+            )),
             Error::InvalidKey => Self::internal("the file's key or owner is none"),
             Error::Unavailable(reason) => Self::transient(format!("the file is not kept: {reason}")),
         }

@@ -188,7 +188,9 @@ pub(crate) mod files {
         if !(200..300).contains(&response.status) {
             return Ok(Fetched::Response(response));
         }
-        let kind = response.header("content-type").unwrap_or("application/octet-stream");
+        let kind = response
+            .header("content-type")
+            .unwrap_or("application/octet-stream");
         let media_type = kind.split(';').next().unwrap_or_default().trim().to_owned();
         let size = response.body.len() as u64;
         let file = MAP.with(|map| {
