@@ -24,6 +24,7 @@ const FAULTS: &[(&str, &[&str])] = &[
     ("one_outcome_less", &["answers", "writes_fit"]),
     ("a_key_of_its_own", &["keys_hold"]),
     ("event_of_another_kind", &["hooks_fit"]),
+    ("event_unlike_its_schema", &["hooks_fit"]),
     ("event_of_its_receipt", &["hooks_repeat"]),
     ("event_that_counts", &["hooks_repeat"]),
     ("unknown_is_an_error", &["hooks_unknown"]),

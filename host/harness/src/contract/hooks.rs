@@ -55,17 +55,23 @@ pub(super) fn fit(rehearsal: &Rehearsal, play: &Play) -> Verdict {
 pub(super) fn declared(manifest: &Manifest, webhook: &Webhook, handled: &Handled) -> Result<(), String> {
     for event in &handled.events {
         let mut kinds = webhook.events.iter();
-        if !kinds.any(|declared| declares(&declared.kind, &event.kind)) {
+        let Some(kind) = kinds.find(|declared| declares(&declared.kind, &event.kind)) else {
             return Err(format!(
                 "the manifest does not declare events of kind `{}`",
                 event.kind
             ));
-        }
+        };
         if event.id.is_empty() {
             return Err(format!("an event of kind `{}` has no id", event.kind));
         }
-        serde_json::from_str::<Value>(&event.data)
-            .map_err(|error| format!("event `{}` is not JSON: {error}", event.id))?;
+        let Some(schema) = &kind.schema else {
+            serde_json::from_str::<Value>(&event.data)
+                .map_err(|error| format!("event `{}` is not JSON: {error}", event.id))?;
+            continue;
+        };
+        let schema = Schema::compile(&kind.kind, schema).map_err(|error| error.to_string())?;
+        let checked = schema.check_text(&event.data);
+        checked.map_err(|violation| format!("event `{}` of kind `{}`: {violation}", event.id, event.kind))?;
     }
     let known = |stream: &str| manifest.stream(stream).is_some() || manifest.discovered.is_some();
     if let Some(stream) = handled.resync.iter().find(|stream| !known(stream)) {

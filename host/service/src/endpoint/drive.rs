@@ -200,8 +200,8 @@ impl<'a> Turn<'a> {
     async fn fill(&mut self, ready: &Arc<Ready>) -> Result<bool, sluice_store::Error> {
         let endpoint = &ready.endpoint;
         let mut found = false;
-        // Of what was just owed here all is in hand.
-        if self.waiting > self.in_hand.len() as u64 {
+        // Where all that waits is in hand, none of it has to be looked for.
+        if self.in_hand.is_empty() || self.waiting > self.in_hand.len() as u64 {
             found = self.take_due(ready).await?;
         }
         // In order, nothing new is taken in hand before what waits.
