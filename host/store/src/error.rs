@@ -256,6 +256,7 @@ mod tests {
                 limit: 0,
             },
             Error::Quota { used: 0, quota: 0 },
+            Error::FileQuota { used: 0, quota: 0 },
             Error::StorageVersion {
                 key: name(),
                 expected: 0,
