@@ -91,6 +91,41 @@ impl Host {
         Self::start_beside(scratch, far, None).await
     }
 
+    /// Opens what a server of these measurements left in `scratch`, with its database and its compiled code.
+    ///
+    /// # Errors
+    ///
+    /// If the server still runs, or whatever does not start.
+    pub async fn of_server(scratch: &Path) -> Result<Self> {
+        let data = scratch.join("server");
+        let master = std::fs::read_to_string(data.join("master.key"))?;
+        // As the server derives it; with another key every connector would be compiled anew.
+        let cache_key = ring::hmac::sign(
+            &ring::hmac::Key::new(ring::hmac::HMAC_SHA256, master.trim().as_bytes()),
+            b"sluice compiled cache 1",
+        );
+        let store = Store::open(Options::new(data.clone(), MasterKey::from_text(master.trim())?))?;
+        let clock = Arc::new(SystemClock);
+        let broker = Broker::new(
+            sluice_broker::Config::default(),
+            Arc::new(System::new()?),
+            clock.clone(),
+        )?;
+        let config = Config {
+            cache_dir: Some(data.join("compiled")),
+            cache_key: cache_key.as_ref().try_into()?,
+            ..Config::default()
+        };
+        let service = Service::start(Parts {
+            store,
+            runtime: Runtime::new(config, broker)?,
+            clock,
+            settings: Settings::default(),
+        })
+        .await?;
+        Ok(Self { service })
+    }
+
     /// The same with a database beside it, on this machine: under this name, at this address.
     ///
     /// # Errors

@@ -294,3 +294,65 @@ fn a_key_names_one_file_of_one_organization() {
     assert_eq!(download(&api, id, &[]).code(), "file.not_found");
     assert_eq!(download(&api, &of_second, &[]).status, 200);
 }
+
+/// Starts a sync of one file of 64 KiB and waits until that is half here.
+fn half_way(attic: &Attic, api: &Api, connection: &str) -> String {
+    attic.put("first", "held", json!({ "url": attic::url("held", 64 << 10) }));
+    attic.hold(true);
+    let run = github::start_sync(api, connection, &["things"], "incremental").remove(0);
+    wait_for("the file to be under way", || (attic.waiting() > 0).then_some(()));
+    run
+}
+
+/// Has the action keep an empty file, which never waits.
+fn keep_empty(api: &Api, connection: &str, key: &str) {
+    let act = json!({"key": key, "url": attic::url("empty", 0)});
+    let acted = api.post(&format!("/api/v1/connections/{connection}/actions/keep"), &act);
+    assert_eq!(acted["output"]["bytes"], 0, "{acted}");
+}
+
+#[test]
+fn room_that_was_taken_meanwhile_ends_the_run() {
+    let (attic, server, connection) = world(|setup| {
+        setup.set = vec![("SLUICE_LIMITS__FILES_BYTES", (64 << 10).to_string())];
+    });
+    let api = server.api();
+    let run = half_way(&attic, &api, &connection);
+    keep_empty(&api, &connection, "small");
+    attic.hold(false);
+    let ended = github::ended(&api, &run);
+    assert_eq!(
+        (&ended["state"], &ended["error"]["code"]),
+        (&json!("failed"), &json!("file.quota")),
+        "{ended}"
+    );
+    assert_eq!(
+        attic.fetched(),
+        ["/file/held/65536", "/file/empty/0"],
+        "once each"
+    );
+    assert_eq!(on_disk(&server).len(), 1);
+}
+
+#[test]
+fn a_file_that_was_changed_meanwhile_is_read_again() {
+    let (attic, server, connection) = world(|_| {});
+    let api = server.api();
+    let run = half_way(&attic, &api, &connection);
+    keep_empty(&api, &connection, "thing/held");
+    attic.hold(false);
+    wait_for("the run to wait", || {
+        let found = api.get(&format!("/api/v1/runs/{run}"));
+        (found["error"]["code"] == "file.changed").then_some(())
+    });
+    let ended = github::ended(&api, &run);
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    assert_eq!(attic.fetched().len(), 3, "twice, and the action's once");
+    let told = reference(&api, &connection, "held");
+    let kept = files(&api, &connection);
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert_eq!(
+        (&kept[0]["id"], &kept[0]["bytes"]),
+        (&told["id"], &json!(64 << 10))
+    );
+}

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value, json};
 
-use crate::server::{Place, Setup};
+use crate::played::{self, Gate};
+use crate::server::Setup;
 
 /// The name that the server finds it by.
 const HOST: &str = "ledger.example";
@@ -51,14 +52,7 @@ struct Books {
 pub(crate) struct Ledger {
     address: SocketAddr,
     books: Arc<Mutex<Books>>,
-    gate: Arc<(Mutex<Gate>, Condvar)>,
-}
-
-/// Where answers wait.
-#[derive(Debug, Default)]
-struct Gate {
-    shut: bool,
-    waiting: u64,
+    gate: Arc<Gate>,
 }
 
 impl Ledger {
@@ -69,26 +63,13 @@ impl Ledger {
             books: Arc::default(),
             gate: Arc::default(),
         };
-        let served = ledger.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let ledger = served.clone();
-                std::thread::spawn(move || drop(ledger.serve(&stream)));
-            }
-        });
+        played::serve(listener, ledger.clone(), Self::serve);
         ledger
     }
 
     /// A server's setup that finds it.
     pub(crate) fn setup(&self) -> Setup {
-        Setup {
-            places: vec![Place {
-                host: HOST.to_owned(),
-                address: self.address,
-                ca: String::new(),
-            }],
-            ..Setup::default()
-        }
+        played::setup(HOST, self.address)
     }
 
     /// Somebody edits an entry, or makes one; an empty id makes one. Gives its id.
@@ -146,22 +127,12 @@ impl Ledger {
 
     /// Every answer waits until this is called with `false`.
     pub(crate) fn hold(&self, shut: bool) {
-        self.gate.0.lock().unwrap().shut = shut;
-        self.gate.1.notify_all();
+        self.gate.hold(shut);
     }
 
     /// Answers that wait.
     pub(crate) fn waiting(&self) -> u64 {
-        self.gate.0.lock().unwrap().waiting
-    }
-
-    fn pass(&self) {
-        let mut gate = self.gate.0.lock().unwrap();
-        gate.waiting += 1;
-        while gate.shut {
-            gate = self.gate.1.wait(gate).unwrap();
-        }
-        gate.waiting -= 1;
+        self.gate.waiting()
     }
 
     /// These bytes are what whoever reads gets; none: what there is.
@@ -219,7 +190,7 @@ impl Ledger {
                 .lock()
                 .unwrap()
                 .answer(&method, &target, &headers, &body);
-            self.pass();
+            self.gate.pass();
             if lost {
                 return Ok(());
             }

@@ -55,6 +55,7 @@ mod github;
 mod guests;
 mod ledger;
 mod package;
+mod played;
 mod receiver;
 mod server;
 

@@ -19,13 +19,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use sluice_bench::hook::{self, Hook};
 use sluice_bench::load::{self, Make};
-use sluice_bench::{Far, Package, Registry, Server, Usage};
-use sluice_broker::{Broker, System};
-use sluice_model::SystemClock;
-use sluice_model::seal::MasterKey;
-use sluice_runtime::{Config, Runtime};
-use sluice_service::{Parts, Service, Settings, catalogue};
-use sluice_store::{Options, Store};
+use sluice_bench::{Far, Host, Package, Registry, Server, Usage};
+use sluice_service::catalogue;
 
 /// The bars of issue 6.
 const FIRST_CALL: Duration = Duration::from_secs(3);
@@ -178,39 +173,10 @@ async fn from_registry() -> Result<(Part, Part)> {
 /// Loads the code of every install, as its first call would: the file from the database, its signature against the policy, its machine
 /// code from the cache under its MAC.
 async fn load(scratch: &Path) -> Result<Duration> {
-    let service = service(scratch).await?;
+    let host = Host::of_server(scratch).await?;
     let started = Instant::now();
-    catalogue::warm(&service).await;
+    catalogue::warm(&host.service).await;
     Ok(started.elapsed())
-}
-
-async fn service(scratch: &Path) -> Result<Service> {
-    let data = scratch.join("server");
-    let master = std::fs::read_to_string(data.join("master.key"))?;
-    // As the server derives it; with another key every connector would be compiled anew.
-    let cache_key = ring::hmac::sign(
-        &ring::hmac::Key::new(ring::hmac::HMAC_SHA256, master.trim().as_bytes()),
-        b"sluice compiled cache 1",
-    );
-    let store = Store::open(Options::new(data.clone(), MasterKey::from_text(master.trim())?))?;
-    let clock = Arc::new(SystemClock);
-    let broker = Broker::new(
-        sluice_broker::Config::default(),
-        Arc::new(System::new()?),
-        clock.clone(),
-    )?;
-    let config = Config {
-        cache_dir: Some(data.join("compiled")),
-        cache_key: cache_key.as_ref().try_into()?,
-        ..Config::default()
-    };
-    Ok(Service::start(Parts {
-        store,
-        runtime: Runtime::new(config, broker)?,
-        clock,
-        settings: Settings::default(),
-    })
-    .await?)
 }
 
 /// Webhooks at 500 a second, each a call of the connector's code, while its connection goes from one version to the other and back.
@@ -310,7 +276,7 @@ async fn idle(count: usize) -> Result<Part> {
     server.stop()?;
     // What loading all of them adds, where every one was called.
     let own = Usage::own()?.resident_bytes;
-    let service = service(scratch.path()).await?;
+    let Host { service } = Host::of_server(scratch.path()).await?;
     let started = Instant::now();
     catalogue::warm(&service).await;
     let loaded = started.elapsed();

@@ -10,17 +10,11 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use sluice_bench::{Package, Server};
-use sluice_broker::{Broker, System};
-use sluice_model::SystemClock;
-use sluice_model::seal::MasterKey;
-use sluice_runtime::{Config, Runtime};
-use sluice_service::{Parts, Service, Settings, catalogue};
-use sluice_store::{Options, Store};
+use sluice_bench::{Host, Package, Server};
+use sluice_service::catalogue;
 
 /// The bar of issue 2.
 const BAR: Duration = Duration::from_secs(1);
@@ -92,33 +86,8 @@ fn install(server: &Server, scratch: &Path) -> Result<()> {
 
 /// Loads the code of every install, as its first call would.
 async fn load(scratch: &Path) -> Result<Duration> {
-    let data = scratch.join("server");
-    let text = std::fs::read_to_string(data.join("master.key"))?;
-    // As the server derives it; with another key every connector would be compiled anew.
-    let cache_key = ring::hmac::sign(
-        &ring::hmac::Key::new(ring::hmac::HMAC_SHA256, text.trim().as_bytes()),
-        b"sluice compiled cache 1",
-    );
-    let store = Store::open(Options::new(data.clone(), MasterKey::from_text(text.trim())?))?;
-    let clock = Arc::new(SystemClock);
-    let broker = Broker::new(
-        sluice_broker::Config::default(),
-        Arc::new(System::new()?),
-        clock.clone(),
-    )?;
-    let config = Config {
-        cache_dir: Some(data.join("compiled")),
-        cache_key: cache_key.as_ref().try_into()?,
-        ..Config::default()
-    };
-    let service = Service::start(Parts {
-        store,
-        runtime: Runtime::new(config, broker)?,
-        clock,
-        settings: Settings::default(),
-    })
-    .await?;
+    let host = Host::of_server(scratch).await?;
     let started = Instant::now();
-    catalogue::warm(&service).await;
+    catalogue::warm(&host.service).await;
     Ok(started.elapsed())
 }

@@ -90,11 +90,10 @@ impl Keeping {
         }
     }
 
-    /// Whether a file of this size fits in the place of what is under the key.
-    pub(crate) fn fits(&self, key: &str, bytes: u64) -> bool {
-        let used = self.without(key).saturating_add(charge(bytes));
+    /// What a file in the place of what is under the key may charge.
+    pub(crate) fn room(&self, key: &str) -> u64 {
         // A quota that was lowered later must not keep a connector from making its files smaller.
-        used <= self.quota || used <= self.used
+        self.quota.max(self.used).saturating_sub(self.without(key))
     }
 
     /// Notes bytes that came, whatever becomes of them.
@@ -162,12 +161,12 @@ mod tests {
     #[test]
     fn the_quota_counts_what_is_replaced_once() {
         let mut keeping = Keeping::new(Arc::new(EmptyShelf), 8192);
-        assert!(keeping.fits("a", 8192) && !keeping.fits("a", 8193));
+        assert_eq!(keeping.room("a"), 8192);
         keeping.keep("a", kept(8000, "1", true));
-        assert!(!keeping.fits("b", 0), "an empty file counts too");
-        assert!(keeping.fits("a", 8192), "it takes its own place");
+        assert_eq!(keeping.room("b"), 0, "whole blocks count");
+        assert_eq!(keeping.room("a"), 8192, "it takes its own place");
         keeping.delete("a");
-        assert!(keeping.fits("b", 8192) && keeping.get("a").is_none());
+        assert!(keeping.room("b") == 8192 && keeping.get("a").is_none());
         assert!(keeping.into_writes().is_empty(), "it was never there");
     }
 

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use sluice_model::id::{ConnectionId, FileId, OrgId};
 use sluice_runtime::{FileDraft, FileView, Held, Unkept};
 use sluice_store::file::{Draft, FileChange, FileWrite, NewFile, OpenDraft, Shelf};
-pub use sluice_store::file::{FileUse, KeptFile, OfRecord};
+pub use sluice_store::file::{KeptFile, OfRecord};
 
 use crate::Service;
 use crate::page::{Listed, Page};
@@ -31,19 +31,6 @@ pub async fn list(
         items: found.items,
         next: found.next,
     })
-}
-
-/// What a connection's files count.
-///
-/// # Errors
-///
-/// If the database does not answer.
-pub fn usage(
-    service: &Service,
-    org: OrgId,
-    connection: ConnectionId,
-) -> Result<FileUse, sluice_store::Error> {
-    service.store().file_use(org, connection)
 }
 
 /// A file of the organization, and the connection that keeps it.

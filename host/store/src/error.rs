@@ -63,6 +63,9 @@ pub enum Error {
     /// A compare-and-set found another version.
     #[error("write `{key}` to the connector's storage: version {found} was found, {expected} was expected")]
     StorageVersion { key: String, expected: u64, found: u64 },
+    /// What a call found under a file's key is not there any more.
+    #[error("keep the connector's file `{key}`: another call has changed it meanwhile")]
+    FileChanged { key: String },
     /// A secret cannot be sealed or opened.
     #[error("seal or open a secret")]
     Seal(#[source] SealError),
@@ -88,6 +91,7 @@ impl Error {
         "storage.quota",
         "file.quota",
         "storage.conflict",
+        "file.changed",
         "store.bug",
     ];
 
@@ -109,9 +113,26 @@ impl Error {
             Self::Quota { .. } => "storage.quota",
             Self::FileQuota { .. } => "file.quota",
             Self::StorageVersion { .. } => "storage.conflict",
+            Self::FileChanged { .. } => "file.changed",
             Self::Seal(error) => error.code(),
             Self::Broken(_) => "store.bug",
         }
+    }
+
+    /// Whether it is a call's own outcome that cannot be committed, what it wrote to its storage or its files. Committing the
+    /// same again ends the same; the store is as it was.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Quota { .. } | Self::FileQuota { .. } | Self::TooLarge { .. }
+        ) || self.passes()
+    }
+
+    /// Whether the call that was refused may do better when it is made again: it finds what was written meanwhile.
+    #[must_use]
+    pub const fn passes(&self) -> bool {
+        matches!(self, Self::StorageVersion { .. } | Self::FileChanged { .. })
     }
 
     /// The next step, where a person has to take one.
@@ -262,6 +283,7 @@ mod tests {
                 expected: 0,
                 found: 0,
             },
+            Error::FileChanged { key: name() },
             Error::Broken(""),
         ];
         let codes: Vec<_> = errors.iter().map(Error::code).collect();

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::server::{Place, Setup};
+use crate::played::{self, Gate};
+use crate::server::Setup;
 
 /// The name that the server finds it by.
 const HOST: &str = "attic.example";
@@ -30,14 +31,7 @@ struct Rooms {
 pub(super) struct Attic {
     address: SocketAddr,
     rooms: Arc<Mutex<Rooms>>,
-    gate: Arc<(Mutex<Gate>, Condvar)>,
-}
-
-/// Where attachments wait in their middle.
-#[derive(Debug, Default)]
-struct Gate {
-    shut: bool,
-    waiting: u64,
+    gate: Arc<Gate>,
 }
 
 /// Where an attachment of this name and size is.
@@ -65,26 +59,13 @@ impl Attic {
             rooms: Arc::default(),
             gate: Arc::default(),
         };
-        let served = attic.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let attic = served.clone();
-                std::thread::spawn(move || drop(attic.serve(&stream)));
-            }
-        });
+        played::serve(listener, attic.clone(), Self::serve);
         attic
     }
 
     /// A server's setup that finds it.
     pub(super) fn setup(&self) -> Setup {
-        Setup {
-            places: vec![Place {
-                host: HOST.to_owned(),
-                address: self.address,
-                ca: String::new(),
-            }],
-            ..Setup::default()
-        }
+        played::setup(HOST, self.address)
     }
 
     /// Puts a thing at the end of a box: its id, and what else is said of it.
@@ -109,22 +90,12 @@ impl Attic {
 
     /// Every attachment waits in its middle until this is called with `false`.
     pub(super) fn hold(&self, shut: bool) {
-        self.gate.0.lock().unwrap().shut = shut;
-        self.gate.1.notify_all();
+        self.gate.hold(shut);
     }
 
     /// Attachments that wait.
     pub(super) fn waiting(&self) -> u64 {
-        self.gate.0.lock().unwrap().waiting
-    }
-
-    fn pass(&self) {
-        let mut gate = self.gate.0.lock().unwrap();
-        gate.waiting += 1;
-        while gate.shut {
-            gate = self.gate.1.wait(gate).unwrap();
-        }
-        gate.waiting -= 1;
+        self.gate.waiting()
     }
 
     fn serve(&self, stream: &TcpStream) -> std::io::Result<()> {
@@ -170,7 +141,7 @@ impl Attic {
             let is_file = kind != "application/json";
             for (number, piece) in body.chunks(PIECE).enumerate() {
                 if is_file && number == body.len() / PIECE / 2 {
-                    self.pass();
+                    self.gate.pass();
                 }
                 out.write_all(piece)?;
             }

@@ -55,6 +55,11 @@ impl State {
         if most == 0 {
             return Err(Error::TooLarge(0));
         }
+        let room = Room {
+            most,
+            charge: self.keeping.room(&into.key),
+            quota: self.keeping.quota(),
+        };
         let mut request = translate(request).map_err(Error::Http)?;
         request.body_bytes = Some(most);
         let response = self.broker.send(&self.caller, request).await;
@@ -71,7 +76,7 @@ impl State {
         let announced = response
             .header("content-length")
             .and_then(|length| length.parse().ok());
-        self.check(&into.key, announced.unwrap_or(0), most)?;
+        room.check(announced.unwrap_or(0))?;
         let media_type = file::media_type(response.header("content-type").unwrap_or_default());
         let view = FileView {
             id: String::new(),
@@ -80,7 +85,7 @@ impl State {
             bytes: 0,
             sha256: String::new(),
         };
-        let kept = self.write_down(&into.key, view, response.body, most).await?;
+        let kept = self.write_down(&into.key, view, response.body, &room).await?;
         let told = File::from(kept.file.clone());
         self.keeping.keep(&into.key, Kept { owner, ..kept });
         Ok(Fetched::File(told))
@@ -92,7 +97,7 @@ impl State {
         key: &str,
         mut view: FileView,
         mut body: ResponseBody,
-        most: u64,
+        room: &Room,
     ) -> Result<Kept, Error> {
         let (shelf, id) = (self.keeping.shelf(), self.keeping.id(key));
         let mut draft = shelf.draft(id.as_deref()).await.map_err(unavailable)?;
@@ -100,11 +105,11 @@ impl State {
         while let Some(chunk) = body
             .chunk(CHUNK)
             .await
-            .map_err(|error| refuse_file(error, most))?
+            .map_err(|error| refuse_file(error, room.most))?
         {
             view.bytes += chunk.len() as u64;
             self.keeping.count(chunk.len() as u64);
-            self.check(key, view.bytes, most)?;
+            room.check(view.bytes)?;
             hash.update(&chunk);
             draft.write(&chunk).await.map_err(unavailable)?;
         }
@@ -126,14 +131,23 @@ impl State {
             held,
         })
     }
+}
 
-    /// Whether a file of this size may be kept.
-    fn check(&self, key: &str, bytes: u64, most: u64) -> Result<(), Error> {
-        if bytes > most {
-            return Err(Error::TooLarge(most));
+/// What one file may be: looked up once, held against every piece.
+struct Room {
+    most: u64,
+    /// What it may count of the quota.
+    charge: u64,
+    quota: u64,
+}
+
+impl Room {
+    fn check(&self, bytes: u64) -> Result<(), Error> {
+        if bytes > self.most {
+            return Err(Error::TooLarge(self.most));
         }
-        if !self.keeping.fits(key, bytes) {
-            return Err(Error::Quota(self.keeping.quota()));
+        if file::charge(bytes) > self.charge {
+            return Err(Error::Quota(self.quota));
         }
         Ok(())
     }

@@ -60,34 +60,13 @@ pub(crate) async fn drive(
                 return Ok(());
             }
             Err(sluice_store::Error::Fenced { .. }) => Ok(()),
-            Err(error @ (sluice_store::Error::Quota { .. } | sluice_store::Error::TooLarge { .. })) => {
-                let problem = Problem::new(error.code(), error);
-                fail(
-                    service,
-                    &leased,
-                    Failure {
-                        problem,
-                        passes: false,
-                        after: None,
-                    },
-                    effects,
-                )
-                .await
-            }
-            // Somebody wrote the same key meanwhile; the next try reads it.
-            Err(error @ sluice_store::Error::StorageVersion { .. }) => {
-                let problem = Problem::new(error.code(), error);
-                fail(
-                    service,
-                    &leased,
-                    Failure {
-                        problem,
-                        passes: true,
-                        after: None,
-                    },
-                    effects,
-                )
-                .await
+            Err(error) if error.is_refusal() => {
+                let failure = Failure {
+                    passes: error.passes(),
+                    problem: Problem::new(error.code(), error),
+                    after: None,
+                };
+                fail(service, &leased, failure, effects).await
             }
             Err(error) => Err(error),
         },

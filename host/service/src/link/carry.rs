@@ -103,7 +103,7 @@ impl From<Error> for Failed {
 impl From<write::Error> for Failed {
     fn from(error: write::Error) -> Self {
         match error {
-            write::Error::Store(error) => Self::Store(error),
+            write::Error::Store(error) if !error.is_refusal() => Self::Store(error),
             write::Error::Fault(fault) => {
                 Self::Problem(Problem::new(fault.kind.code(), &fault), fault.retry_after)
             }

@@ -52,22 +52,21 @@ pub(crate) async fn drive(
             tracing::warn!(run = %id, "another worker has the run");
             return Ok(());
         }
-        Err(error) if commits_nothing(&error) => {
+        Err(error) if error.is_refusal() => {
+            let problem = Some(Problem::new(error.code(), &error));
+            if error.passes() {
+                retry(service, RunState::RetryWait, lease.run.failures, None, problem)
+            } else {
+                Turn::End(RunState::Failed, problem)
+            }
+        }
+        Err(error @ sluice_store::Error::KeyChanged { .. }) => {
             Turn::End(RunState::Failed, Some(Problem::new(error.code(), &error)))
         }
         Err(error) => return Err(error),
     };
     drop(entered);
     settle(service, &lease, turn).await
-}
-
-/// Refusals by the store that are the connector's fault and leave the store as it was.
-fn commits_nothing(error: &sluice_store::Error) -> bool {
-    use sluice_store::Error::{KeyChanged, Quota, StorageVersion, TooLarge};
-    matches!(
-        error,
-        KeyChanged { .. } | Quota { .. } | StorageVersion { .. } | TooLarge { .. }
-    )
 }
 
 async fn settle(service: &Service, lease: &Lease, turn: Turn) -> Result<(), sluice_store::Error> {

@@ -116,17 +116,15 @@ pub(crate) fn plan(
 /// The row of a file, and the bytes that it overtakes.
 fn kept(key: &str, new: &NewFile, there: Option<&KeptFile>) -> Result<(KeptFile, Option<FileId>), Error> {
     // Another call was quicker; what this one says of the file in its answer is not so.
+    let changed = || Error::FileChanged { key: key.to_owned() };
     if there.is_some_and(|there| there.id != new.id) {
-        return Err(Error::Conflict {
-            what: "a file",
-            name: key.to_owned(),
-        });
+        return Err(changed());
     }
     let same = there.filter(|there| there.sha256 == new.sha256);
     let (blob, kept) = match (&new.draft, same) {
         (Some(draft), _) => (draft.blob(), new.at),
         (None, Some(same)) => (same.blob, same.kept),
-        (None, None) => return Err(Error::Missing { what: "the file" }),
+        (None, None) => return Err(changed()),
     };
     let file = KeptFile {
         id: new.id,
