@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use sluice_broker::Broker;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use wasmtime::Engine;
-use wasmtime::component::Linker;
+use wasmtime::component::{Component, Linker};
 
-use crate::cache::{Artifact, Cache};
+use crate::cache::Cache;
 use crate::compile;
 use crate::config::Config;
 use crate::engine;
@@ -106,7 +107,11 @@ impl Runtime {
     /// # Errors
     /// [`LoadError`], as for [`load`](Self::load) except for what only linking finds.
     pub async fn compile(&self, bytes: &[u8]) -> Result<(), LoadError> {
-        self.artifact(bytes, &load::sha256(bytes)).await.map(|_| ())
+        let source = load::sha256(bytes);
+        if self.reading(source).await.ok().flatten().is_none() {
+            self.compiled(bytes, source).await?;
+        }
+        Ok(())
     }
 
     /// Makes a connector of a component: from the cache if it is there and authentic, else compiled and put there.
@@ -115,6 +120,31 @@ impl Runtime {
     /// # Errors
     /// [`LoadError`]: the component is not one, not for this host, or cannot be compiled.
     pub async fn load(&self, bytes: &[u8], digest: &str) -> Result<Connector, LoadError> {
+        self.load_ahead(bytes, digest, None).await
+    }
+
+    /// Begins to read the machine code of the component with this digest from the cache, for [`load_ahead`](Self::load_ahead):
+    /// its caller has the component itself to read and to judge meanwhile. Nothing of it runs, and given up it is dropped.
+    /// `None` where there is nothing to read: it is loaded already, or nothing is cached here.
+    #[must_use]
+    pub fn read_ahead(&self, digest: &[u8; 32]) -> Option<Ahead> {
+        let is_read = self.0.cache.is_some() && self.loaded(digest).is_none();
+        is_read.then(|| Ahead {
+            source: *digest,
+            code: self.reading(*digest),
+        })
+    }
+
+    /// As [`load`](Self::load), with machine code that is on its way. Where it is another component's, it is not used.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub async fn load_ahead(
+        &self,
+        bytes: &[u8],
+        digest: &str,
+        ahead: Option<Ahead>,
+    ) -> Result<Connector, LoadError> {
         let source = load::sha256(bytes);
         let found = load::digest_text(&source);
         if found != digest {
@@ -126,7 +156,14 @@ impl Runtime {
         if let Some(connector) = self.loaded(&source) {
             return Ok(connector);
         }
-        let component = self.component(bytes, &source).await?;
+        let component = match ahead.filter(|ahead| ahead.source == source) {
+            Some(ahead) => ahead.code.await,
+            None => self.reading(source).await,
+        };
+        let component = match component.ok().flatten() {
+            Some(component) => component,
+            None => self.compiled(bytes, source).await?,
+        };
         let loaded = Arc::new(load::link(&self.0.linker, &component, found)?);
         let mut all = self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, loaded| loaded.strong_count() > 0);
@@ -145,59 +182,56 @@ impl Runtime {
         all.get(source).and_then(Weak::upgrade).map(Connector)
     }
 
-    async fn component(
-        &self,
-        bytes: &[u8],
-        source: &[u8; 32],
-    ) -> Result<wasmtime::component::Component, LoadError> {
-        let artifact = self.artifact(bytes, source).await?;
-        load::deserialize(&self.0.engine, artifact.code()).map_err(|error| LoadError::CompileFailed {
-            reason: crate::journal::clean(&format!("{error:#}"), 512),
-        })
-    }
-
-    /// Machine code for `bytes`. What is cached was inspected before it was compiled.
-    async fn artifact(&self, bytes: &[u8], source: &[u8; 32]) -> Result<Artifact, LoadError> {
+    /// Compiles the component, unless it is in the cache by now, and keeps the machine code there.
+    async fn compiled(&self, bytes: &[u8], source: [u8; 32]) -> Result<Component, LoadError> {
         let inner = &self.0;
-        if let Some(artifact) = self.cached(source).await {
-            return Ok(artifact);
-        }
         self.inspect(bytes)?.check()?;
         // The semaphore is never closed; if it were, compiling without a turn is the lesser evil.
         let _turn = inner.compiling.acquire().await.ok();
         // Somebody may have compiled the same while we waited.
-        if let Some(artifact) = self.cached(source).await {
-            return Ok(artifact);
+        if let Some(component) = self.reading(source).await.ok().flatten() {
+            return Ok(component);
         }
         let artifact = compile::compile(&inner.config.compiler, &inner.config.compile, bytes).await?;
-        self.keep(source, artifact).await.map(Artifact::new)
+        self.keep(source, artifact).await
     }
 
-    /// Reads the cache, off the threads that calls run on.
-    async fn cached(&self, source: &[u8; 32]) -> Option<Artifact> {
-        self.0.cache.as_ref()?;
-        let (inner, source) = (Arc::clone(&self.0), *source);
-        let read = move || {
-            inner
-                .cache
-                .as_ref()?
-                .get(&source, inner.config.compile.artifact_bytes)
-        };
-        tokio::task::spawn_blocking(read).await.ok().flatten()
+    /// Machine code from the cache, read off the threads that calls run on.
+    fn reading(&self, source: [u8; 32]) -> JoinHandle<Option<Component>> {
+        let inner = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || {
+            let cache = inner.cache.as_ref()?;
+            let artifact = cache.get(&source, inner.config.compile.artifact_bytes)?;
+            // What this engine cannot read is made again.
+            load::deserialize(&inner.engine, artifact.code()).ok()
+        })
     }
 
-    /// Writes the cache, off the threads that calls run on, and gives the machine code back.
-    async fn keep(&self, source: &[u8; 32], artifact: Vec<u8>) -> Result<Vec<u8>, LoadError> {
-        let (inner, source) = (Arc::clone(&self.0), *source);
+    /// Writes the cache, off the threads that calls run on, and loads what was written.
+    async fn keep(&self, source: [u8; 32], artifact: Vec<u8>) -> Result<Component, LoadError> {
+        let inner = Arc::clone(&self.0);
+        let failed = |reason: String| LoadError::CompileFailed { reason };
         let write = move || {
             if let Some(cache) = &inner.cache {
                 cache.put(&source, &artifact);
             }
-            artifact
+            load::deserialize(&inner.engine, &artifact)
         };
         let kept = tokio::task::spawn_blocking(write).await;
-        kept.map_err(|error| LoadError::CompileFailed {
-            reason: error.to_string(),
-        })
+        kept.map_err(|error| failed(error.to_string()))?
+            .map_err(|error| failed(crate::journal::clean(&format!("{error:#}"), 512)))
+    }
+}
+
+/// Machine code that is on its way from the cache.
+pub struct Ahead {
+    /// What it was made from.
+    source: [u8; 32],
+    code: JoinHandle<Option<Component>>,
+}
+
+impl fmt::Debug for Ahead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ahead").finish_non_exhaustive()
     }
 }

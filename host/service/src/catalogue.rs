@@ -166,20 +166,17 @@ impl Known {
         self.code
             .get_or_try_init(|| async {
                 let digest = self.install.component_digest;
-                let component = service
-                    .store()
-                    .component(org, digest)
-                    .await?
-                    .ok_or(Error::Component)?;
+                let ahead = service.runtime().read_ahead(&digest);
+                let found = service.store().stored_component(org, digest).await?;
+                let component = found.ok_or(Error::Component)?;
                 if let Some(signer) = &self.signer {
                     let package = Package::read(&component)?;
                     let checked = trust::recheck(service, org, &package, signer).await;
                     checked.map_err(Box::new)?;
                 }
-                Ok(service
-                    .runtime()
-                    .load(&component, &install::digest_text(&digest))
-                    .await?)
+                let digest = install::digest_text(&digest);
+                let loaded = service.runtime().load_ahead(&component, &digest, ahead);
+                Ok(loaded.await?)
             })
             .await
     }
