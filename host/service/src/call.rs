@@ -176,7 +176,7 @@ impl Callee {
         cancel: CancellationToken,
         vault: ConnectionVault,
     ) -> Result<Call, Error> {
-        let connector = self.known.code(service, self.org).await?.clone();
+        let connector = self.known.code(service, self.org).await?;
         let caller = Caller {
             org: self.org,
             connection: Some(self.connection.id),

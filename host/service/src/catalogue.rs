@@ -1,8 +1,10 @@
 //! The connectors this process knows: each install's manifest, schemas and compiled code, made once and shared.
 //!
 //! An install never changes: another version or grant is another install. So nothing here is ever stale, and an entry
-//! leaves only when its install does, or when whom the organization believes has changed.
+//! leaves only when its install does, or when whom the organization believes has changed. Its code, which is what is large,
+//! leaves when nobody calls it any more.
 
+mod code;
 pub(crate) mod streams;
 pub(crate) mod usage;
 
@@ -17,6 +19,7 @@ use sluice_package::{FormatError, Package, Revocation, Signer, Untrusted};
 use sluice_runtime::{Connector, LoadError};
 use tokio::sync::OnceCell;
 
+use self::code::Code;
 use self::streams::Accounts;
 use crate::hooks::declares;
 use crate::schema::{Schema, SchemaError};
@@ -38,7 +41,7 @@ pub struct Known {
     streams: HashMap<String, Schema>,
     actions: HashMap<String, ActionSchemas>,
     events: EventSchemas,
-    code: OnceCell<Connector>,
+    code: Code,
 }
 
 /// What an action takes and gives.
@@ -140,7 +143,7 @@ impl Known {
             streams,
             actions,
             events,
-            code: OnceCell::new(),
+            code: Code::default(),
         })
     }
 
@@ -158,13 +161,13 @@ impl Known {
     }
 
     /// The compiled code: from the authenticated cache, or compiled now, once for all callers. What was signed is held against
-    /// its signature and the policy once more before it is loaded.
-    pub(crate) async fn code(&self, service: &Service, org: OrgId) -> Result<&Connector, Error> {
+    /// its signature and the policy once more whenever it is loaded.
+    pub(crate) async fn code(&self, service: &Service, org: OrgId) -> Result<Connector, Error> {
         if let Some(reason) = self.barred.get() {
             return Err(reason.clone().into());
         }
         self.code
-            .get_or_try_init(|| async {
+            .get(async || {
                 let digest = self.install.component_digest;
                 let ahead = service.runtime().read_ahead(&digest);
                 let found = service.store().stored_component(org, digest).await?;
@@ -323,6 +326,14 @@ impl Catalogue {
     fn cell(&self, id: InstallId) -> Arc<OnceCell<Arc<Known>>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(known.entry(id).or_default())
+    }
+
+    /// Lets go of the code that nobody called since this was asked before.
+    pub(crate) fn let_go_of_idle(&self) {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for known in known.values().filter_map(|cell| cell.get()) {
+            known.code.let_go_if_idle();
+        }
     }
 
     pub(crate) fn forget(&self, id: InstallId) {

@@ -306,6 +306,7 @@ async fn sweep(service: Service, stop: CancellationToken) {
             Err(sluice_store::Error::Failed { .. }) => return,
             Err(error) => tracing::warn!(code = error.code(), %error, "nothing was swept"),
         }
+        service.catalogue().let_go_of_idle();
         tokio::select! {
             () = tokio::time::sleep(BETWEEN_SWEEPS) => {}
             () = stop.cancelled() => return,
