@@ -17,9 +17,9 @@ use crate::server::{Api, Server, Setup, finish, wait_for};
 const LANGUAGES: [(&str, &str); 3] = [
     (
         "js",
-        "TypeError: cannot read property 'name' of undefined at src/connector.ts:36 in initials",
+        "TypeError: cannot read property 'name' of undefined at src/connector.ts:44 in initials",
     ),
-    ("python", "KeyError: 'name' at connector.py:30 in initials"),
+    ("python", "KeyError: 'name' at connector.py:37 in initials"),
     ("c", "an owner of 0 letters at connector.c:15 in initials"),
 ];
 
@@ -211,6 +211,48 @@ fn goes_wrong((name, place): (&str, &str)) {
     check("strays", "guest.config", "GET https://example.com/");
     check("loops", "guest.deadline", "longer than its 1000 ms");
     check("hoards", "guest.memory", "needs more memory than its");
+}
+
+/// The answer with who the token belongs to is a file that is worth as much as any.
+#[test]
+fn every_language_keeps_files() {
+    let stand_in = StandIn::with_issues(1);
+    let server = Server::start(&stand_in.setup());
+    let api = server.api();
+    for (name, _) in LANGUAGES {
+        let installed = github::install(&api, &component(&format!("faulty-{name}")));
+        let connector = installed["connector"].as_str().expect("a connector");
+        let connection = connect(&api, connector, &format!("{name}-files"), &json!({}));
+        let tested = api.post(&format!("/api/v1/connections/{connection}/test"), &json!({}));
+        assert_eq!(tested["ok"], true, "{name}: {tested}");
+        let run = github::sync(&api, &connection, "keeps", "full");
+        assert_eq!(run["counts"]["added"], 1, "{name}: {run}");
+
+        let record = api.get(&format!("/api/v1/connections/{connection}/records/keeps/me"))["data"].clone();
+        assert_eq!(record["found"], true, "{name}: {record}");
+        let listed = api.all(&format!("/api/v1/connections/{connection}/files"));
+        assert_eq!(listed.len(), 1, "{name}: {listed:?}");
+        for member in ["id", "name", "media_type", "bytes", "sha256"] {
+            assert!(!record["file"][member].is_null(), "{name} has no {member}: {record}");
+            assert_eq!(
+                record["file"][member], listed[0][member],
+                "{name}: {record} {listed:?}"
+            );
+        }
+        assert_eq!(
+            (&listed[0]["name"], &listed[0]["record"]),
+            (&json!("me.json"), &json!({"stream": "keeps", "id": "me"})),
+            "{name}"
+        );
+        let id = listed[0]["id"].as_str().expect("an id");
+        let content = api.get(&format!("/api/v1/files/{id}/content"));
+        assert_eq!(content["login"], "mona", "{name}: {content}");
+
+        let run = github::sync(&api, &connection, "drops", "full");
+        assert_eq!(run["state"], "succeeded", "{name}: {run}");
+        let left = api.all(&format!("/api/v1/connections/{connection}/files"));
+        assert_eq!(left, Vec::<Value>::new(), "{name}");
+    }
 }
 
 /// What `connector new` makes is built with its language's own tools and taken by the server. The packages are those that

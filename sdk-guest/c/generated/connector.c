@@ -57,6 +57,17 @@ extern void __wasm_import_sluice_connector_storage_delete(uint8_t *, size_t, uin
 __attribute__((__import_module__("sluice:connector/storage@0.1.0"), __import_name__("list-keys")))
 extern void __wasm_import_sluice_connector_storage_list_keys(uint8_t *, size_t, int32_t, uint8_t *, size_t, int32_t, uint8_t *);
 
+// Imported Functions from `sluice:connector/files@0.1.0`
+
+__attribute__((__import_module__("sluice:connector/files@0.1.0"), __import_name__("fetch")))
+extern void __wasm_import_sluice_connector_files_fetch(uint8_t *, uint8_t *);
+
+__attribute__((__import_module__("sluice:connector/files@0.1.0"), __import_name__("get")))
+extern void __wasm_import_sluice_connector_files_get(uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("sluice:connector/files@0.1.0"), __import_name__("delete")))
+extern void __wasm_import_sluice_connector_files_delete(uint8_t *, size_t, uint8_t *);
+
 // Imported Functions from `sluice:connector/log@0.1.0`
 
 __attribute__((__import_module__("sluice:connector/log@0.1.0"), __import_name__("write")))
@@ -2935,6 +2946,95 @@ void connector_list_string_free(connector_list_string_t *ptr) {
   }
 }
 
+void sluice_connector_files_request_free(sluice_connector_files_request_t *ptr) {
+  sluice_connector_http_request_free(ptr);
+}
+
+void sluice_connector_files_response_free(sluice_connector_files_response_t *ptr) {
+  sluice_connector_http_response_free(ptr);
+}
+
+void sluice_connector_files_http_error_free(sluice_connector_files_http_error_t *ptr) {
+  sluice_connector_http_error_free(ptr);
+}
+
+void sluice_connector_files_file_free(sluice_connector_files_file_t *ptr) {
+  connector_string_free(&ptr->id);
+  connector_string_free(&ptr->sha256);
+  connector_string_free(&ptr->media_type);
+  connector_string_free(&ptr->name);
+}
+
+void sluice_connector_files_owner_free(sluice_connector_files_owner_t *ptr) {
+  connector_string_free(&ptr->stream_name);
+  connector_string_free(&ptr->id);
+}
+
+void sluice_connector_files_option_owner_free(sluice_connector_files_option_owner_t *ptr) {
+  if (ptr->is_some) {
+    sluice_connector_files_owner_free(&ptr->val);
+  }
+}
+
+void sluice_connector_files_save_free(sluice_connector_files_save_t *ptr) {
+  connector_string_free(&ptr->key);
+  connector_string_free(&ptr->name);
+  sluice_connector_files_option_owner_free(&ptr->owner);
+}
+
+void sluice_connector_files_fetched_free(sluice_connector_files_fetched_t *ptr) {
+  switch ((int32_t) ptr->tag) {
+    case 0: {
+      sluice_connector_files_file_free(&ptr->val.file);
+      break;
+    }
+    case 1: {
+      sluice_connector_files_response_free(&ptr->val.response);
+      break;
+    }
+  }
+}
+
+void sluice_connector_files_error_free(sluice_connector_files_error_t *ptr) {
+  switch ((int32_t) ptr->tag) {
+    case 0: {
+      sluice_connector_files_http_error_free(&ptr->val.http);
+      break;
+    }
+    case 1: {
+      break;
+    }
+    case 2: {
+      break;
+    }
+    case 4: {
+      connector_string_free(&ptr->val.unavailable);
+      break;
+    }
+  }
+}
+
+void sluice_connector_files_result_fetched_error_free(sluice_connector_files_result_fetched_error_t *ptr) {
+  if (!ptr->is_err) {
+    sluice_connector_files_fetched_free(&ptr->val.ok);
+  } else {
+    sluice_connector_files_error_free(&ptr->val.err);
+  }
+}
+
+void sluice_connector_files_option_file_free(sluice_connector_files_option_file_t *ptr) {
+  if (ptr->is_some) {
+    sluice_connector_files_file_free(&ptr->val);
+  }
+}
+
+void sluice_connector_files_result_void_error_free(sluice_connector_files_result_void_error_t *ptr) {
+  if (!ptr->is_err) {
+  } else {
+    sluice_connector_files_error_free(&ptr->val.err);
+  }
+}
+
 void sluice_connector_types_json_free(sluice_connector_types_json_t *ptr) {
   connector_string_free(ptr);
 }
@@ -4088,6 +4188,310 @@ void sluice_connector_storage_list_keys(connector_string_t *prefix, connector_st
   uint8_t *ptr = (uint8_t *) &ret_area;
   __wasm_import_sluice_connector_storage_list_keys((uint8_t *) (*prefix).ptr, (*prefix).len, option, option1, option2, (int32_t) (limit), ptr);
   *ret = (connector_list_string_t) { (connector_string_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+bool sluice_connector_files_fetch(sluice_connector_files_request_t *request, sluice_connector_files_save_t *into, sluice_connector_files_fetched_t *ret, sluice_connector_files_error_t *err) {
+  __attribute__((__aligned__(8)))
+  uint8_t ret_area[(8+26*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  *((size_t*)(ptr + sizeof(void*))) = ((*request).method).len;
+  *((uint8_t **)(ptr + 0)) = (uint8_t *) ((*request).method).ptr;
+  *((size_t*)(ptr + (3*sizeof(void*)))) = ((*request).url).len;
+  *((uint8_t **)(ptr + (2*sizeof(void*)))) = (uint8_t *) ((*request).url).ptr;
+  *((size_t*)(ptr + (5*sizeof(void*)))) = ((*request).headers).len;
+  *((uint8_t **)(ptr + (4*sizeof(void*)))) = (uint8_t *) ((*request).headers).ptr;
+  if (((*request).body).is_some) {
+    const connector_list_u8_t *payload0 = &((*request).body).val;
+    *((int8_t*)(ptr + (6*sizeof(void*)))) = 1;
+    *((size_t*)(ptr + (8*sizeof(void*)))) = (*payload0).len;
+    *((uint8_t **)(ptr + (7*sizeof(void*)))) = (uint8_t *) (*payload0).ptr;
+  } else {
+    *((int8_t*)(ptr + (6*sizeof(void*)))) = 0;
+  }
+  if (((*request).credential).is_some) {
+    const connector_string_t *payload2 = &((*request).credential).val;
+    *((int8_t*)(ptr + (9*sizeof(void*)))) = 1;
+    *((size_t*)(ptr + (11*sizeof(void*)))) = (*payload2).len;
+    *((uint8_t **)(ptr + (10*sizeof(void*)))) = (uint8_t *) (*payload2).ptr;
+  } else {
+    *((int8_t*)(ptr + (9*sizeof(void*)))) = 0;
+  }
+  if (((*request).idempotency_key).is_some) {
+    const connector_string_t *payload4 = &((*request).idempotency_key).val;
+    *((int8_t*)(ptr + (12*sizeof(void*)))) = 1;
+    *((size_t*)(ptr + (14*sizeof(void*)))) = (*payload4).len;
+    *((uint8_t **)(ptr + (13*sizeof(void*)))) = (uint8_t *) (*payload4).ptr;
+  } else {
+    *((int8_t*)(ptr + (12*sizeof(void*)))) = 0;
+  }
+  *((size_t*)(ptr + (16*sizeof(void*)))) = ((*request).captures).len;
+  *((uint8_t **)(ptr + (15*sizeof(void*)))) = (uint8_t *) ((*request).captures).ptr;
+  if (((*request).timeout_ms).is_some) {
+    const uint32_t *payload11 = &((*request).timeout_ms).val;
+    *((int8_t*)(ptr + (17*sizeof(void*)))) = 1;
+    *((int32_t*)(ptr + (4+17*sizeof(void*)))) = (int32_t) (*payload11);
+  } else {
+    *((int8_t*)(ptr + (17*sizeof(void*)))) = 0;
+  }
+  *((size_t*)(ptr + (8+18*sizeof(void*)))) = ((*into).key).len;
+  *((uint8_t **)(ptr + (8+17*sizeof(void*)))) = (uint8_t *) ((*into).key).ptr;
+  *((size_t*)(ptr + (8+20*sizeof(void*)))) = ((*into).name).len;
+  *((uint8_t **)(ptr + (8+19*sizeof(void*)))) = (uint8_t *) ((*into).name).ptr;
+  if (((*into).owner).is_some) {
+    const sluice_connector_files_owner_t *payload13 = &((*into).owner).val;
+    *((int8_t*)(ptr + (8+21*sizeof(void*)))) = 1;
+    *((size_t*)(ptr + (8+23*sizeof(void*)))) = ((*payload13).stream_name).len;
+    *((uint8_t **)(ptr + (8+22*sizeof(void*)))) = (uint8_t *) ((*payload13).stream_name).ptr;
+    *((size_t*)(ptr + (8+25*sizeof(void*)))) = ((*payload13).id).len;
+    *((uint8_t **)(ptr + (8+24*sizeof(void*)))) = (uint8_t *) ((*payload13).id).ptr;
+  } else {
+    *((int8_t*)(ptr + (8+21*sizeof(void*)))) = 0;
+  }
+  uint8_t *ptr14 = (uint8_t *) &ret_area;
+  __wasm_import_sluice_connector_files_fetch(ptr, ptr14);
+  sluice_connector_files_result_fetched_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr14 + 0))) {
+    case 0: {
+      result.is_err = false;
+      sluice_connector_files_fetched_t variant;
+      variant.tag = (int32_t) *((uint8_t*) (ptr14 + 8));
+      switch ((int32_t) variant.tag) {
+        case 0: {
+          variant.val.file = (sluice_connector_files_file_t) {
+            (connector_string_t) (connector_string_t) { (uint8_t*)(*((uint8_t **) (ptr14 + 16))), (*((size_t*) (ptr14 + (16+1*sizeof(void*))))) },
+            (uint64_t) (uint64_t) (*((int64_t*) (ptr14 + (16+2*sizeof(void*))))),
+            (connector_string_t) (connector_string_t) { (uint8_t*)(*((uint8_t **) (ptr14 + (24+2*sizeof(void*))))), (*((size_t*) (ptr14 + (24+3*sizeof(void*))))) },
+            (connector_string_t) (connector_string_t) { (uint8_t*)(*((uint8_t **) (ptr14 + (24+4*sizeof(void*))))), (*((size_t*) (ptr14 + (24+5*sizeof(void*))))) },
+            (connector_string_t) (connector_string_t) { (uint8_t*)(*((uint8_t **) (ptr14 + (24+6*sizeof(void*))))), (*((size_t*) (ptr14 + (24+7*sizeof(void*))))) },
+          };
+          break;
+        }
+        case 1: {
+          variant.val.response = (sluice_connector_http_response_t) {
+            (uint16_t) (uint16_t) ((int32_t) *((uint16_t*) (ptr14 + 16))),
+            (sluice_connector_http_headers_t) (sluice_connector_http_headers_t) { (connector_tuple2_string_string_t*)(*((uint8_t **) (ptr14 + (16+1*sizeof(void*))))), (*((size_t*) (ptr14 + (16+2*sizeof(void*))))) },
+            (connector_list_u8_t) (connector_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr14 + (16+3*sizeof(void*))))), (*((size_t*) (ptr14 + (16+4*sizeof(void*))))) },
+          };
+          break;
+        }
+      }
+
+      result.val.ok = variant;
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      sluice_connector_files_error_t variant16;
+      variant16.tag = (int32_t) *((uint8_t*) (ptr14 + 8));
+      switch ((int32_t) variant16.tag) {
+        case 0: {
+          sluice_connector_http_error_t variant15;
+          variant15.tag = (int32_t) *((uint8_t*) (ptr14 + 16));
+          switch ((int32_t) variant15.tag) {
+            case 0: {
+              variant15.val.denied = (connector_string_t) { (uint8_t*)(*((uint8_t **) (ptr14 + 24))), (*((size_t*) (ptr14 + (24+1*sizeof(void*))))) };
+              break;
+            }
+            case 1: {
+              connector_option_u64_t option;
+              switch ((int32_t) *((uint8_t*) (ptr14 + 24))) {
+                case 0: {
+                  option.is_some = false;
+                  break;
+                }
+                case 1: {
+                  option.is_some = true;
+                  option.val = (uint64_t) (*((int64_t*) (ptr14 + 32)));
+                  break;
+                }
+              }
+              variant15.val.rate_limited = option;
+              break;
+            }
+            case 2: {
+              break;
+            }
+            case 3: {
+              break;
+            }
+            case 4: {
+              variant15.val.unreachable = (connector_string_t) { (uint8_t*)(*((uint8_t **) (ptr14 + 24))), (*((size_t*) (ptr14 + (24+1*sizeof(void*))))) };
+              break;
+            }
+            case 5: {
+              variant15.val.tls = (connector_string_t) { (uint8_t*)(*((uint8_t **) (ptr14 + 24))), (*((size_t*) (ptr14 + (24+1*sizeof(void*))))) };
+              break;
+            }
+            case 6: {
+              variant15.val.protocol = (connector_string_t) { (uint8_t*)(*((uint8_t **) (ptr14 + 24))), (*((size_t*) (ptr14 + (24+1*sizeof(void*))))) };
+              break;
+            }
+            case 7: {
+              variant15.val.too_large = (uint64_t) (*((int64_t*) (ptr14 + 24)));
+              break;
+            }
+            case 8: {
+              variant15.val.budget = (connector_string_t) { (uint8_t*)(*((uint8_t **) (ptr14 + 24))), (*((size_t*) (ptr14 + (24+1*sizeof(void*))))) };
+              break;
+            }
+          }
+          variant16.val.http = variant15;
+          break;
+        }
+        case 1: {
+          variant16.val.too_large = (uint64_t) (*((int64_t*) (ptr14 + 16)));
+          break;
+        }
+        case 2: {
+          variant16.val.quota = (uint64_t) (*((int64_t*) (ptr14 + 16)));
+          break;
+        }
+        case 3: {
+          break;
+        }
+        case 4: {
+          variant16.val.unavailable = (connector_string_t) { (uint8_t*)(*((uint8_t **) (ptr14 + 16))), (*((size_t*) (ptr14 + (16+1*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = variant16;
+      break;
+    }
+  }
+  if (!result.is_err) {
+    *ret = result.val.ok;
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool sluice_connector_files_get(connector_string_t *key, sluice_connector_files_file_t *ret) {
+  __attribute__((__aligned__(8)))
+  uint8_t ret_area[(16+8*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_sluice_connector_files_get((uint8_t *) (*key).ptr, (*key).len, ptr);
+  sluice_connector_files_option_file_t option;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      option.is_some = false;
+      break;
+    }
+    case 1: {
+      option.is_some = true;
+      option.val = (sluice_connector_files_file_t) {
+        (connector_string_t) (connector_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 8))), (*((size_t*) (ptr + (8+1*sizeof(void*))))) },
+        (uint64_t) (uint64_t) (*((int64_t*) (ptr + (8+2*sizeof(void*))))),
+        (connector_string_t) (connector_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (16+2*sizeof(void*))))), (*((size_t*) (ptr + (16+3*sizeof(void*))))) },
+        (connector_string_t) (connector_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (16+4*sizeof(void*))))), (*((size_t*) (ptr + (16+5*sizeof(void*))))) },
+        (connector_string_t) (connector_string_t) { (uint8_t*)(*((uint8_t **) (ptr + (16+6*sizeof(void*))))), (*((size_t*) (ptr + (16+7*sizeof(void*))))) },
+      };
+      break;
+    }
+  }
+  *ret = option.val;
+  return option.is_some;
+}
+
+bool sluice_connector_files_delete(connector_string_t *key, sluice_connector_files_error_t *err) {
+  __attribute__((__aligned__(8)))
+  uint8_t ret_area[40];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_sluice_connector_files_delete((uint8_t *) (*key).ptr, (*key).len, ptr);
+  sluice_connector_files_result_void_error_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      sluice_connector_files_error_t variant0;
+      variant0.tag = (int32_t) *((uint8_t*) (ptr + 8));
+      switch ((int32_t) variant0.tag) {
+        case 0: {
+          sluice_connector_http_error_t variant;
+          variant.tag = (int32_t) *((uint8_t*) (ptr + 16));
+          switch ((int32_t) variant.tag) {
+            case 0: {
+              variant.val.denied = (connector_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 24))), (*((size_t*) (ptr + (24+1*sizeof(void*))))) };
+              break;
+            }
+            case 1: {
+              connector_option_u64_t option;
+              switch ((int32_t) *((uint8_t*) (ptr + 24))) {
+                case 0: {
+                  option.is_some = false;
+                  break;
+                }
+                case 1: {
+                  option.is_some = true;
+                  option.val = (uint64_t) (*((int64_t*) (ptr + 32)));
+                  break;
+                }
+              }
+              variant.val.rate_limited = option;
+              break;
+            }
+            case 2: {
+              break;
+            }
+            case 3: {
+              break;
+            }
+            case 4: {
+              variant.val.unreachable = (connector_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 24))), (*((size_t*) (ptr + (24+1*sizeof(void*))))) };
+              break;
+            }
+            case 5: {
+              variant.val.tls = (connector_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 24))), (*((size_t*) (ptr + (24+1*sizeof(void*))))) };
+              break;
+            }
+            case 6: {
+              variant.val.protocol = (connector_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 24))), (*((size_t*) (ptr + (24+1*sizeof(void*))))) };
+              break;
+            }
+            case 7: {
+              variant.val.too_large = (uint64_t) (*((int64_t*) (ptr + 24)));
+              break;
+            }
+            case 8: {
+              variant.val.budget = (connector_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 24))), (*((size_t*) (ptr + (24+1*sizeof(void*))))) };
+              break;
+            }
+          }
+          variant0.val.http = variant;
+          break;
+        }
+        case 1: {
+          variant0.val.too_large = (uint64_t) (*((int64_t*) (ptr + 16)));
+          break;
+        }
+        case 2: {
+          variant0.val.quota = (uint64_t) (*((int64_t*) (ptr + 16)));
+          break;
+        }
+        case 3: {
+          break;
+        }
+        case 4: {
+          variant0.val.unavailable = (connector_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 16))), (*((size_t*) (ptr + (16+1*sizeof(void*))))) };
+          break;
+        }
+      }
+
+      result.val.err = variant0;
+      break;
+    }
+  }
+  if (!result.is_err) {
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
 }
 
 void sluice_connector_log_write(sluice_connector_log_level_t level, connector_string_t *message, connector_string_t *maybe_fields) {

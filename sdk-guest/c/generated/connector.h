@@ -271,6 +271,100 @@ typedef struct {
   size_t len;
 } connector_list_string_t;
 
+typedef sluice_connector_http_request_t sluice_connector_files_request_t;
+
+typedef sluice_connector_http_response_t sluice_connector_files_response_t;
+
+typedef sluice_connector_http_error_t sluice_connector_files_http_error_t;
+
+typedef struct sluice_connector_files_file_t {
+  // `fil_…`; the same as long as its key is kept.
+  connector_string_t   id;
+  // In bytes, without the coding that it came in.
+  uint64_t   size;
+  // SHA-256 of its bytes, in lower-case hexadecimal.
+  connector_string_t   sha256;
+  // As the answer's Content-Type says, without parameters; `application/octet-stream` where it says nothing of use.
+  connector_string_t   media_type;
+  connector_string_t   name;
+} sluice_connector_files_file_t;
+
+// The record that a file belongs to.
+typedef struct sluice_connector_files_owner_t {
+  connector_string_t   stream_name;
+  connector_string_t   id;
+} sluice_connector_files_owner_t;
+
+typedef struct {
+  bool is_some;
+  sluice_connector_files_owner_t val;
+} sluice_connector_files_option_owner_t;
+
+typedef struct sluice_connector_files_save_t {
+  // 1 to 256 bytes of UTF-8 without control characters. Should be the vendor's own id of the file: what is fetched again under a key
+  // takes the place of what was there, and reading a page again keeps nothing twice.
+  connector_string_t   key;
+  // For people. What is special in paths and headers is replaced.
+  connector_string_t   name;
+  // The file goes when this record was deleted: a week later, or when the history of its stream is over if that is later.
+  // None: it stays until it is deleted or its connection is removed.
+  sluice_connector_files_option_owner_t   owner;
+} sluice_connector_files_save_t;
+
+typedef struct sluice_connector_files_fetched_t {
+  uint8_t tag;
+  union {
+    sluice_connector_files_file_t     file;
+    sluice_connector_files_response_t     response;
+  } val;
+} sluice_connector_files_fetched_t;
+
+// The answer's status was 2xx: its body is kept.
+#define SLUICE_CONNECTOR_FILES_FETCHED_FILE 0
+// Any other status: nothing is kept, and this is the answer.
+#define SLUICE_CONNECTOR_FILES_FETCHED_RESPONSE 1
+
+typedef struct sluice_connector_files_error_t {
+  uint8_t tag;
+  union {
+    sluice_connector_files_http_error_t     http;
+    uint64_t     too_large;
+    uint64_t     quota;
+    connector_string_t     unavailable;
+  } val;
+} sluice_connector_files_error_t;
+
+// There is no answer, or no whole one.
+#define SLUICE_CONNECTOR_FILES_ERROR_HTTP 0
+// The file is larger than this, in bytes.
+#define SLUICE_CONNECTOR_FILES_ERROR_TOO_LARGE 1
+// The connection's files would be more than this, in bytes. Each counts in whole blocks of 4 KiB.
+#define SLUICE_CONNECTOR_FILES_ERROR_QUOTA 2
+// The key is none, or the owner's names are empty or too long.
+#define SLUICE_CONNECTOR_FILES_ERROR_INVALID_KEY 3
+// The file cannot be written now; the text says why.
+#define SLUICE_CONNECTOR_FILES_ERROR_UNAVAILABLE 4
+
+typedef struct {
+  bool is_err;
+  union {
+    sluice_connector_files_fetched_t ok;
+    sluice_connector_files_error_t err;
+  } val;
+} sluice_connector_files_result_fetched_error_t;
+
+typedef struct {
+  bool is_some;
+  sluice_connector_files_file_t val;
+} sluice_connector_files_option_file_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    sluice_connector_files_error_t err;
+  } val;
+} sluice_connector_files_result_void_error_t;
+
 typedef uint8_t sluice_connector_log_level_t;
 
 #define SLUICE_CONNECTOR_LOG_LEVEL_DEBUG 0
@@ -761,6 +855,14 @@ extern bool sluice_connector_storage_delete(connector_string_t *key, sluice_conn
 // Keys with this prefix that sort after `after`, in byte order, at most `limit` (the host caps it at 1,000).
 extern void sluice_connector_storage_list_keys(connector_string_t *prefix, connector_string_t *maybe_after, uint32_t limit, connector_list_string_t *ret);
 
+// Imported Functions from `sluice:connector/files@0.1.0`
+// Sends the request and keeps what comes. Captures are refused with `protocol`.
+extern bool sluice_connector_files_fetch(sluice_connector_files_request_t *request, sluice_connector_files_save_t *into, sluice_connector_files_fetched_t *ret, sluice_connector_files_error_t *err);
+// What is kept under a key, this call's own files among it.
+extern bool sluice_connector_files_get(connector_string_t *key, sluice_connector_files_file_t *ret);
+// Deleting what is not there succeeds.
+extern bool sluice_connector_files_delete(connector_string_t *key, sluice_connector_files_error_t *err);
+
 // Imported Functions from `sluice:connector/log@0.1.0`
 // `fields`: a JSON object with more about the line; anything else is logged as a text field.
 extern void sluice_connector_log_write(sluice_connector_log_level_t level, connector_string_t *message, connector_string_t *maybe_fields);
@@ -864,6 +966,30 @@ void sluice_connector_storage_option_entry_free(sluice_connector_storage_option_
 void sluice_connector_storage_result_void_error_free(sluice_connector_storage_result_void_error_t *ptr);
 
 void connector_list_string_free(connector_list_string_t *ptr);
+
+void sluice_connector_files_request_free(sluice_connector_files_request_t *ptr);
+
+void sluice_connector_files_response_free(sluice_connector_files_response_t *ptr);
+
+void sluice_connector_files_http_error_free(sluice_connector_files_http_error_t *ptr);
+
+void sluice_connector_files_file_free(sluice_connector_files_file_t *ptr);
+
+void sluice_connector_files_owner_free(sluice_connector_files_owner_t *ptr);
+
+void sluice_connector_files_option_owner_free(sluice_connector_files_option_owner_t *ptr);
+
+void sluice_connector_files_save_free(sluice_connector_files_save_t *ptr);
+
+void sluice_connector_files_fetched_free(sluice_connector_files_fetched_t *ptr);
+
+void sluice_connector_files_error_free(sluice_connector_files_error_t *ptr);
+
+void sluice_connector_files_result_fetched_error_free(sluice_connector_files_result_fetched_error_t *ptr);
+
+void sluice_connector_files_option_file_free(sluice_connector_files_option_file_t *ptr);
+
+void sluice_connector_files_result_void_error_free(sluice_connector_files_result_void_error_t *ptr);
 
 void sluice_connector_types_json_free(sluice_connector_types_json_t *ptr);
 

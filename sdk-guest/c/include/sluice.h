@@ -170,6 +170,32 @@ bool sl_get(const char *key, sl_str *value);
 /* `expect`: the version seen before (0: must not exist); below 0: whatever is there. */
 bool sl_set(const char *key, sl_str value, int64_t expect, sl_error *error);
 
+/* ---- files ---------------------------------------------------------------------------------------------------------- */
+
+/* An attachment, an export, a recording: the host downloads it by the same road as every request and keeps it; the connector has a
+ * reference. What is kept and deleted becomes durable with the call's outcome or not at all. */
+typedef struct sl_file {
+  sl_str id; /* `fil_...`; the same as long as its key is kept */
+  sl_str name, media_type;
+  sl_str sha256; /* lower-case hexadecimal */
+  uint64_t bytes;
+} sl_file;
+
+typedef struct sl_save {
+  sl_str key;                    /* the vendor's own id of the file; what is fetched again under it takes the place of what was there */
+  sl_str name;                   /* for people; empty: the key */
+  sl_str owner_stream, owner_id; /* the record that it belongs to, and goes with; empty: none */
+} sl_save;
+
+/* Downloads and keeps what comes. A status other than 2xx is told as what it means. */
+bool sl_file_fetch(const sl_request *request, const sl_save *into, sl_file *file, sl_error *error);
+/* What is kept under the key, this call's own files among it. */
+bool sl_file_get(sl_str key, sl_file *file);
+/* Deleting what is not there succeeds. */
+bool sl_file_delete(sl_str key, sl_error *error);
+/* Writes the reference as JSON, as the API tells of a file: to be put in a record, an event or an action's output. */
+void sl_put_file(sl_buf *buf, const sl_file *file);
+
 /* ---- the connector -------------------------------------------------------------------------------------------------- */
 
 typedef struct sl_connection {
@@ -206,6 +232,59 @@ void sl_upsert(sl_page *page, sl_str id, sl_str data, int64_t modified);
 /* A record that is gone at the vendor. */
 void sl_remove(sl_page *page, sl_str id);
 
+/* A write to the vendor. */
+typedef struct sl_write {
+  enum { SL_CREATE, SL_UPDATE, SL_DELETE } op;
+  sl_str id;              /* empty to create */
+  sl_str data;            /* a JSON object; empty to delete */
+  sl_str idempotency_key; /* the same for every try of the same write */
+  sl_str revision;        /* the vendor's revision that it builds on; empty: whatever is there */
+} sl_write;
+
+/* What became of it: the record as the vendor has it now. Of a conflict: the vendor's other revision, or nothing where not known. */
+typedef struct sl_written {
+  bool conflict;
+  sl_str id;
+  sl_str data; /* of what was deleted it stays empty */
+  int64_t modified;
+} sl_written;
+
+/* One webhook as it arrived: the exact bytes of the body, header names in lower case. */
+typedef struct sl_receipt {
+  sl_str id;
+  int64_t received; /* milliseconds since 1970 */
+  sl_str method;
+  const sl_header *query;
+  size_t query_count;
+  const sl_header *headers;
+  size_t header_count;
+  sl_str body;
+} sl_receipt;
+
+/* The first header of this name, in lower case; `ptr` is NULL where there is none. */
+sl_str sl_receipt_header(const sl_receipt *receipt, const char *name);
+
+/* What a receipt means. Begin with nothing and add. */
+typedef struct sl_handled {
+  struct sl_happening *events;
+  size_t event_count, event_room;
+  struct sl_told *changes;
+  size_t change_count, change_room;
+  sl_str *resync;
+  size_t resync_count, resync_room;
+  bool replies; /* only where the manifest says that the vendor waits for an answer from the code */
+  int status;
+  sl_str content_type, reply;
+} sl_handled;
+
+/* What happened, as the manifest lists it. `id` is the same for a redelivery; `occurred` in milliseconds or below 0. */
+void sl_event(sl_handled *handled, sl_str kind, sl_str id, sl_str data, int64_t occurred);
+/* A record that the webhook told of; `modified` in milliseconds or below 0. */
+void sl_told_upsert(sl_handled *handled, sl_str stream, sl_str id, sl_str data, int64_t modified);
+void sl_told_remove(sl_handled *handled, sl_str stream, sl_str id);
+/* The stream is to be synced, because the webhook tells less than the API. */
+void sl_resync(sl_handled *handled, sl_str stream);
+
 /* What an author fills in; what is left out says `unsupported`. All of them may be called again with the same arguments after a crash
  * and must then do the same. False: it failed, and `error` says how. */
 typedef struct sl_connector {
@@ -216,6 +295,10 @@ typedef struct sl_connector {
   /* Performs an action; input and output are JSON. */
   bool (*run_action)(const sl_connection *connection, sl_str name, sl_str input, sl_str idempotency_key, sl_str *output,
                      sl_error *error);
+  /* Writes one record to the vendor. False: it failed; after SL_INVALID_DATA the next one is tried, after anything else none is. */
+  bool (*write)(const sl_connection *connection, sl_str stream, const sl_write *write, sl_written *written, sl_error *error);
+  /* What a webhook means; the same receipt must give the same. It was verified by the manifest's recipe. */
+  bool (*handle)(const sl_connection *connection, const sl_receipt *receipt, sl_handled *handled, sl_error *error);
 } sl_connector;
 
 extern const sl_connector sluice_connector;

@@ -64,19 +64,30 @@ bool exports_sluice_connector_auth_check(exports_sluice_connector_auth_connectio
 }
 
 void sl_upsert(sl_page *page, sl_str id, sl_str data, int64_t modified) {
-  if (page->count == page->room) {
-    size_t room = page->room == 0 ? 128 : page->room * 2;
-    struct sl_change *larger = sl_room(room, sizeof *larger);
-    if (page->count > 0) memcpy(larger, page->changes, page->count * sizeof *larger);
-    page->changes = larger;
-    page->room = room;
-  }
+  sl_more((void **)&page->changes, &page->room, page->count, sizeof *page->changes);
   page->changes[page->count++] = (struct sl_change){.id = id, .data = data, .modified = modified};
 }
 
 void sl_remove(sl_page *page, sl_str id) {
   sl_upsert(page, id, (sl_str){0}, -1);
   page->changes[page->count - 1].gone = true;
+}
+
+static exports_sluice_connector_sync_item_t item_of(sl_str id, sl_str data, int64_t modified) {
+  return (exports_sluice_connector_sync_item_t){given(id), given(data), {modified >= 0, (uint64_t)modified}};
+}
+
+static exports_sluice_connector_sync_change_t change_of(const struct sl_change *from) {
+  exports_sluice_connector_sync_change_t change;
+  memset(&change, 0, sizeof change);
+  if (from->gone) {
+    change.tag = EXPORTS_SLUICE_CONNECTOR_SYNC_CHANGE_DELETE;
+    change.val.delete_ = given(from->id);
+    return change;
+  }
+  change.tag = EXPORTS_SLUICE_CONNECTOR_SYNC_CHANGE_UPSERT;
+  change.val.upsert = item_of(from->id, from->data, from->modified);
+  return change;
 }
 
 bool exports_sluice_connector_sync_read(exports_sluice_connector_sync_connection_t *from,
@@ -100,23 +111,155 @@ bool exports_sluice_connector_sync_read(exports_sluice_connector_sync_connection
     return false;
   }
   exports_sluice_connector_sync_change_t *changes = sl_room(page.count, sizeof *changes);
-  for (size_t at = 0; at < page.count; at++) {
-    const struct sl_change *change = &page.changes[at];
-    if (change->gone) {
-      changes[at].tag = EXPORTS_SLUICE_CONNECTOR_SYNC_CHANGE_DELETE;
-      changes[at].val.delete_ = given(change->id);
-      continue;
-    }
-    changes[at].tag = EXPORTS_SLUICE_CONNECTOR_SYNC_CHANGE_UPSERT;
-    changes[at].val.upsert = (exports_sluice_connector_sync_item_t){
-        given(change->id), given(change->data), {change->modified >= 0, (uint64_t)change->modified}};
-  }
+  for (size_t at = 0; at < page.count; at++) changes[at] = change_of(&page.changes[at]);
   memset(ret, 0, sizeof *ret);
   ret->changes.ptr = changes;
   ret->changes.len = page.count;
   ret->cursor.is_some = page.cursor.len > 0;
   ret->cursor.val = given(page.cursor);
   ret->more = page.more;
+  return true;
+}
+
+static sl_write write_of(const exports_sluice_connector_sync_pending_write_t *from) {
+  sl_write write = {.idempotency_key = taken(from->idempotency_key)};
+  if (from->expect_revision.is_some) write.revision = taken(from->expect_revision.val);
+  switch (from->op.tag) {
+    case EXPORTS_SLUICE_CONNECTOR_SYNC_WRITE_OP_CREATE:
+      write.op = SL_CREATE;
+      write.data = taken(from->op.val.create);
+      break;
+    case EXPORTS_SLUICE_CONNECTOR_SYNC_WRITE_OP_UPDATE:
+      write.op = SL_UPDATE;
+      write.id = taken(from->op.val.update.id);
+      write.data = taken(from->op.val.update.data);
+      break;
+    default:
+      write.op = SL_DELETE;
+      write.id = taken(from->op.val.delete_);
+  }
+  return write;
+}
+
+bool exports_sluice_connector_sync_write(exports_sluice_connector_sync_connection_t *from, connector_string_t *stream,
+                                         exports_sluice_connector_sync_list_pending_write_t *writes,
+                                         exports_sluice_connector_sync_list_write_outcome_t *ret,
+                                         exports_sluice_connector_sync_error_t *err) {
+  if (sluice_connector.write == NULL) return unsupported(err, "the stream is read-only");
+  sl_connection connection = connection_of(from);
+  ret->ptr = sl_room(writes->len, sizeof *ret->ptr);
+  ret->len = writes->len;
+  sl_error error = silent();
+  bool broken = false;
+  for (size_t at = 0; at < writes->len; at++) {
+    exports_sluice_connector_sync_write_outcome_t *outcome = &ret->ptr[at];
+    sl_write write = write_of(&writes->ptr[at]);
+    sl_written written = {.modified = -1};
+    if (!broken) {
+      error = silent();
+      if (sluice_connector.write(&connection, taken(*stream), &write, &written, &error)) {
+        sl_str data = written.data.len > 0 ? written.data : SL("{}");
+        if (!written.conflict) {
+          outcome->tag = EXPORTS_SLUICE_CONNECTOR_SYNC_WRITE_OUTCOME_DONE;
+          outcome->val.done = item_of(written.id.len > 0 ? written.id : write.id, data, written.modified);
+          continue;
+        }
+        outcome->tag = EXPORTS_SLUICE_CONNECTOR_SYNC_WRITE_OUTCOME_CONFLICT;
+        outcome->val.conflict.is_some = written.data.len > 0;
+        outcome->val.conflict.val = item_of(written.id.len > 0 ? written.id : write.id, data, written.modified);
+        continue;
+      }
+      if (error.kind == SL_UNSUPPORTED && at == 0) {
+        tell(&error, err);
+        return false;
+      }
+      /* A rate limit or a credential that ended would come again, so it is what became of all that follow. */
+      broken = error.kind != SL_INVALID_DATA;
+    }
+    outcome->tag = EXPORTS_SLUICE_CONNECTOR_SYNC_WRITE_OUTCOME_FAILED;
+    tell(&error, &outcome->val.failed);
+  }
+  return true;
+}
+
+static const sl_header *headers_of(const connector_tuple2_string_string_t *from, size_t count) {
+  sl_header *headers = sl_room(count, sizeof *headers);
+  for (size_t at = 0; at < count; at++) headers[at] = (sl_header){taken(from[at].f0), taken(from[at].f1)};
+  return headers;
+}
+
+sl_str sl_receipt_header(const sl_receipt *receipt, const char *name) {
+  for (size_t at = 0; at < receipt->header_count; at++) {
+    if (sl_same_name(receipt->headers[at].name, sl_of(name))) return receipt->headers[at].value;
+  }
+  return (sl_str){0};
+}
+
+void sl_event(sl_handled *handled, sl_str kind, sl_str id, sl_str data, int64_t occurred) {
+  sl_more((void **)&handled->events, &handled->event_room, handled->event_count, sizeof *handled->events);
+  handled->events[handled->event_count++] = (struct sl_happening){kind, id, data, occurred};
+}
+
+static void tell_change(sl_handled *handled, sl_str stream, struct sl_change change) {
+  sl_more((void **)&handled->changes, &handled->change_room, handled->change_count, sizeof *handled->changes);
+  handled->changes[handled->change_count++] = (struct sl_told){stream, change};
+}
+
+void sl_told_upsert(sl_handled *handled, sl_str stream, sl_str id, sl_str data, int64_t modified) {
+  tell_change(handled, stream, (struct sl_change){.id = id, .data = data, .modified = modified});
+}
+
+void sl_told_remove(sl_handled *handled, sl_str stream, sl_str id) {
+  tell_change(handled, stream, (struct sl_change){.gone = true, .id = id, .modified = -1});
+}
+
+void sl_resync(sl_handled *handled, sl_str stream) {
+  sl_more((void **)&handled->resync, &handled->resync_room, handled->resync_count, sizeof *handled->resync);
+  handled->resync[handled->resync_count++] = stream;
+}
+
+bool exports_sluice_connector_webhook_handle(exports_sluice_connector_webhook_connection_t *from,
+                                             exports_sluice_connector_webhook_receipt_t *came,
+                                             exports_sluice_connector_webhook_handled_t *ret,
+                                             exports_sluice_connector_webhook_error_t *err) {
+  if (sluice_connector.handle == NULL) return unsupported(err, "this connector declares no webhooks");
+  sl_connection connection = connection_of(from);
+  sl_receipt receipt = {
+      .id = taken(came->id),
+      .received = (int64_t)(came->received & INT64_MAX),
+      .method = taken(came->method),
+      .query = headers_of(came->query.ptr, came->query.len),
+      .query_count = came->query.len,
+      .headers = headers_of(came->headers.ptr, came->headers.len),
+      .header_count = came->headers.len,
+      .body = {(const char *)came->body.ptr, came->body.len},
+  };
+  sl_handled handled = {0};
+  sl_error error = silent();
+  if (!sluice_connector.handle(&connection, &receipt, &handled, &error)) {
+    tell(&error, err);
+    return false;
+  }
+  memset(ret, 0, sizeof *ret);
+  ret->events.ptr = sl_room(handled.event_count, sizeof *ret->events.ptr);
+  ret->events.len = handled.event_count;
+  for (size_t at = 0; at < handled.event_count; at++) {
+    const struct sl_happening *event = &handled.events[at];
+    ret->events.ptr[at] = (exports_sluice_connector_webhook_event_t){
+        given(event->kind), given(event->id), {event->occurred >= 0, (uint64_t)event->occurred}, given(event->data)};
+  }
+  ret->changes.ptr = sl_room(handled.change_count, sizeof *ret->changes.ptr);
+  ret->changes.len = handled.change_count;
+  for (size_t at = 0; at < handled.change_count; at++) {
+    ret->changes.ptr[at].f0 = given(handled.changes[at].stream);
+    ret->changes.ptr[at].f1 = change_of(&handled.changes[at].change);
+  }
+  ret->resync.ptr = sl_room(handled.resync_count, sizeof *ret->resync.ptr);
+  ret->resync.len = handled.resync_count;
+  for (size_t at = 0; at < handled.resync_count; at++) ret->resync.ptr[at] = given(handled.resync[at]);
+  ret->reply.is_some = handled.replies;
+  ret->reply.val = (exports_sluice_connector_webhook_reply_t){
+      (uint16_t)handled.status, given(handled.content_type), {(uint8_t *)handled.reply.ptr, handled.reply.len}};
   return true;
 }
 
@@ -219,14 +362,6 @@ bool exports_sluice_connector_sync_partitions(exports_sluice_connector_sync_conn
   return true;
 }
 
-bool exports_sluice_connector_sync_write(exports_sluice_connector_sync_connection_t *connection, connector_string_t *stream,
-                                         exports_sluice_connector_sync_list_pending_write_t *writes,
-                                         exports_sluice_connector_sync_list_write_outcome_t *ret,
-                                         exports_sluice_connector_sync_error_t *err) {
-  (void)connection, (void)stream, (void)writes, (void)ret;
-  return unsupported(err, "the stream is read-only");
-}
-
 bool exports_sluice_connector_sync_migrate_cursor(connector_string_t *stream, uint32_t from,
                                                   exports_sluice_connector_sync_json_t *cursor,
                                                   exports_sluice_connector_sync_option_json_t *ret,
@@ -270,14 +405,6 @@ bool exports_sluice_connector_webhook_route(exports_sluice_connector_webhook_rec
   (void)receipt, (void)err;
   memset(ret, 0, sizeof *ret);
   return true;
-}
-
-bool exports_sluice_connector_webhook_handle(exports_sluice_connector_webhook_connection_t *connection,
-                                             exports_sluice_connector_webhook_receipt_t *receipt,
-                                             exports_sluice_connector_webhook_handled_t *ret,
-                                             exports_sluice_connector_webhook_error_t *err) {
-  (void)connection, (void)receipt, (void)ret;
-  return unsupported(err, "this connector declares no webhooks");
 }
 
 bool exports_sluice_connector_actions_list(exports_sluice_connector_actions_connection_t *connection,

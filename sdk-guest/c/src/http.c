@@ -1,4 +1,4 @@
-/* Requests through the broker, and what their answers mean. */
+/* Requests through the broker, what their answers mean, and answers that are kept as files. */
 
 #include <string.h>
 
@@ -38,12 +38,13 @@ static bool refused(const sluice_connector_http_error_t *from, sl_error *error) 
   }
 }
 
-bool sl_send(const sl_request *request, sl_response *response, sl_error *error) {
+/* As the contract has it. */
+static sluice_connector_http_request_t asked(const sl_request *request) {
   connector_tuple2_string_string_t *headers = sl_room(request->header_count, sizeof *headers);
   for (size_t at = 0; at < request->header_count; at++) {
     headers[at] = (connector_tuple2_string_string_t){given(request->headers[at].name), given(request->headers[at].value)};
   }
-  sluice_connector_http_request_t sent = {
+  return (sluice_connector_http_request_t){
       .method = given(sl_of(request->method == NULL ? "GET" : request->method)),
       .url = given(request->url),
       .headers = {headers, request->header_count},
@@ -52,35 +53,33 @@ bool sl_send(const sl_request *request, sl_response *response, sl_error *error) 
       .idempotency_key = {request->idempotency_key != NULL, given(sl_of(request->idempotency_key))},
       .timeout_ms = {request->timeout_ms > 0, request->timeout_ms},
   };
+}
+
+static sl_response answered(const sluice_connector_http_response_t *answer) {
+  sl_header *fields = sl_room(answer->headers.len, sizeof *fields);
+  for (size_t at = 0; at < answer->headers.len; at++) {
+    fields[at] = (sl_header){taken(answer->headers.ptr[at].f0), taken(answer->headers.ptr[at].f1)};
+  }
+  return (sl_response){
+      .status = answer->status,
+      .headers = fields,
+      .header_count = answer->headers.len,
+      .body = {(const char *)answer->body.ptr, answer->body.len},
+  };
+}
+
+bool sl_send(const sl_request *request, sl_response *response, sl_error *error) {
+  sluice_connector_http_request_t sent = asked(request);
   sluice_connector_http_response_t answer;
   sluice_connector_http_error_t failure;
   if (!sluice_connector_http_send(&sent, &answer, &failure)) return refused(&failure, error);
-  sl_header *fields = sl_room(answer.headers.len, sizeof *fields);
-  for (size_t at = 0; at < answer.headers.len; at++) {
-    fields[at] = (sl_header){taken(answer.headers.ptr[at].f0), taken(answer.headers.ptr[at].f1)};
-  }
-  *response = (sl_response){
-      .status = answer.status,
-      .headers = fields,
-      .header_count = answer.headers.len,
-      .body = {(const char *)answer.body.ptr, answer.body.len},
-  };
-  return true;
-}
-
-static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c; }
-
-static bool same_name(sl_str a, sl_str b) {
-  if (a.len != b.len) return false;
-  for (size_t at = 0; at < a.len; at++) {
-    if (lower(a.ptr[at]) != lower(b.ptr[at])) return false;
-  }
+  *response = answered(&answer);
   return true;
 }
 
 sl_str sl_header_of(const sl_response *response, const char *name) {
   for (size_t at = 0; at < response->header_count; at++) {
-    if (same_name(response->headers[at].name, sl_of(name))) return response->headers[at].value;
+    if (sl_same_name(response->headers[at].name, sl_of(name))) return response->headers[at].value;
   }
   return (sl_str){0};
 }
@@ -129,7 +128,7 @@ static bool has_relation(sl_str relations, sl_str wanted) {
   while (relations.len > 0) {
     sl_str one;
     sl_cut(relations, ' ', &one, &relations);
-    if (one.len > 0 && same_name(one, wanted)) return true;
+    if (one.len > 0 && sl_same_name(one, wanted)) return true;
   }
   return false;
 }
@@ -167,7 +166,7 @@ static sl_str link_of(sl_str header, sl_str wanted) {
           value.len = (size_t)(at - value.ptr);
         }
       }
-      if (first && same_name(name, SL("rel"))) {
+      if (first && sl_same_name(name, SL("rel"))) {
         related = has_relation(value, wanted);
         first = false;
       }
@@ -179,9 +178,86 @@ static sl_str link_of(sl_str header, sl_str wanted) {
 
 sl_str sl_link(const sl_response *response, const char *relation) {
   for (size_t at = 0; at < response->header_count; at++) {
-    if (!same_name(response->headers[at].name, SL("link"))) continue;
+    if (!sl_same_name(response->headers[at].name, SL("link"))) continue;
     sl_str target = link_of(response->headers[at].value, sl_of(relation));
     if (target.ptr != NULL) return target;
   }
   return (sl_str){0};
+}
+
+/* ---- files ---- */
+
+static bool unkept(const sluice_connector_files_error_t *from, sl_str key, sl_error *error) {
+  switch (from->tag) {
+    case SLUICE_CONNECTOR_FILES_ERROR_HTTP:
+      return refused(&from->val.http, error);
+    case SLUICE_CONNECTOR_FILES_ERROR_TOO_LARGE:
+      if (from->val.too_large == 0) return sl_fail(error, SL_CONFIG, NULL, "not permitted: to keep files");
+      return sl_fail(error, SL_CONFIG, NULL, "the file is larger than the %llu bytes of the grant",
+                     (unsigned long long)from->val.too_large);
+    case SLUICE_CONNECTOR_FILES_ERROR_QUOTA:
+      return sl_fail(error, SL_CONFIG, NULL, "the files would be more than the %llu bytes of the grant",
+                     (unsigned long long)from->val.quota);
+    case SLUICE_CONNECTOR_FILES_ERROR_UNAVAILABLE:
+      return sl_fail(error, SL_TRANSIENT, NULL, "the file is not kept: %.*s", SL_ARG(taken(from->val.unavailable)));
+    default:
+      return sl_fail(error, SL_INTERNAL, NULL, "`%.*s` is no key of a file, or its owner is none", SL_ARG(key));
+  }
+}
+
+static sl_file reference(const sluice_connector_files_file_t *from) {
+  return (sl_file){
+      .id = taken(from->id),
+      .name = taken(from->name),
+      .media_type = taken(from->media_type),
+      .sha256 = taken(from->sha256),
+      .bytes = from->size,
+  };
+}
+
+bool sl_file_fetch(const sl_request *request, const sl_save *into, sl_file *file, sl_error *error) {
+  sluice_connector_http_request_t sent = asked(request);
+  sluice_connector_files_save_t save = {
+      .key = given(into->key),
+      .name = given(into->name.len > 0 ? into->name : into->key),
+      .owner = {into->owner_id.len > 0, {given(into->owner_stream), given(into->owner_id)}},
+  };
+  sluice_connector_files_fetched_t fetched;
+  sluice_connector_files_error_t failure;
+  if (!sluice_connector_files_fetch(&sent, &save, &fetched, &failure)) return unkept(&failure, into->key, error);
+  if (fetched.tag == SLUICE_CONNECTOR_FILES_FETCHED_FILE) {
+    *file = reference(&fetched.val.file);
+    return true;
+  }
+  sl_response response = answered(&fetched.val.response);
+  if (!sl_ok(&response, NULL, error)) return false;
+  /* 304 is no error, and no file either. */
+  return sl_fail(error, SL_TRANSIENT, NULL, "the vendor answered %d, which is no file", response.status);
+}
+
+bool sl_file_get(sl_str key, sl_file *file) {
+  connector_string_t wanted = given(key);
+  sluice_connector_files_file_t found;
+  if (!sluice_connector_files_get(&wanted, &found)) return false;
+  *file = reference(&found);
+  return true;
+}
+
+bool sl_file_delete(sl_str key, sl_error *error) {
+  connector_string_t wanted = given(key);
+  sluice_connector_files_error_t failure;
+  return sluice_connector_files_delete(&wanted, &failure) || unkept(&failure, key, error);
+}
+
+void sl_put_file(sl_buf *buf, const sl_file *file) {
+  const struct {
+    const char *name;
+    sl_str value;
+  } texts[] = {{"{\"id\":", file->id}, {",\"name\":", file->name}, {",\"media_type\":", file->media_type},
+               {",\"sha256\":", file->sha256}};
+  for (size_t at = 0; at < sizeof texts / sizeof *texts; at++) {
+    sl_put(buf, sl_of(texts[at].name));
+    sl_put_json(buf, texts[at].value);
+  }
+  sl_printf(buf, ",\"bytes\":%llu}", (unsigned long long)file->bytes);
 }

@@ -18,6 +18,15 @@ void *sl_room(size_t count, size_t bytes) {
   return room;
 }
 
+void sl_more(void **array, size_t *room, size_t count, size_t bytes) {
+  if (count < *room) return;
+  size_t larger = *room == 0 ? 8 : *room * 2;
+  void *grown = sl_room(larger, bytes);
+  if (count > 0) memcpy(grown, *array, count * bytes);
+  *array = grown;
+  *room = larger;
+}
+
 /* What the bindings call instead of `free`, see build.py. */
 void sl_keep(void *room) { (void)room; }
 
@@ -29,6 +38,16 @@ int sl_compare(sl_str a, sl_str b) {
   size_t both = a.len < b.len ? a.len : b.len;
   int order = both == 0 ? 0 : memcmp(a.ptr, b.ptr, both);
   return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c; }
+
+bool sl_same_name(sl_str a, sl_str b) {
+  if (a.len != b.len) return false;
+  for (size_t at = 0; at < a.len; at++) {
+    if (lower(a.ptr[at]) != lower(b.ptr[at])) return false;
+  }
+  return true;
 }
 
 bool sl_cut(sl_str text, char mark, sl_str *before, sl_str *after) {

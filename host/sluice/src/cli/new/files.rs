@@ -415,6 +415,14 @@ pub(super) const C: &[File] = &[
         include_str!("../../../../../sdk-guest/c/template/tests/basic/expected.json"),
     ),
     (
+        "tests/basic/removed.json",
+        include_str!("../../../../../sdk-guest/c/template/tests/basic/removed.json"),
+    ),
+    (
+        "tests/basic/updated.json",
+        include_str!("../../../../../sdk-guest/c/template/tests/basic/updated.json"),
+    ),
+    (
         "sluice-sdk/README.md",
         include_str!("../../../../../sdk-guest/c/README.md"),
     ),
