@@ -3,6 +3,7 @@
 mod document;
 mod example;
 mod fault;
+mod yaml;
 
 use std::sync::{Mutex, PoisonError};
 

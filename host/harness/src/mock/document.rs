@@ -1,10 +1,11 @@
-//! A vendor's OpenAPI document (3.0 or 3.1, JSON): which operation a request is, and what it answers.
+//! A vendor's OpenAPI document (3.0 or 3.1, JSON or YAML): which operation a request is, and what it answers.
 
 use serde_json::{Map, Value, json};
 use sluice_broker::Heard;
 
 use super::answer;
 use super::example::{self, resolve};
+use super::yaml;
 
 /// A document that was read.
 #[derive(Debug, Clone)]
@@ -17,8 +18,10 @@ pub struct Document {
 /// A document that cannot be played.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
-    #[error("it is not JSON: {0}; a document in YAML is to be written as JSON first")]
+    #[error("it is not JSON: {0}")]
     Json(String),
+    #[error("it is neither JSON nor YAML that can be read: {0}")]
+    Yaml(String),
     #[error("it has no `openapi: 3.…`")]
     Version,
     #[error("it has no paths")]
@@ -28,14 +31,17 @@ pub enum DocumentError {
 const METHODS: [&str; 7] = ["get", "put", "post", "delete", "options", "head", "patch"];
 
 impl Document {
-    /// Reads a document.
+    /// Reads a document; one that begins with a brace is JSON, any other YAML.
     ///
     /// # Errors
     ///
     /// [`DocumentError`].
     pub fn parse(text: &[u8]) -> Result<Self, DocumentError> {
-        let whole: Value =
-            serde_json::from_slice(text).map_err(|error| DocumentError::Json(error.to_string()))?;
+        let whole: Value = if text.trim_ascii_start().starts_with(b"{") {
+            serde_json::from_slice(text).map_err(|error| DocumentError::Json(error.to_string()))?
+        } else {
+            yaml::parse(text).map_err(DocumentError::Yaml)?
+        };
         let version = whole.get("openapi").and_then(Value::as_str).unwrap_or_default();
         if !version.starts_with("3.") {
             return Err(DocumentError::Version);

@@ -91,9 +91,14 @@ fn what_is_no_document_is_refused() {
     };
     check(r#"{"swagger": "2.0"}"#, DocumentError::Version);
     check(r#"{"openapi": "3.0.1"}"#, DocumentError::Paths);
+    check("openapi: 3.0.1", DocumentError::Paths);
     assert!(matches!(
-        Document::parse(b"openapi: 3.0.1"),
+        Document::parse(b"{openapi: 3.0.1}"),
         Err(DocumentError::Json(_))
+    ));
+    assert!(matches!(
+        Document::parse(b"openapi: [3.0.1"),
+        Err(DocumentError::Yaml(_))
     ));
 }
 

@@ -25,7 +25,7 @@ use crate::cli::output::Output;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct MockVendor {
-    /// A cassette, a case's directory, or an OpenAPI document (3.x, JSON)
+    /// A cassette, a case's directory, or an OpenAPI document (3.x, JSON or YAML)
     vendor: PathBuf,
     /// Where it listens: an address of this machine
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
