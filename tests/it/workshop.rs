@@ -523,6 +523,83 @@ fn a_good_build_is_used_by_a_running_server() {
     assert_eq!(uses(), used["install"]);
 }
 
+#[test]
+fn what_a_running_server_does_with_it_is_told() {
+    drop(sdks::component("template-c"));
+    let scratch = tempfile::tempdir().expect("make a directory");
+    let dir = scratch.path().join("todo");
+    made("c", &dir);
+    fs::remove_dir_all(dir.join("tests")).expect("remove its cases");
+    for file in ["connector.c", "connector.toml"] {
+        fs::copy(root().join("fixtures/sdks/c").join(file), dir.join(file)).expect("copy it");
+    }
+    let stand_in = github::StandIn::with_issues(1);
+    let server = Server::start(&stand_in.setup());
+    let api = server.api();
+    let installed = github::install(&api, &sdks::component("faulty-c"));
+    let body =
+        json!({"name": "home", "connector": installed["connector"], "config": {}, "secret": vendor::TOKEN});
+    let connection = api.post("/api/v1/connections", &body)["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    api.post(&format!("/api/v1/connections/{connection}/test"), &json!({}));
+    // What was over before is no news.
+    github::sync(&api, &connection, "keeps", "full");
+
+    let place = dir.display().to_string();
+    let mut command = sluice(&["--json", "connector", "dev", &place, "--into", "home"]);
+    command
+        .args(["--server", &format!("http://{}", api.address), "--api-key-file"])
+        .arg(server.key_file());
+    let process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let mut process = Ended(process.expect("start it"));
+    let mut lines = BufReader::new(process.0.stdout.take().expect("its output")).lines();
+    let mut line = || -> Value {
+        let line = lines.next().expect("a line").expect("a line");
+        serde_json::from_str(&line).expect("JSON")
+    };
+    let round = line();
+    assert_eq!(
+        (&round["round"], &round["ok"]),
+        (&json!(1), &json!(true)),
+        "{round}"
+    );
+    assert!(!round["used"]["install"].is_null(), "{round}");
+
+    let run = github::start_sync(&api, &connection, &["keeps"], "full").remove(0);
+    let sent = line();
+    assert_eq!(
+        (&sent["run"], &sent["sent"]["url"], &sent["sent"]["credential"]),
+        (
+            &json!(run),
+            &json!("https://api.github.com/user"),
+            &json!("token")
+        ),
+        "{sent}"
+    );
+    let over = line();
+    assert_eq!(over["over"]["state"], "succeeded", "{over}");
+    // What goes wrong is told with its line in the source, as the connector wrote it and as the run ended.
+    let run = github::start_sync(&api, &connection, &["throws"], "full").remove(0);
+    let log = line();
+    assert_eq!(log["run"], json!(run), "{log}");
+    for said in [&log["log"]["message"], &line()["over"]["error"]["message"]] {
+        let said = said.as_str().expect("a message");
+        assert!(said.contains("at connector.c:15 in initials"), "{said}");
+    }
+}
+
+/// A process that ends with the test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
 /// Connectors of this repository with cases of what their vendors document.
 const CASES: [&str; 15] = [
     "amazon",

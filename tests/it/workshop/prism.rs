@@ -62,7 +62,11 @@ fn what_we_play_by_a_document_is_what_prism_plays() {
     let document = document();
     let prism = Counterpart::node("prism/main.mjs", &[&document]);
     let ours = Played::start(&[&document]);
-    let address: SocketAddr = ours.url.trim_start_matches("http://").parse().expect("an address");
+    let address: SocketAddr = ours
+        .url
+        .trim_start_matches("http://")
+        .parse()
+        .expect("an address");
     let bearer = format!("Bearer {CREDENTIAL}");
     for (method, path, body, status) in [
         ("GET", "/me", "", 200),

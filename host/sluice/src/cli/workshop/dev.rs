@@ -1,6 +1,8 @@
 //! `sluice connector dev`: what the author saves is built, checked and tested at once, and what is said of it stands under what was said
-//! before; with `--into` a good build is used by a connection of a running server at once. It ends with Ctrl-C.
+//! before; with `--into` a good build is used by a connection of a running server at once, and what that server does with it is told. It
+//! ends with Ctrl-C.
 
+mod follow;
 mod swap;
 
 use std::collections::BTreeMap;
@@ -12,6 +14,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use sluice_harness::{Golden, Place, Severity, play};
 
+use self::follow::Follow;
 use self::swap::Swap;
 use super::project::{self, Project};
 use super::test::setting::{Compiled, failed};
@@ -31,7 +34,7 @@ pub(in crate::cli) struct Dev {
     /// Install the SDK's packages first where they are missing
     #[arg(long)]
     install: bool,
-    /// A connection of the server whose calls are made with each good build
+    /// A connection of the server whose calls are made with each good build; its requests, logs and failures are shown
     #[arg(long, value_name = "CONNECTION")]
     into: Option<String>,
     /// Rounds after which it ends; without it goes on
@@ -61,12 +64,22 @@ impl Dev {
     pub(super) async fn run(self, global: &Global, output: &Output) -> Result<Exit, Failure> {
         // A directory without a connector is refused at once; later its files may be broken for a while.
         project::manifest_text(&self.dir)?;
-        let mut swap = match &self.into {
-            Some(connection) => Some(Swap::new(Client::new(global)?, connection).await?),
-            None => None,
+        let (mut swap, mut follow) = (None, None);
+        if let Some(connection) = &self.into {
+            let client = Client::new(global)?;
+            let made = Swap::new(client.clone(), connection).await?;
+            follow = Some(Follow::new(client, made.connection().to_owned()));
+            swap = Some(made);
+        }
+        let following = async {
+            match follow {
+                Some(follow) => follow.go_on(output).await,
+                None => std::future::pending().await,
+            }
         };
         tokio::select! {
             exit = self.rounds(swap.as_mut(), output) => Ok(exit),
+            () = following => Ok(Exit::Ok),
             _ = tokio::signal::ctrl_c() => Ok(Exit::Ok),
         }
     }

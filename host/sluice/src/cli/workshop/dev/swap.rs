@@ -38,6 +38,11 @@ impl Swap {
         })
     }
 
+    /// The connection's id.
+    pub(super) fn connection(&self) -> &str {
+        &self.connection
+    }
+
     pub(super) async fn put(
         &mut self,
         project: &Project,
