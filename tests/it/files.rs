@@ -202,6 +202,49 @@ fn what_may_not_be_kept_is_told_to_the_connector() {
 }
 
 #[test]
+fn room_for_files_that_is_withdrawn_is_gone_for_the_file_that_is_under_way() {
+    let (attic, server, connection) = world(|_| {});
+    let api = server.api();
+    attic.put("first", "good", json!({ "url": attic::url("good", MIB) }));
+    assert_eq!(sync(&api, &connection)["state"], "succeeded");
+    let good = reference(&api, &connection, "good");
+    attic.put("first", "late", json!({ "url": attic::url("late", MIB) }));
+    attic.hold(true);
+    let run = github::start_sync(&api, &connection, &["things"], "incremental").remove(0);
+    wait_for("the file to be under way", || (attic.waiting() > 0).then_some(()));
+    let install = api.get(&format!("/api/v1/connections/{connection}"))["install"].clone();
+    let grant = format!("/api/v1/installs/{}/grant", install.as_str().unwrap());
+    let wrong = api.send("PUT", &grant, "application/json", br#"{"withdraw":["storage"]}"#);
+    assert_eq!((wrong.status, wrong.code().as_str()), (404, "install.no_right"));
+    let changed = api.put(&grant, &json!({"withdraw": ["files"]}));
+    assert_eq!(changed["done"], true, "{changed}");
+    assert_eq!(
+        changed["diff"]["narrower"].as_array().unwrap().len(),
+        2,
+        "{changed}"
+    );
+    attic.hold(false);
+    let ended = github::ended(&api, &run);
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    assert_eq!(
+        reference(&api, &connection, "late"),
+        json!({ "error": "Error::TooLarge(0)" })
+    );
+    // What was kept before is there, and nothing else is on the disk.
+    assert_eq!(files(&api, &connection).len(), 1);
+    assert_eq!(on_disk(&server).len(), 1);
+    assert_eq!(download(&api, good["id"].as_str().unwrap(), &[]).status, 200);
+
+    // It is given back by its name.
+    let install = api.get(&format!("/api/v1/connections/{connection}"))["install"].clone();
+    let grant = format!("/api/v1/installs/{}/grant", install.as_str().unwrap());
+    api.put(&grant, &json!({"allow": ["files"]}));
+    attic.put("first", "again", json!({ "url": attic::url("again", MIB) }));
+    assert_eq!(sync(&api, &connection)["state"], "succeeded");
+    assert_eq!(reference(&api, &connection, "again")["bytes"], MIB);
+}
+
+#[test]
 fn what_was_not_committed_is_not_kept() {
     let (attic, mut server, connection) = world(|_| {});
     let api = server.api();

@@ -291,6 +291,49 @@ fn what_asks_for_more_waits_and_what_does_not_comes_by_itself() {
 }
 
 #[test]
+fn a_rollback_ends_the_run_that_is_in_its_way() {
+    let world = World::start();
+    let api = world.server.api();
+    let first = github::install(&api, &version_of("0.1.0", &[]));
+    let connection = open(&api, "left");
+    let place = format!("/api/v1/connections/{connection}");
+    world.ledger.edit("left", "", &json!({"name": "n0"}));
+    github::sync(&api, &connection, "entries", "incremental");
+    github::install(&api, &version_of("0.2.0", &[]));
+    api.post(&format!("{place}/upgrade"), &json!({}));
+    world.ledger.edit("left", "", &json!({"name": "n1"}));
+    // The vendor keeps its answer, so the run would not end by itself.
+    world.ledger.hold(true);
+    let run = github::start_sync(&api, &connection, &["entries"], "incremental").remove(0);
+    wait_for("the run to ask", || (world.ledger.waiting() == 1).then_some(()));
+    let looked = api.post(&format!("{place}/rollback"), &json!({"dry_run": true}));
+    assert_eq!(
+        (&looked["done"], &looked["interrupted"]),
+        (&json!(false), &json!([]))
+    );
+    let done = api.post(&format!("{place}/rollback"), &json!({}));
+    assert_eq!(
+        (&done["done"], &done["interrupted"]),
+        (&json!(true), &json!([run])),
+        "{done}"
+    );
+    assert_eq!(api.get(&place)["install"], first["id"]);
+    let ended = api.get(&format!("/api/v1/runs/{run}"));
+    assert_eq!(ended["state"], "cancelled", "{ended}");
+    world.ledger.hold(false);
+    // What it had committed stands, and the version of before reads on from there.
+    world.ledger.read();
+    let run = github::sync(&api, &connection, "entries", "incremental");
+    assert_eq!(
+        (&run["state"], &run["counts"]["received"]),
+        (&json!("succeeded"), &json!(1)),
+        "{run}"
+    );
+    assert_eq!(world.ledger.read(), ["/left/entries?after=1"]);
+    assert_eq!(github::held(&api, &connection, "entries"), 2);
+}
+
+#[test]
 fn a_move_is_taken_back_with_its_cursors() {
     let world = World::start();
     let api = world.server.api();

@@ -47,6 +47,11 @@ impl Stage {
         }
     }
 
+    /// What is left of the quota, in bytes: it may be withdrawn while the call is under way.
+    pub(crate) fn lower(&mut self, quota: u64) {
+        self.quota = self.quota.min(quota);
+    }
+
     /// The value and its version, the call's own writes included.
     pub(crate) fn get(&self, key: &str) -> Option<(Vec<u8>, u64)> {
         if !is_key(key) {
@@ -70,8 +75,8 @@ impl Stage {
             .used
             .saturating_sub(old_bytes)
             .saturating_add((key.len() + value.len()) as u64);
-        // A quota that was lowered later must not keep a connector from making its entries smaller.
-        if used > self.quota && used > self.used {
+        // A quota that was lowered later must not keep a connector from making its entries smaller; without one nothing is set.
+        if self.quota == 0 || (used > self.quota && used > self.used) {
             return Err(Refusal::Quota(self.quota));
         }
         self.used = used;
@@ -246,6 +251,18 @@ mod tests {
         assert_eq!(stage.set("c", vec![], None), Err(Refusal::Quota(20)));
         stage.delete("a").unwrap();
         stage.set("c", vec![0; 9], None).unwrap();
+    }
+
+    #[test]
+    fn what_was_withdrawn_meanwhile_is_no_room() {
+        let mut stage = stage(&["a"], 100);
+        stage.set("b", b"1".to_vec(), None).unwrap();
+        stage.lower(0);
+        assert_eq!(stage.set("b", b"1".to_vec(), None), Err(Refusal::Quota(0)));
+        // It does not come back, what is there is read, and it may go.
+        stage.lower(100);
+        assert_eq!(stage.set("c", Vec::new(), None), Err(Refusal::Quota(0)));
+        assert!(stage.get("a").is_some() && stage.delete("a").is_ok());
     }
 
     #[test]

@@ -167,7 +167,7 @@ impl Error {
             Self::Store(error) => error.hint(),
             Self::Channel(error) => error.hint(),
             Self::NoRight(_) => Some(
-                "write a line of `sluice connector permissions show` as it stands there: methods, address and path".to_owned(),
+                "write a line of `sluice connector permissions show` as it stands there: methods, address and path; or `storage`, or `files`".to_owned(),
             ),
             Self::Missing(_) | Self::Schema(_) | Self::Migration(_) | Self::Known(_) => None,
         }

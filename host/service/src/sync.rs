@@ -12,6 +12,7 @@ mod unsettled;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 pub use page::CODES as PAGE_CODES;
 pub use run::CODES as RUN_CODES;
@@ -26,6 +27,7 @@ pub use sluice_store::run::{Finding, Findings};
 pub use sluice_store::trace::LogLine;
 use sluice_store::trace::TraceOwner;
 pub use sluice_store::undo::Undone;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalogue::streams::Streams;
@@ -155,6 +157,8 @@ impl Error {
 #[derive(Debug, Default)]
 pub(crate) struct Active {
     runs: Mutex<HashMap<RunId, Underway>>,
+    /// Told whenever one is no longer moved.
+    left: Notify,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -182,6 +186,25 @@ impl Active {
     fn stop(&self, run: RunId) {
         if let Some(underway) = self.runs.lock().unwrap_or_else(PoisonError::into_inner).get(&run) {
             underway.cancel.cancel();
+        }
+    }
+
+    /// Waits until this process does not move the run.
+    async fn gone(&self, run: RunId) {
+        let mut left = std::pin::pin!(self.left.notified());
+        loop {
+            // From here on no leaving is missed.
+            left.as_mut().enable();
+            if !self
+                .runs
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains_key(&run)
+            {
+                return;
+            }
+            left.as_mut().await;
+            left.set(self.left.notified());
         }
     }
 
@@ -222,6 +245,7 @@ impl Drop for Entered<'_> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&self.run);
+        self.active.left.notify_waiters();
     }
 }
 
@@ -392,6 +416,40 @@ pub async fn cancel(service: &Service, org: OrgId, id: RunId) -> Result<Run, Err
     service.active().stop(id);
     Ok(view(service, run))
 }
+
+/// Ends a run and waits until it has let go of what it moves, for so long at most. What was committed stays. True: it has ended; also
+/// where it had before.
+pub(crate) async fn interrupt(
+    service: &Service,
+    org: OrgId,
+    id: RunId,
+    most: Duration,
+) -> Result<bool, Error> {
+    match cancel(service, org, id).await {
+        Ok(_) | Err(Error::Missing(_) | Error::Store(sluice_store::Error::State { .. })) => {}
+        Err(error) => return Err(error),
+    }
+    let ended = async {
+        loop {
+            service.active().gone(id).await;
+            match service.store().get_run(org, id).await? {
+                Some(run) if !run.state.ended() => {}
+                Some(_) | None => return Ok(()),
+            }
+            // Between the last step of who moved it and the commit that says so; or nobody has begun to move it.
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    match tokio::time::timeout(most, ended).await {
+        Ok(ended) => ended
+            .map(|()| true)
+            .map_err(|error: sluice_store::Error| error.into()),
+        Err(_) => Ok(false),
+    }
+}
+
+/// How often a run that is being ended is looked at.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Takes an ended run back: its records become what they were before it, its cursors go back to where they stood. What was
 /// changed since stays. Whoever follows the change feed is told like of every other change.

@@ -69,7 +69,13 @@ mod tests {
         }
         let deep = format!("a: {}{}", "[".repeat(100_000), "]".repeat(100_000));
         let indented: String = (0..2_000).map(|at| format!("{}a:\n", " ".repeat(at))).collect();
-        for text in [bomb, deep, indented, "a: &a [*a]".to_owned(), "a: 1\na: 2".to_owned()] {
+        for text in [
+            bomb,
+            deep,
+            indented,
+            "a: &a [*a]".to_owned(),
+            "a: 1\na: 2".to_owned(),
+        ] {
             let refused = parse(text.as_bytes());
             assert!(refused.is_err(), "{}", text.get(..40).unwrap_or(&text));
             assert!(!refused.unwrap_err().contains('\n'));

@@ -92,10 +92,10 @@ impl Rights {
         &self.limits
     }
 
-    /// Bytes of key-value storage for one connection.
+    /// Bytes of key-value storage for one connection, as it is now: what was withdrawn meanwhile is taken off.
     #[must_use]
-    pub const fn storage_bytes(&self) -> u64 {
-        self.storage_bytes
+    pub fn storage_bytes(&self) -> u64 {
+        self.storage_bytes.min(self.room().0)
     }
 
     /// Bytes of scratch files for one call.
@@ -104,16 +104,22 @@ impl Rights {
         self.scratch_bytes
     }
 
-    /// Bytes of kept files for one connection.
+    /// Bytes of kept files for one connection, as it is now.
     #[must_use]
-    pub const fn files_bytes(&self) -> u64 {
-        self.files_bytes
+    pub fn files_bytes(&self) -> u64 {
+        self.files_bytes.min(self.room().1)
     }
 
-    /// Bytes of one kept file.
+    /// Bytes of one kept file, as it is now.
     #[must_use]
-    pub const fn file_bytes(&self) -> u64 {
-        self.file_bytes
+    pub fn file_bytes(&self) -> u64 {
+        self.file_bytes.min(self.room().2)
+    }
+
+    fn room(&self) -> (u64, u64, u64) {
+        self.watch
+            .as_ref()
+            .map_or((u64::MAX, u64::MAX, u64::MAX), Watch::room)
     }
 
     /// The rights of one connection: `${config.key}` filled in from its configuration, in all three sets.
@@ -374,7 +380,7 @@ mod tests {
         rights
             .watch()
             .unwrap()
-            .withdraw(grant(&[("${config.host}", "/a"), ("api.x.com", "/a")]).egress);
+            .withdraw(&grant(&[("${config.host}", "/a"), ("api.x.com", "/a")]));
         assert!(of_call.permits(&own).is_ok() && of_call.permits(&target("/a")).is_ok());
         let denial = of_call.permits(&target("/b")).unwrap_err();
         assert!(
@@ -382,8 +388,32 @@ mod tests {
             "{denial}"
         );
         // What is withdrawn a second time does not come back.
-        rights.watch().unwrap().withdraw(all.egress);
+        rights.watch().unwrap().withdraw(&all);
         assert!(of_call.permits(&target("/b")).is_err());
+    }
+
+    #[test]
+    fn room_that_is_withdrawn_is_gone_for_calls_under_way() {
+        let mut all = grant(&[]);
+        (all.storage_bytes, all.files_bytes, all.file_bytes) = (100, 1000, 50);
+        let rights = Rights::new(&all, &Ceiling::default(), &all).watched();
+        let of_call = rights.expand(&serde_json::json!({})).unwrap();
+        let room = || {
+            (
+                of_call.storage_bytes(),
+                of_call.files_bytes(),
+                of_call.file_bytes(),
+            )
+        };
+        assert_eq!(room(), (100, 1000, 50));
+        let mut left = all.clone();
+        left.storage_bytes = 0;
+        rights.watch().unwrap().withdraw(&left);
+        assert_eq!(room(), (0, 1000, 50));
+        (left.files_bytes, left.file_bytes) = (0, 0);
+        rights.watch().unwrap().withdraw(&left);
+        rights.watch().unwrap().withdraw(&all);
+        assert_eq!(room(), (0, 0, 0));
     }
 
     #[test]

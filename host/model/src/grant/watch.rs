@@ -2,16 +2,17 @@
 //!
 //! Who is involved: the service makes one watch for an install; every call of it shares it through its rights; the broker's
 //! question, for each request and each redirect, is where it is read and written. What must always hold: a right that is
-//! withdrawn is gone at the next question, and does not come back to calls that are under way. Deliberately absent:
-//! limits and sizes, which a call keeps until its end.
+//! withdrawn is gone at the next question, and does not come back to calls that are under way: requests, and room in the connection's
+//! storage and for its files. Deliberately absent: the limits of a call, which it keeps until its end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde_json::Value;
 
+use super::Grant;
 use crate::capability::{EgressRule, MethodSet, Target};
 
 /// Hosts that are noted for a rule with a wildcard; more are as good as any.
@@ -34,6 +35,25 @@ struct Shared {
     withdrew: AtomicBool,
     /// A request has to fit one rule of each list.
     left: RwLock<Vec<Vec<EgressRule>>>,
+    room: Room,
+}
+
+/// The bytes that are left of what a connection may keep; what was not withdrawn is as good as endless.
+struct Room {
+    storage: AtomicU64,
+    files: AtomicU64,
+    file: AtomicU64,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        let endless = || AtomicU64::new(u64::MAX);
+        Self {
+            storage: endless(),
+            files: endless(),
+            file: endless(),
+        }
+    }
 }
 
 /// Which of the rules that a manifest asks for were used, by their places in it.
@@ -89,6 +109,7 @@ impl Watch {
             told: Mutex::default(),
             withdrew: AtomicBool::default(),
             left: RwLock::default(),
+            room: Room::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -104,16 +125,27 @@ impl Watch {
         }
     }
 
-    /// Leaves only what these rules permit as well, from the next question on, to whoever shares this watch.
-    pub fn withdraw(&self, left: Vec<EgressRule>) {
+    /// Leaves only what this grant has as well, from the next question on, to whoever shares this watch.
+    pub fn withdraw(&self, left: &Grant) {
+        let room = &self.shared.room;
+        room.storage.fetch_min(left.storage_bytes, Ordering::AcqRel);
+        room.files.fetch_min(left.files_bytes, Ordering::AcqRel);
+        room.file.fetch_min(left.file_bytes, Ordering::AcqRel);
         let mut lists = self.shared.left.write().unwrap_or_else(PoisonError::into_inner);
         // A list for each withdrawal; the oldest are contained in what was left of them after so many.
         if lists.len() < MAX_WITHDRAWALS {
-            lists.push(left);
+            lists.push(left.egress.clone());
         } else {
             lists.push(Vec::new());
         }
         self.shared.withdrew.store(true, Ordering::Release);
+    }
+
+    /// What is left of the room for storage, for files together, and for one file, in bytes.
+    pub(super) fn room(&self) -> (u64, u64, u64) {
+        let Room { storage, files, file } = &self.shared.room;
+        let of = |left: &AtomicU64| left.load(Ordering::Acquire);
+        (of(storage), of(files), of(file))
     }
 
     /// Whether what was withdrawn has the request.

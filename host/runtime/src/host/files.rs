@@ -51,7 +51,7 @@ impl State {
             let reason = "a file has no captures".to_owned();
             return Err(Error::Http(wit::Error::Protocol(reason)));
         }
-        let most = self.caller.rights.file_bytes();
+        let most = self.left();
         if most == 0 {
             return Err(Error::TooLarge(0));
         }
@@ -85,7 +85,7 @@ impl State {
             bytes: 0,
             sha256: String::new(),
         };
-        let kept = self.write_down(&into.key, view, response.body, &room).await?;
+        let kept = self.write_down(&into.key, view, response.body, room).await?;
         let told = File::from(kept.file.clone());
         self.keeping.keep(&into.key, Kept { owner, ..kept });
         Ok(Fetched::File(told))
@@ -97,7 +97,7 @@ impl State {
         key: &str,
         mut view: FileView,
         mut body: ResponseBody,
-        room: &Room,
+        mut room: Room,
     ) -> Result<Kept, Error> {
         let (shelf, id) = (self.keeping.shelf(), self.keeping.id(key));
         let mut draft = shelf.draft(id.as_deref()).await.map_err(unavailable)?;
@@ -109,6 +109,8 @@ impl State {
         {
             view.bytes += chunk.len() as u64;
             self.keeping.count(chunk.len() as u64);
+            // It may be withdrawn while the file comes.
+            room.most = room.most.min(self.left());
             room.check(view.bytes)?;
             hash.update(&chunk);
             draft.write(&chunk).await.map_err(unavailable)?;
@@ -131,9 +133,19 @@ impl State {
             held,
         })
     }
+
+    /// The bytes that one file may have now: none where nothing may be kept any more.
+    fn left(&self) -> u64 {
+        let rights = &self.caller.rights;
+        if rights.files_bytes() == 0 {
+            0
+        } else {
+            rights.file_bytes()
+        }
+    }
 }
 
-/// What one file may be: looked up once, held against every piece.
+/// What one file may be: what it may charge is looked up once, and held against every piece.
 struct Room {
     most: u64,
     /// What it may count of the quota.

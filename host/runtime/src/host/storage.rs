@@ -1,4 +1,4 @@
-//! `storage`: the call's stage.
+//! `storage`: the call's stage. Each write asks for the room anew: it may have been withdrawn while the call was under way.
 
 use crate::bindings::sluice::connector::storage::{Entry, Error, Host};
 use crate::stage::Refusal;
@@ -20,6 +20,7 @@ impl Host for State {
         expect: Option<u64>,
     ) -> wasmtime::Result<Result<(), Error>> {
         self.meter.call()?;
+        self.stage.lower(self.caller.rights.storage_bytes());
         Ok(self.stage.set(&key, value, expect).map_err(Error::from))
     }
 

@@ -3,18 +3,21 @@
 //! What comes back is the install with its grant, the configuration, the auth scheme, every cursor and the connector's storage, as
 //! they were in the commit that moved. What stays is everything else: records and their changes (they are read on from
 //! the restored cursors, and what comes twice changes nothing), credentials, hooks and what they received, runs, events, and
-//! whatever was done at the vendor. The connection is pinned to what it came back to.
+//! whatever was done at the vendor. The connection is pinned to what it came back to. Runs under way are ended first, at the place that
+//! they have committed: a page that is read by the version that goes may not move a cursor that came back.
+
+use std::time::Duration;
 
 use serde_json::json;
 use sluice_model::Timestamp;
 use sluice_model::grant::GrantDiff;
-use sluice_model::id::{ConnectionId, OrgId};
+use sluice_model::id::{ConnectionId, OrgId, RunId};
 use sluice_store::moved::{Back, KEPT_MS, Move};
 
 use super::upgrade::{change, hooks_fit};
 use super::{Connection, Error, Settings, Version, settings_text, view};
 use crate::approval::Actor;
-use crate::{Service, catalogue, event};
+use crate::{Service, catalogue, event, sync};
 
 /// What taking a move back means for a connection.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +39,8 @@ pub struct Rollback {
     /// Keys of the connector's storage that come back in the place of what is there, and their bytes.
     pub storage_keys: u64,
     pub storage_bytes: u64,
+    /// Runs that were under way and were ended for it.
+    pub interrupted: Vec<RunId>,
     /// What stays as it is.
     pub stays: &'static [&'static str],
     /// Whether it was done, and not only looked at.
@@ -66,8 +71,8 @@ pub struct Which<'a> {
 /// # Errors
 ///
 /// [`Error::NoMove`], [`Error::NotKept`]; [`Error::HookLost`] if it has a hook that the version of before does not have;
-/// [`Error::NotApproved`] if somebody who may not approve would give it more rights; `run.active` while it is read; whatever keeps
-/// the install of before from being called. Nothing is changed then.
+/// [`Error::NotApproved`] if somebody who may not approve would give it more rights; `run.active` if a run does not let go within 30 seconds;
+/// whatever keeps the install of before from being called. Nothing is changed then, but that runs may have been ended.
 pub async fn roll_back(
     service: &Service,
     org: OrgId,
@@ -117,6 +122,7 @@ pub async fn roll_back(
         cursors: back.cursors,
         storage_keys: back.storage_keys,
         storage_bytes: back.storage_bytes,
+        interrupted: Vec::new(),
         stays: STAYS,
         done: false,
         connection,
@@ -143,15 +149,46 @@ pub async fn roll_back(
         event: told,
         now,
     };
-    let kept = match service.store().take_back(org, id, back).await {
-        Err(sluice_store::Error::Missing { what: "the move" }) => return Err(Error::NoMove),
-        other => other?,
-    };
+    let kept = take_back(service, org, id, &back, &mut rollback.interrupted).await?;
     service.known_hooks().forget(id);
     rollback.connection = view(kept)?;
     rollback.done = true;
     Ok(rollback)
 }
+
+/// Takes back, and ends the runs that are in the way.
+async fn take_back(
+    service: &Service,
+    org: OrgId,
+    id: ConnectionId,
+    back: &Back,
+    interrupted: &mut Vec<RunId>,
+) -> Result<sluice_store::connection::Connection, Error> {
+    let until = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let run = match service.store().take_back(org, id, back.clone()).await {
+            Err(sluice_store::Error::Missing { what: "the move" }) => return Err(Error::NoMove),
+            Err(sluice_store::Error::ActiveRun { run }) => run,
+            other => return Ok(other?),
+        };
+        let left = until.saturating_duration_since(tokio::time::Instant::now());
+        let ended = sync::interrupt(service, org, run, left).await;
+        let ended = ended.map_err(|error| match error {
+            sync::Error::Store(error) => Error::Store(error),
+            sync::Error::Connection(error) => error,
+            _ => Error::Store(sluice_store::Error::ActiveRun { run }),
+        })?;
+        if !ended || interrupted.len() >= MAX_INTERRUPTED {
+            return Err(Error::Store(sluice_store::Error::ActiveRun { run }));
+        }
+        interrupted.push(run);
+    }
+}
+
+/// For runs to let go: a call of the connector's is cut off at once, and a page that came is still committed.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Runs that are ended for one rollback; a schedule that begins new ones as fast is not waited out.
+const MAX_INTERRUPTED: usize = 256;
 
 /// As values: a text may say the same in another order.
 fn config_of(back: &Move) -> Option<serde_json::Value> {

@@ -1,7 +1,7 @@
 //! The same version with another grant: rights withdrawn, or optional ones switched on.
 //!
 //! An install never changes, so this is another one; its connections and channels go over to it. What is withdrawn is gone at the
-//! next request, also for calls that are under way, and the install that had it is removed.
+//! next question (a request, a file, something to be stored), also for calls that are under way, and the install that had it is removed.
 
 use serde_json::json;
 use sluice_model::grant::{Approved, Grant, GrantDiff, diff};
@@ -12,7 +12,8 @@ use crate::catalogue::{self, Known};
 use crate::channel::Moved;
 use crate::{Service, channel, event};
 
-/// What is to be changed in a grant. Lines are those of the permission page: `GET https://api.github.com/user`.
+/// What is to be changed in a grant. Lines are those of the permission page: `GET https://api.github.com/user`; what a connection
+/// may keep goes by its name: `storage`, `files`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
     pub withdraw: Vec<String>,
@@ -23,6 +24,11 @@ pub struct Wanted {
     /// Only say what it means.
     pub dry_run: bool,
 }
+
+/// Room in the connections' key-value storage.
+const STORAGE: &str = "storage";
+/// Room for files that are kept.
+const FILES: &str = "files";
 
 /// What another grant changes, or changed.
 #[derive(Debug, Clone)]
@@ -91,7 +97,7 @@ pub async fn regrant(
     if !regrant.diff.narrower.is_empty()
         && let Some(watch) = known.rights.watch()
     {
-        watch.withdraw(new.egress);
+        watch.withdraw(&new);
     }
     let now = Known::read(service, stored)?;
     channel::replace(service, org, id, now.install.id)
@@ -136,7 +142,12 @@ async fn changed(service: &Service, org: OrgId, known: &Known, wanted: &Wanted) 
     if let Some(days) = wanted.unused_days {
         grant = advice::of(service, org, known, days).await?.advice.grant;
     }
+    let asked = &known.manifest.capabilities;
     for line in &wanted.withdraw {
+        if let Some(room) = room(&mut grant, asked, line) {
+            room.into_iter().for_each(|(had, _)| *had = 0);
+            continue;
+        }
         let before = grant.egress.len();
         grant.egress.retain(|rule| rule.to_string() != *line);
         if grant.egress.len() == before {
@@ -144,12 +155,28 @@ async fn changed(service: &Service, org: OrgId, known: &Known, wanted: &Wanted) 
         }
     }
     for line in &wanted.allow {
-        let asked = known.manifest.capabilities.egress.iter();
-        let rule = asked.clone().find(|rule| rule.to_string() == *line);
+        if let Some(room) = room(&mut grant, asked, line) {
+            room.into_iter().for_each(|(had, asked)| *had = asked);
+            continue;
+        }
+        let rule = asked.egress.iter().find(|rule| rule.to_string() == *line);
         let rule = rule.ok_or_else(|| Error::NoRight(line.clone()))?;
         if !grant.egress.iter().any(|own| own.covers(rule)) {
             grant.egress.push(rule.clone());
         }
     }
     Ok(grant)
+}
+
+/// What a connection may keep, by its name: what it has, and what the manifest asks for. None where it is no name, or nothing of it is
+/// asked for.
+fn room<'a>(grant: &'a mut Grant, asked: &Grant, line: &str) -> Option<Vec<(&'a mut u64, u64)>> {
+    match line {
+        STORAGE if asked.storage_bytes > 0 => Some(vec![(&mut grant.storage_bytes, asked.storage_bytes)]),
+        FILES if asked.files_bytes > 0 => Some(vec![
+            (&mut grant.files_bytes, asked.files_bytes),
+            (&mut grant.file_bytes, asked.file_bytes),
+        ]),
+        _ => None,
+    }
 }

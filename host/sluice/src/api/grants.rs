@@ -14,7 +14,8 @@ use super::installs::{self, InstallView};
 use super::problem::Problem;
 use super::upgrades::VersionView;
 
-/// What is to be changed in a grant. Lines are those of the permission page: `GET https://api.github.com/user`.
+/// What is to be changed in a grant. Lines are those of the permission page: `GET https://api.github.com/user`; `storage` and `files` are
+/// what a connection may keep.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[schema(as = GrantChange)]
 #[serde(deny_unknown_fields, default)]
@@ -150,6 +151,8 @@ pub(super) struct RollbackView {
     /// Of the connector's storage, in the place of what is there.
     storage_keys: u64,
     storage_bytes: u64,
+    /// Runs that were under way and were ended for it, at what they had committed.
+    interrupted: Vec<String>,
     stays: Vec<&'static str>,
     done: bool,
 }
@@ -180,6 +183,7 @@ pub(super) async fn roll_back(
         cursors: rollback.cursors,
         storage_keys: rollback.storage_keys,
         storage_bytes: rollback.storage_bytes,
+        interrupted: rollback.interrupted.iter().map(ToString::to_string).collect(),
         stays: rollback.stays.to_vec(),
         done: rollback.done,
     }))

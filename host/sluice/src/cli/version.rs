@@ -84,7 +84,7 @@ pub(super) enum Auto {
 pub(super) struct Change {
     /// Id of a connector or an install
     connector: String,
-    /// A line of the permission page, such as 'DELETE https://api.acme.example/repos/*'
+    /// A line of the permission page, such as 'DELETE https://api.acme.example/repos/*'; or storage, or files
     #[arg(long, value_name = "RIGHT")]
     withdraw: Vec<String>,
     /// Switch on what the manifest asks for

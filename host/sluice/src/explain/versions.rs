@@ -96,7 +96,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "install.no_right",
         404,
         "the install has no such right",
-        "Rights are named by the lines of the permission page, without the publisher's reasons: methods, address and path. A right that is to be switched on has to be one that the manifest asks for.",
+        "Rights are named by the lines of the permission page, without the publisher's reasons: methods, address and path; what a connection may keep by `storage` and `files`. A right that is to be switched on has to be one that the manifest asks for.",
         "sluice connector permissions show CONNECTOR",
     ),
     entry(
