@@ -291,6 +291,31 @@ fn what_asks_for_more_waits_and_what_does_not_comes_by_itself() {
 }
 
 #[test]
+fn the_cursors_of_partitions_are_tried_too() {
+    let world = World::start();
+    let api = world.server.api();
+    github::install(&api, &version_of("0.1.0", &[]));
+    let connection = open(&api, "left");
+    let schema = json!({"type": "object"});
+    world
+        .ledger
+        .shelve(&[("maps", schema.clone()), ("novels", schema)]);
+    for shelf in ["maps", "novels"] {
+        world
+            .ledger
+            .edit(&format!("left/{shelf}"), "", &json!({"name": shelf}));
+    }
+    let run = github::sync(&api, &connection, "shelved", "incremental");
+    assert_eq!(run["state"], "succeeded", "{run}");
+    let second = ("partitioned = true", "partitioned = true\ncursor_version = 2");
+    let second = github::install(&api, &version_of("0.2.0", &[second]));
+    let body = json!({"install": second["id"], "dry_run": true});
+    let told = api.post(&format!("/api/v1/connections/{connection}/upgrade"), &body);
+    let tried = |partition: &str| json!({"stream": "shelved", "partition": partition, "carried": true});
+    assert_eq!(told["cursors"], json!([tried("maps"), tried("novels")]), "{told}");
+}
+
+#[test]
 fn a_rollback_ends_the_run_that_is_in_its_way() {
     let world = World::start();
     let api = world.server.api();

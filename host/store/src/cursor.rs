@@ -77,6 +77,38 @@ impl Store {
         })
     }
 
+    /// The cursors of the stream's partitions, the first so many by name.
+    pub async fn partition_cursors(
+        &self,
+        org: OrgId,
+        connection: ConnectionId,
+        stream: &str,
+        most: usize,
+    ) -> Result<Vec<(String, Cursor)>, Error> {
+        cap_name("a stream's name", stream)?;
+        let of_stream = prefix(org, connection, stream).mark(OF_STREAM);
+        self.read(move |rows| {
+            let found = rows.collect(
+                Table::Cursors,
+                &Span::prefix(&of_stream),
+                false,
+                most,
+                |key, content| {
+                    let name = key.get(of_stream.bytes().len()..).unwrap_or_default();
+                    let name = utf8(Table::Cursors, name)?;
+                    Ok(Some((name, from_json::<Kept>(Table::Cursors, content)?)))
+                },
+            )?;
+            let one = |(name, kept): (String, Kept)| {
+                let version = kept.version;
+                let cursor = kept.cursor.map(|text| Cursor { text, version });
+                cursor.map(|cursor| (name, cursor))
+            };
+            Ok(found.into_iter().filter_map(one).collect())
+        })
+        .await
+    }
+
     /// Forgets the stream's cursors; its records stay. The next incremental run begins from nothing.
     pub async fn forget_cursors(
         &self,

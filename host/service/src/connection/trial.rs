@@ -2,6 +2,7 @@
 //! changed, its cursors are handed to the version's own code, and what came of it is told.
 
 use sluice_model::id::{ConnectionId, OrgId};
+use sluice_store::cursor::Cursor;
 use tokio_util::sync::CancellationToken;
 
 use super::{Connection, Error, To, Upgrade, upgrade};
@@ -24,6 +25,8 @@ pub struct Trial {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Carried {
     pub stream: String,
+    /// None: the stream's own.
+    pub partition: Option<String>,
     /// Whether it is; otherwise the stream is read from its beginning.
     pub carried: bool,
     /// Why the code gave no answer.
@@ -65,7 +68,10 @@ pub async fn trial(service: &Service, org: OrgId, to: &str, page: &Page) -> Resu
     })
 }
 
-/// Hands each stream's own cursor to the code of the connection's install, as the next run does; those of partitions are like it.
+/// Partitions of one stream whose cursors are handed over; those of more are like them.
+const MAX_PARTITIONS: usize = 32;
+
+/// Hands the cursors of each stream, its own and its partitions', to the code of the connection's install, as the next run does.
 pub(super) async fn cursors(
     service: &Service,
     org: OrgId,
@@ -76,40 +82,38 @@ pub(super) async fn cursors(
     let callee = Callee::of(service, org, connection).await;
     let mut all = Vec::new();
     for stream in streams {
-        let Some(kept) = service.store().cursor(org, id, stream, None).await? else {
-            continue;
-        };
-        let mut told = Carried {
-            stream: stream.clone(),
-            carried: false,
-            problem: None,
-        };
-        let prepared = match &callee {
-            Ok(callee) => callee.call(service, CancellationToken::new()).await,
-            Err(error) => {
-                told.problem = Some(Problem::new(error.code(), error));
-                all.push(told);
-                continue;
-            }
-        };
-        match prepared {
-            Err(error) => told.problem = Some(Problem::new(error.code(), error)),
-            Ok(call) => {
-                let runtime = service.runtime();
-                let outcome = runtime
-                    .migrate_cursor(call, stream.clone(), kept.version, kept.text)
-                    .await;
-                if let Ok(callee) = &callee {
-                    call::observe(service, "migrate-cursor", callee, &outcome);
-                }
-                match outcome.result {
-                    Ok(Ok(cursor)) => told.carried = cursor.is_some(),
-                    Ok(Err(fault)) => told.problem = Some(Problem::new(fault.kind.code(), fault)),
-                    Err(error) => told.problem = Some(Problem::new(error.code(), error)),
-                }
-            }
+        let store = service.store();
+        let own = store.cursor(org, id, stream, None).await?;
+        let partitions = store.partition_cursors(org, id, stream, MAX_PARTITIONS).await?;
+        let partitions = partitions.into_iter().map(|(name, kept)| (Some(name), kept));
+        for (partition, kept) in own.map(|kept| (None, kept)).into_iter().chain(partitions) {
+            let carried = match &callee {
+                Ok(callee) => carried(service, callee, stream, kept).await,
+                Err(error) => Err(Problem::new(error.code(), error)),
+            };
+            all.push(Carried {
+                stream: stream.clone(),
+                partition,
+                carried: carried == Ok(true),
+                problem: carried.err(),
+            });
         }
-        all.push(told);
     }
     Ok(all)
+}
+
+/// Whether the code carries the cursor over; or why it gave no answer.
+async fn carried(service: &Service, callee: &Callee, stream: &str, kept: Cursor) -> Result<bool, Problem> {
+    let call = callee.call(service, CancellationToken::new()).await;
+    let call = call.map_err(|error| Problem::new(error.code(), error))?;
+    let outcome = service
+        .runtime()
+        .migrate_cursor(call, stream.to_owned(), kept.version, kept.text)
+        .await;
+    call::observe(service, "migrate-cursor", callee, &outcome);
+    match outcome.result {
+        Ok(Ok(cursor)) => Ok(cursor.is_some()),
+        Ok(Err(fault)) => Err(Problem::new(fault.kind.code(), fault)),
+        Err(error) => Err(Problem::new(error.code(), error)),
+    }
 }

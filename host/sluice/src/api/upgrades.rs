@@ -73,6 +73,9 @@ pub(super) struct MigratedView {
 #[schema(as = CarriedCursor)]
 pub(super) struct CarriedView {
     stream: String,
+    /// None: the stream's own cursor. Of the partitions of a stream, the first 32 are tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partition: Option<String>,
     /// Whether it is; otherwise the stream is read from its beginning.
     carried: bool,
     /// Why there is no answer.
@@ -94,6 +97,7 @@ impl UpgradeView {
         });
         let cursor = |cursor: connection::Carried| CarriedView {
             stream: cursor.stream,
+            partition: cursor.partition,
             carried: cursor.carried,
             problem: cursor.problem.map(Reason::from),
         };

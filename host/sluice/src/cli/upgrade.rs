@@ -76,10 +76,11 @@ impl Upgrade {
                 .into_iter()
                 .flatten();
             for cursor in cursors.filter(|cursor| cursor.get("carried") != Some(&Value::Bool(true))) {
-                let (stream, why) = (text(cursor, "stream"), text(cursor, "problem.message"));
+                let words = ["stream", "partition", "problem.message"].map(|name| text(cursor, name));
+                let words = words.iter().filter(|word| !word.is_empty()).cloned();
                 rows.push([
                     "cursor that is not carried over".to_owned(),
-                    format!("{stream} {why}"),
+                    words.collect::<Vec<_>>().join(" "),
                 ]);
             }
             if !rows.is_empty() {

@@ -423,7 +423,10 @@ fn means(trial: &Value) -> String {
     parts.extend(migration(upgrade));
     let list = |key: &str| upgrade.get(key).and_then(Value::as_array).into_iter().flatten();
     for cursor in list("cursors") {
-        let stream = text(cursor, "stream");
+        let stream = [text(cursor, "stream"), text(cursor, "partition")]
+            .join(" ")
+            .trim_end()
+            .to_owned();
         let code = text(cursor, "problem.code");
         let carried = cursor.get("carried").and_then(Value::as_bool).unwrap_or(false);
         parts.push(match (carried, code.is_empty()) {
