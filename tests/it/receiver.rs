@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
 use serde_json::Value;
@@ -32,6 +32,8 @@ impl Got {
 pub(crate) struct Receiver {
     pub(crate) address: SocketAddr,
     kept: Arc<Mutex<Kept>>,
+    /// Whether answers of `/held` wait.
+    shut: Arc<(Mutex<bool>, Condvar)>,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +51,7 @@ impl Receiver {
         let receiver = Self {
             address: listener.local_addr().expect("its address"),
             kept: Arc::default(),
+            shut: Arc::default(),
         };
         let shared = receiver.clone();
         thread::spawn(move || {
@@ -78,6 +81,19 @@ impl Receiver {
     pub(crate) fn got(&self, path: &str) -> Vec<Got> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.got.iter().filter(|got| got.path == path).cloned().collect()
+    }
+
+    /// Every answer of `/held` waits until this is called with `false`.
+    pub(crate) fn hold(&self, shut: bool) {
+        *self.shut.0.lock().unwrap_or_else(PoisonError::into_inner) = shut;
+        self.shut.1.notify_all();
+    }
+
+    fn pass(&self) {
+        let mut shut = self.shut.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while *shut {
+            shut = self.shut.1.wait(shut).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     fn serve(&self, stream: TcpStream) {
@@ -112,6 +128,10 @@ impl Receiver {
             "/flaky" if !time.is_multiple_of(3) => say("500 Internal Server Error", "", "not now"),
             "/bad" => say("400 Bad Request", "", "I do not understand"),
             "/reset" => false,
+            "/held" => {
+                self.pass();
+                say("200 OK", "", "thanks")
+            }
             "/hang" => {
                 let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
                 kept.held.extend(stream.try_clone());

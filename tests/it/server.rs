@@ -6,6 +6,7 @@ pub(crate) mod http;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -21,6 +22,9 @@ const START: Duration = Duration::from_secs(120);
 
 /// SIGTERM to exit, as the issue has it.
 const STOP: Duration = Duration::from_secs(35);
+
+/// signal(7), Linux.
+const SIGXFSZ: i32 = 25;
 
 /// Between two looks at what is waited for.
 const LOOK: Duration = Duration::from_millis(5);
@@ -230,6 +234,28 @@ impl Server {
             .status()
             .expect("run prlimit");
         assert!(set.success(), "prlimit: {set}");
+    }
+
+    /// The next byte that the running process writes to a file ends it, as SIGKILL would and right there: what it may write to one
+    /// is nothing, and the answer to a write beyond that is SIGXFSZ.
+    pub(crate) fn end_at_the_next_write(&self) {
+        let set = Command::new("prlimit")
+            .args(["--pid", &self.pid().to_string(), "--core=0", "--fsize=0"])
+            .status()
+            .expect("run prlimit");
+        assert!(set.success(), "prlimit: {set}");
+    }
+
+    /// The end that [`Server::end_at_the_next_write`] has set.
+    pub(crate) fn wait_for_the_write(&mut self) {
+        let status = self.wait_for_end(START);
+        assert_eq!(status.signal(), Some(SIGXFSZ), "{status}");
+    }
+
+    /// Whether the process has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let child = self.process.as_mut().expect("it was started");
+        child.try_wait().expect("ask for the server").is_some()
     }
 
     /// Resident memory, as the kernel has it.

@@ -184,20 +184,20 @@ impl World {
 
 /// A signed request.
 #[derive(Debug, Clone)]
-struct Row {
-    system: String,
+pub(crate) struct Row {
+    pub(crate) system: String,
     method: String,
     url: String,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
-    fetched: Option<String>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) fetched: Option<String>,
     /// What of the body is signed, if not all of it.
     flips: Value,
     signed_headers: Vec<String>,
 }
 
 impl Row {
-    fn new(row: &Value) -> Self {
+    pub(crate) fn new(row: &Value) -> Self {
         let text = |name: &str| row[name].as_str().expect(name).to_owned();
         let pair = |pair: &Value| {
             let part = |at: usize| pair[at].as_str().expect("a text").to_owned();
@@ -268,7 +268,7 @@ impl Row {
     }
 }
 
-fn now_s() -> u64 {
+pub(crate) fn now_s() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .expect("a clock")
@@ -276,7 +276,7 @@ fn now_s() -> u64 {
 }
 
 /// The recipe of a vendor, as the page has it.
-fn recipe(system: &str) -> String {
+pub(crate) fn recipe(system: &str) -> String {
     let page = include_str!("../../docs/webhooks/vendors.md");
     let section = page.split("\n## ").skip(1).find(|section| {
         section

@@ -1,6 +1,8 @@
 //! Webhooks on the wire: GitHub's own example payloads, signed by GitHub's own library, posted to the real server; the
 //! same ones damaged, sent twice, and sent while the server is being killed.
 
+mod kills;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;

@@ -32,6 +32,8 @@ class Vendors:
     def __init__(self):
         self.lock = threading.Lock()
         self.published, self.asked, self.faults = {}, {}, 0
+        self.open, self.held = threading.Event(), 0
+        self.open.set()
 
     def __call__(self, environ, start_response):
         query = environ.get("QUERY_STRING")
@@ -42,6 +44,10 @@ class Vendors:
             fails = self.faults > 0
             self.faults -= fails
             found = None if fails else self.published.get(address)
+            self.held += 1
+        self.open.wait()
+        with self.lock:
+            self.held -= 1
         status = "503 Service Unavailable" if fails else "404 Not Found" if found is None else "200 OK"
         text = (found or "").encode()
         start_response(status, [("Content-Type", "application/octet-stream"), ("Content-Length", str(len(text)))])
@@ -55,6 +61,11 @@ class Vendors:
     def fail(self, times):
         with self.lock:
             self.faults = times
+        return {}
+
+    def hold(self, shut):
+        """Every answer waits until this is called with false."""
+        (self.open.clear if shut else self.open.set)()
         return {}
 
 
@@ -117,6 +128,8 @@ def main():
     vendors, signer = Vendors(), Signer()
     calls = loopback.control({
         "GET counts": lambda _: vendors.asked,
+        "GET held": lambda _: {"answers": vendors.held},
+        "POST hold": lambda asked: vendors.hold(asked["shut"]),
         "GET secrets": lambda _: signer.secrets(),
         "POST sign": lambda asked: signer.sign(asked["now"], asked["urls"]),
         "POST confirmation": lambda asked: signer.confirmation(asked["now"], asked["topic"], asked["url"]),
