@@ -460,11 +460,72 @@ fn a_listener_forwards_what_an_endpoint_would_get() {
         .collect();
     assert!(told.iter().all(|line| line["answer"] == "200"), "{lines}");
     assert_eq!(told.len(), count + 1, "{lines}");
+    replays_are_forwarded_to_who_asked(&server, &receiver);
     let refused = server.cli(&["hook", "listen", "--endpoint", "nobody", "--forward", &forward]);
     assert!(
         refused.code != Some(0) && refused.err.contains("there is no endpoint"),
         "{refused:?}"
     );
+}
+
+/// What is replayed reaches the listener that wants replays, of its endpoint alone and as that has it.
+fn replays_are_forwarded_to_who_asked(server: &Server, receiver: &Receiver) {
+    let api = server.api();
+    let bells = api.feed(&format!("/api/v1/events?kind={CHANGED}"));
+    let bells = bells
+        .iter()
+        .filter(|event| event["data"]["name"] == "bell")
+        .count();
+    let replay = |endpoint: &str| {
+        let ran = server.cli(&["--json", "event", "replay", "--to", endpoint, "--event", CHANGED]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+    };
+    let last = api.get("/api/v1/events?after=0&limit=1000")["next"].to_string();
+    let (forward, address) = (receiver.url("/again"), format!("http://{}", api.address));
+    let mut command = server.command();
+    command
+        .args([
+            "hook",
+            "listen",
+            "--endpoint",
+            "shaped",
+            "--include",
+            "replays",
+            "--json",
+        ])
+        .args([
+            "--after",
+            &last,
+            "--forward",
+            &forward,
+            "--server",
+            &address,
+            "--api-key-file",
+        ])
+        .arg(server.key_file())
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null());
+    // Of another endpoint, which is no concern of this one's; of this one, while nobody listens; and while somebody does.
+    endpoint(&api, "plain", &receiver.url("/plain"), json!({}));
+    replay("plain");
+    replay("shaped");
+    let mut listener = command.spawn().expect("start the listener");
+    let got = || receiver.got("/again");
+    wait_for("the replay of before", || (got().len() == bells).then_some(()));
+    replay("shaped");
+    wait_for("the replay of now", || (got().len() == 2 * bells).then_some(()));
+    ring(&api);
+    wait_for("what is new", || (got().len() == 2 * bells + 1).then_some(()));
+    listener.kill().expect("end the listener");
+    let output = listener.wait_with_output().expect("its lines");
+    let told: Vec<Value> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let replayed = told.iter().filter(|line| line["replay"] == true);
+    assert_eq!(replayed.count(), 2 * bells, "{told:?}");
+    assert!(got().iter().all(|got| got.json() == json!({"text": CHANGED})));
 }
 
 /// A tail of the events, as a browser's `EventSource` would read it.

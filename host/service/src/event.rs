@@ -90,8 +90,9 @@ pub async fn seek(
             (next, end) = (event.seq.saturating_sub(1), true);
             break;
         }
-        if sought.connection.as_ref().is_none_or(|id| is_about(&event, id)) {
-            items.push(view(event));
+        let event = view(event);
+        if sought.has(&event) {
+            items.push(event);
         }
     }
     Ok(Events { items, next, end })
@@ -119,11 +120,24 @@ fn view(event: sluice_store::event::Event) -> Event {
     }
 }
 
+impl Sought {
+    /// Whether an event is looked for.
+    #[must_use]
+    pub fn has(&self, event: &Event) -> bool {
+        event.kind.starts_with(&self.kind)
+            && self.until.is_none_or(|until| event.recorded < until)
+            && self
+                .connection
+                .as_ref()
+                .is_none_or(|id| is_about(&event.kind, &event.subject, &event.data, id))
+    }
+}
+
 /// Only the platform's own data are read for it.
-fn is_about(event: &sluice_store::event::Event, connection: &str) -> bool {
-    event.subject == connection
-        || (event.kind.starts_with("sluice.")
-            && serde_json::from_str::<Value>(&event.data)
+fn is_about(kind: &str, subject: &str, data: &str, connection: &str) -> bool {
+    subject == connection
+        || (kind.starts_with("sluice.")
+            && serde_json::from_str::<Value>(data)
                 .is_ok_and(|data| data.get("connection").and_then(Value::as_str) == Some(connection)))
 }
 

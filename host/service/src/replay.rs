@@ -8,7 +8,7 @@ use sluice_model::Timestamp;
 use sluice_model::endpoint::parse_kinds;
 use sluice_model::id::{HookId, InstallId, OrgId, ReplayId};
 use sluice_store::replay::ReplayState;
-pub use sluice_store::replay::{EventScope, ReceiptScope, Replay, ReplayOf, Scope};
+pub use sluice_store::replay::{Again, EventScope, ReceiptScope, Replay, ReplayOf, Scope};
 
 pub use error::Error;
 
@@ -188,6 +188,20 @@ async fn able(service: &Service, org: OrgId, hook: HookId, install: &str) -> Res
 pub async fn get(service: &Service, org: OrgId, id: ReplayId) -> Result<Replay, Error> {
     let found = service.store().get_replay(org, id).await?;
     found.ok_or_else(|| Error::Missing(id.to_string()))
+}
+
+/// What a replay has made due of the events behind this number, as far as one look goes; nothing if there is no such replay, or it is
+/// one of receipts.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn asked_for(
+    service: &Service,
+    org: OrgId,
+    id: ReplayId,
+    after: u64,
+) -> Result<Option<Again>, sluice_store::Error> {
+    service.store().replayed(org, id, after).await
 }
 
 /// The organization's replays, newest first.

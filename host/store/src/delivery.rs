@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sluice_model::Timestamp;
 use sluice_model::endpoint::{DeliveryState, Status};
-use sluice_model::id::{EndpointId, OrgId, kind};
+use sluice_model::id::{EndpointId, OrgId, ReplayId, kind};
 
 use crate::due::{self, Work};
 use crate::endpoint::{self, Endpoint, EndpointState, Known, require_state, set_due, wake_for_news};
@@ -390,9 +390,25 @@ pub(crate) fn owe(
         error: None,
         delivered: None,
         redrives: 0,
+        replay: None,
     };
     state.waiting += 1;
     rows.put(Table::DueDeliveries, &due_key(org, endpoint, now, seq), &[])?;
+    rows.put_json(Table::Deliveries, &key(org, endpoint, seq), &delivery)
+}
+
+/// Writes down which replay asked for an event that is owed.
+pub(crate) fn mark(
+    rows: &mut Writer<'_>,
+    org: OrgId,
+    endpoint: EndpointId,
+    seq: u64,
+    replay: ReplayId,
+) -> Result<(), Error> {
+    let Some(mut delivery) = get(rows, org, endpoint, seq)? else {
+        return Ok(());
+    };
+    delivery.replay = Some(replay);
     rows.put_json(Table::Deliveries, &key(org, endpoint, seq), &delivery)
 }
 

@@ -99,6 +99,18 @@ impl ReplayOf {
     }
 }
 
+/// A part of what a replay has made due at an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Again {
+    pub endpoint: EndpointId,
+    /// Numbers of events. One that another replay asked for since is that one's.
+    pub seqs: Vec<u64>,
+    /// How far was looked.
+    pub place: u64,
+    /// Whether that was all, up to now.
+    pub end: bool,
+}
+
 /// How a replay is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -233,6 +245,22 @@ impl Store {
     /// One replay.
     pub async fn get_replay(&self, org: OrgId, id: ReplayId) -> Result<Option<Replay>, Error> {
         self.read_now(|rows| rows.get_json(Table::Replays, &Key::org(org).id(id)))
+    }
+
+    /// What a replay has made due of the events behind this number, as far as one look goes; nothing if there is no such replay, or it
+    /// is one of receipts.
+    pub async fn replayed(&self, org: OrgId, id: ReplayId, after: u64) -> Result<Option<Again>, Error> {
+        self.read(move |rows| {
+            let replay: Option<Replay> = rows.get_json(Table::Replays, &Key::org(org).id(id))?;
+            match replay {
+                Some(replay) => match &replay.scope {
+                    Scope::Events(scope) => events::asked_for(rows, org, &replay, scope, after).map(Some),
+                    Scope::Receipts(_) => Ok(None),
+                },
+                None => Ok(None),
+            }
+        })
+        .await
     }
 
     /// The organization's replays, newest first.

@@ -40,6 +40,7 @@ pub(super) fn new(event: &Event) -> Delivery {
         error: None,
         delivered: None,
         redrives: 0,
+        replay: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sluice_model::endpoint::is_wanted;
-use sluice_model::id::OrgId;
+use sluice_model::id::{EndpointId, OrgId};
 
 use super::ready::{self, Ready, Shaped};
 use super::{Error, get};
@@ -30,6 +30,12 @@ pub async fn view(service: &Service, org: OrgId, which: &str) -> Result<View, Er
 }
 
 impl View {
+    /// Whose view it is.
+    #[must_use]
+    pub fn endpoint(&self) -> EndpointId {
+        self.0.endpoint.id
+    }
+
     /// What it would be sent of the event; nothing if it does not want it, or its rules refuse it. May work for as long as its rules
     /// are allowed to.
     #[must_use]

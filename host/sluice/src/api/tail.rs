@@ -1,5 +1,8 @@
 //! The end of the event store, live: server-sent events (WHATWG HTML §9.2), one CloudEvent each, with its number as the id, so that
-//! `Last-Event-ID` goes on where a connection broke.
+//! `Last-Event-ID` goes on where a connection broke. Whoever asks for it gets what a replay delivered again too, when the replay ends:
+//! that is an event of the store like any other, so none of it is missed by who comes back later.
+
+mod again;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +24,7 @@ use super::app::{App, Caller};
 use super::body::Asked;
 use super::problem::Problem;
 use super::records::number;
+use again::Ended;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -29,6 +33,7 @@ pub(super) struct Wanted {
     kind: Option<String>,
     connection: Option<String>,
     endpoint: Option<String>,
+    include: Option<String>,
 }
 
 /// What one reader of the tail is at.
@@ -39,6 +44,10 @@ struct Tail {
     /// Whose eyes it looks through.
     view: Option<View>,
     after: u64,
+    /// Whether what replays deliver is wanted too.
+    includes_replays: bool,
+    /// The replay that is shown before anything that came after its end.
+    ended: Option<Ended>,
     /// Tails end by themselves after a while: the client asks again with its last id, and shows its key again.
     until: Instant,
     _turn: OwnedSemaphorePermit,
@@ -60,6 +69,11 @@ pub(super) async fn tail(
         Some(which) => Some(endpoint::view(&app.service, caller.org, which).await?),
         None => None,
     };
+    let includes_replays = match asked.include.as_deref() {
+        None => false,
+        Some("replays") => true,
+        Some(_) => return Err(Problem::new("request.query", "`include` is `replays`")),
+    };
     let turn = Arc::clone(&app.tails).try_acquire_owned();
     let turn = turn.map_err(|_| Problem::new("server.busy", "too many tails are open"))?;
     let tail = Tail {
@@ -71,6 +85,8 @@ pub(super) async fn tail(
         },
         view,
         after,
+        includes_replays,
+        ended: None,
         until: Instant::now() + LONGEST,
         app,
         _turn: turn,
@@ -96,16 +112,28 @@ impl Tail {
     /// The next events, or a comment that keeps the connection; nothing at its end.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
+            // One part after another: what follows waits until it has been taken.
+            if let Some(text) = self.replayed().await? {
+                return Some(Bytes::from(text));
+            }
             let news = self.app.service.store().news();
             let news = news.notified();
             tokio::pin!(news);
             // Registered before looking, so that what is appended in between is not slept through.
             news.as_mut().enable();
-            let found = event::seek(&self.app.service, self.org, self.after, 100, &self.sought)
+            let all = Sought::default();
+            let sought = if self.includes_replays { &all } else { &self.sought };
+            let mut found = event::seek(&self.app.service, self.org, self.after, 100, sought)
                 .await
                 .ok()?;
+            if self.includes_replays {
+                self.ended = again::first(&mut found);
+                found.items.retain(|event| self.sought.has(event));
+            }
             let was = std::mem::replace(&mut self.after, found.next);
-            let text = self.shown(found.items).await?;
+            let text: String = (self.shown(found.items).await?.iter())
+                .map(|(event, shape)| wire(event, &format!("id: {}", event.seq), shape))
+                .collect();
             if !text.is_empty() {
                 return Some(Bytes::from(text));
             }
@@ -125,32 +153,33 @@ impl Tail {
 }
 
 impl Tail {
-    /// Events as they go over the wire; a view may take its time for it.
-    async fn shown(&self, events: Vec<Event>) -> Option<String> {
+    /// Events as they are shown; a view may take its time for it.
+    async fn shown(&self, events: Vec<Event>) -> Option<Vec<(Event, String)>> {
         let org = self.org;
         let Some(view) = self.view.clone() else {
-            return Some(
-                events
-                    .iter()
-                    .map(|event| wire(event, &event.cloud_event(org)))
-                    .collect(),
-            );
+            let shown = events.into_iter().map(|event| {
+                let shape = event.cloud_event(org);
+                (event, shape)
+            });
+            return Some(shown.collect());
         };
         if events.is_empty() {
-            return Some(String::new());
+            return Some(Vec::new());
         }
         let shown = tokio::task::spawn_blocking(move || {
-            let seen = events
-                .iter()
-                .filter_map(|event| Some(wire(event, &view.of(org, event)?)));
+            let seen = events.into_iter().filter_map(|event| {
+                let shape = view.of(org, &event)?;
+                Some((event, shape))
+            });
             seen.collect()
         });
         shown.await.ok()
     }
 }
 
-fn wire(event: &Event, shape: &str) -> String {
-    let mut text = format!("id: {}\nevent: {}\n", event.seq, one_line(&event.kind));
+/// One event, with the lines that begin it.
+fn wire(event: &Event, begin: &str, shape: &str) -> String {
+    let mut text = format!("{begin}\nevent: {}\n", one_line(&event.kind));
     for line in shape.split(['\n', '\r']) {
         text.push_str("data: ");
         text.push_str(line);

@@ -1,6 +1,6 @@
 //! `sluice hook listen`: events as they come, forwarded to a program on this machine as an endpoint would get them, with one line for
 //! each of what it answered. Nothing is kept of it: the place is the last event's number, and a broken connection goes on behind it.
-//! At a terminal a line is a command: the last event again, edited, or the end.
+//! What is replayed is forwarded to whoever asks for that, when the replay has ended. At a terminal a line is a command: the last event again, edited, or the end.
 
 use std::time::Instant;
 
@@ -32,6 +32,9 @@ pub(super) struct Listen {
     /// Only what this endpoint wants, as its rules make it
     #[arg(long)]
     endpoint: Option<String>,
+    /// Also what is replayed meanwhile: to the endpoint, or to any without one
+    #[arg(long, value_enum)]
+    include: Option<Include>,
     /// Begin with what was recorded since, as 2026-01-31T12:00:00Z or 2h
     #[arg(long, conflicts_with = "after")]
     since: Option<String>,
@@ -41,6 +44,12 @@ pub(super) struct Listen {
     /// Read the signing key (whsec_… or whsk_…) from standard input; one is made without
     #[arg(long)]
     secret_from_stdin: bool,
+}
+
+/// What is forwarded besides the events that come.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Include {
+    Replays,
 }
 
 impl Listen {
@@ -58,6 +67,7 @@ impl Listen {
                 .as_ref()
                 .map(|which| format!("endpoint={}", segment(which))),
         );
+        query.extend(self.include.map(|Include::Replays| "include=replays".to_owned()));
         let after = match &self.since {
             Some(since) => Some(begin(client, since).await?),
             None => self.after,
@@ -198,7 +208,7 @@ async fn begin(client: &Client, since: &str) -> Result<u64, Failure> {
 /// One event, and a line of what became of it.
 async fn forward(target: &Client, path: &str, key: &SigningKey, output: &Output, event: &sse::Event) {
     let shape: Value = serde_json::from_str(&event.data).unwrap_or_default();
-    let seq = event.id.unwrap_or_default();
+    let seq = event.replay.or(event.id).unwrap_or_default();
     let (mut id, kind) = (text(&shape, "id"), text(&shape, "type"));
     if id.is_empty() {
         // Rules may leave nothing of it; its number is the event's own as well.
@@ -214,8 +224,12 @@ async fn forward(target: &Client, path: &str, key: &SigningKey, output: &Output,
         Ok(status) => status.to_string(),
         Err(failure) => failure.message,
     };
-    let line = serde_json::json!({"seq": seq, "event": id, "kind": kind, "answer": status, "took_ms": took});
+    let is_replay = event.replay.is_some();
+    let line = serde_json::json!({
+        "seq": seq, "event": id, "kind": kind, "answer": status, "took_ms": took, "replay": is_replay,
+    });
+    let again = if is_replay { "  replayed" } else { "" };
     output.show(&line, |output| {
-        output.line(&format!("{seq:>8}  {kind}  {status}  {took} ms"));
+        output.line(&format!("{seq:>8}  {kind}  {status}  {took} ms{again}"));
     });
 }

@@ -13,6 +13,8 @@ use super::output::Output;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Event {
     pub(super) id: Option<u64>,
+    /// The event's own number, where it is one that was replayed.
+    pub(super) replay: Option<u64>,
     pub(super) data: String,
 }
 
@@ -21,6 +23,8 @@ pub(super) struct Event {
 pub(super) struct Reader {
     rest: Vec<u8>,
     event: Event,
+    /// Where to go on: an id counts from the end of its lines on, also where no data came with it.
+    last: Option<u64>,
 }
 
 /// Bytes of one event; no event of the store is larger.
@@ -44,11 +48,14 @@ impl Reader {
             let line = line.trim_end_matches('\r');
             if line.is_empty() {
                 let event = std::mem::take(&mut self.event);
+                self.last = event.id.or(self.last);
                 if !event.data.is_empty() {
                     see(event);
                 }
             } else if let Some(id) = line.strip_prefix("id:") {
                 self.event.id = id.trim().parse().ok();
+            } else if let Some(seq) = line.strip_prefix("replay:") {
+                self.event.replay = seq.trim().parse().ok();
             } else if let Some(data) = line.strip_prefix("data:") {
                 if !self.event.data.is_empty() {
                     self.event.data.push('\n');
@@ -93,11 +100,11 @@ pub(super) async fn follow(
                 let mut whole = Vec::new();
                 reader.take(&part, &mut |event| whole.push(event))?;
                 for event in whole {
-                    last = event.id.or(last);
                     if events.send(event).await.is_err() {
                         return Ok(Exit::Ok);
                     }
                 }
+                last = reader.last.or(last);
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -126,14 +133,16 @@ mod tests {
 
     #[test]
     fn events_come_out_however_the_bytes_are_cut() {
-        let text = b"retry: 1000\n: after 4\n\nid: 5\nevent: a.b\ndata: {\"a\":\ndata: 1}\n\n: still here\n\nid: 6\r\ndata:x\r\n\r\n";
+        let text = b"retry: 1000\n: after 4\n\nid: 5\nevent: a.b\ndata: {\"a\":\ndata: 1}\n\n: still here\n\nid: 6\r\nreplay: 2\r\ndata:x\r\n\r\nid: 7\n\n";
         let expected = [
             Event {
                 id: Some(5),
+                replay: None,
                 data: "{\"a\":\n1}".into(),
             },
             Event {
                 id: Some(6),
+                replay: Some(2),
                 data: "x".into(),
             },
         ];
@@ -143,6 +152,7 @@ mod tests {
                 reader.take(part, &mut |event| seen.push(event)).unwrap();
             }
             assert_eq!(seen, expected, "{cut}");
+            assert_eq!(reader.last, Some(7), "{cut}");
         }
         assert_eq!(begin(text), Some(4));
     }

@@ -3,7 +3,7 @@
 use sluice_model::Timestamp;
 use sluice_model::endpoint::{DeliveryState, Health, OffReason, Status};
 use sluice_model::event::NewEvent;
-use sluice_model::id::{EventId, OrgId};
+use sluice_model::id::{EventId, OrgId, ReplayId};
 
 use crate::endpoint::{Endpoint, EndpointState};
 
@@ -34,6 +34,9 @@ pub struct Delivery {
     pub delivered: Option<Timestamp>,
     /// How often it was asked for again.
     pub redrives: u32,
+    /// The replay that asked for it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<ReplayId>,
 }
 
 /// One try.

@@ -6,12 +6,13 @@ use sluice_model::Timestamp;
 use sluice_model::endpoint::{DeliveryState, is_wanted};
 use sluice_model::id::{EventId, OrgId};
 
-use super::{EventScope, Replay, ReplayOf, ReplayState, Scope, WAIT_MS};
+use super::{Again, EventScope, Replay, ReplayOf, ReplayState, Scope, WAIT_MS};
 use crate::Error;
-use crate::delivery::{self, MAX_WAITING, Owed};
+use crate::delivery::{self, Delivery, MAX_WAITING, Owed};
 use crate::endpoint::{self, set_due};
 use crate::event;
 use crate::key::{Key, Parts, Span};
+use crate::row::from_json;
 use crate::table::{Rows, Table, Writer};
 
 /// Events that one step looks at.
@@ -72,10 +73,12 @@ pub(super) fn advance(
     }
     for (owed, delivery) in chosen {
         replay.made += 1;
+        let seq = owed.seq;
         match delivery {
             Some(delivery) => delivery::rearm(rows, org, endpoint.id, &mut state, delivery, now)?,
             None => delivery::owe(rows, org, endpoint.id, &mut state, owed, now)?,
         }
+        delivery::mark(rows, org, endpoint.id, seq, replay.id)?;
     }
     if !state.leased {
         set_due(rows, org, endpoint.id, &state, now)?;
@@ -90,6 +93,42 @@ pub(super) fn advance(
     }
     replay.scope = Scope::Events(scope);
     Ok(())
+}
+
+/// What a replay has made due of the events behind this number, as far as one look goes.
+pub(super) fn asked_for(
+    rows: &mut impl Rows,
+    org: OrgId,
+    replay: &Replay,
+    scope: &EventScope,
+    after: u64,
+) -> Result<Again, Error> {
+    let place = Key::org(org).id(scope.endpoint);
+    let after = after.max(scope.after);
+    let span = Span::prefix(&place)
+        .after(place.clone().number(after))
+        .before(place.number(scope.place.saturating_add(1)));
+    let mut again = Again {
+        endpoint: scope.endpoint,
+        seqs: Vec::new(),
+        place: after,
+        end: true,
+    };
+    let mut looked = 0;
+    rows.scan(Table::Deliveries, &span, false, |_, content| {
+        if looked >= STEP {
+            again.end = false;
+            return Ok(ControlFlow::Break(()));
+        }
+        looked += 1;
+        let delivery: Delivery = from_json(Table::Deliveries, content)?;
+        again.place = delivery.seq;
+        if delivery.replay == Some(replay.id) {
+            again.seqs.push(delivery.seq);
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(again)
 }
 
 /// The next deliveries that are dead.

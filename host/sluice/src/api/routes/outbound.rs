@@ -46,6 +46,11 @@ pub(super) const ROUTES: &[Route] = &[
             "endpoint",
             "an endpoint's id or name: only what it wants, as it would be sent",
         ),
+        (
+            "include",
+            "`replays`: also the events of each replay that ends, of this endpoint's with `endpoint`; they have a line `replay` with \
+             the event's number instead of an id",
+        ),
     ])
     .gives(200, "text"),
     route(
