@@ -64,6 +64,16 @@ impl Hook {
         }
     }
 
+    /// A request with this body that somebody else has signed.
+    #[must_use]
+    pub fn forged(&self, body: &[u8]) -> Vec<u8> {
+        let signature = "0".repeat(64);
+        let headers = format!(
+            "x-github-event: issues\r\nx-github-delivery: forged\r\nx-hub-signature-256: sha256={signature}\r\n"
+        );
+        post(&self.path, &headers, body)
+    }
+
     /// The end of its path.
     #[must_use]
     pub fn id(&self) -> &str {

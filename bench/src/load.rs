@@ -1,13 +1,14 @@
 //! A load of HTTP/1.1 requests over connections that stay open, and how long each took.
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// Makes the n-th request's bytes, head and body.
 pub type Make = Arc<dyn Fn(u64) -> Vec<u8> + Send + Sync>;
@@ -127,6 +128,62 @@ pub async fn paced(
     gather(tasks, started).await
 }
 
+/// What a load saw that may be refused.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    pub per_second: f64,
+    /// How often each status was answered.
+    pub statuses: BTreeMap<u16, u64>,
+}
+
+/// So many requests a second from this address of the machine, whatever is answered; a connection that is closed is made anew. As many
+/// as the server answers where that is fewer.
+///
+/// # Errors
+///
+/// If no connection can be made.
+pub async fn whatever(
+    (from, to): (Ipv4Addr, SocketAddr),
+    connections: u32,
+    per_second: u32,
+    time: Duration,
+    make: Make,
+) -> Result<Refused> {
+    let started = Instant::now();
+    let gap = Duration::from_secs(1) * connections / per_second;
+    let mut tasks = tokio::task::JoinSet::new();
+    for lane in 0..connections {
+        let make = Arc::clone(&make);
+        tasks.spawn(async move {
+            let mut stream = connect_from(from, to).await?;
+            let mut statuses = BTreeMap::<u16, u64>::new();
+            let mut due = started + gap * lane / connections;
+            let mut number = u64::from(lane) * 1_000_000;
+            while due < started + time {
+                tokio::time::sleep_until(due.into()).await;
+                match ask(&mut stream, &make(number)).await {
+                    Ok(status) => *statuses.entry(status).or_default() += 1,
+                    Err(_) => stream = connect_from(from, to).await?,
+                }
+                due += gap;
+                number += 1;
+            }
+            anyhow::Ok(statuses)
+        });
+    }
+    let mut statuses = BTreeMap::new();
+    while let Some(done) = tasks.join_next().await {
+        for (status, times) in done?? {
+            *statuses.entry(status).or_default() += times;
+        }
+    }
+    let all: u64 = statuses.values().sum();
+    Ok(Refused {
+        per_second: all as f64 / started.elapsed().as_secs_f64(),
+        statuses,
+    })
+}
+
 async fn gather(mut tasks: tokio::task::JoinSet<Result<Vec<Duration>>>, started: Instant) -> Result<Seen> {
     let mut all = Vec::new();
     while let Some(done) = tasks.join_next().await {
@@ -152,11 +209,27 @@ async fn connect(to: SocketAddr) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// One request and its answer. Answers have a `content-length`.
+async fn connect_from(from: Ipv4Addr, to: SocketAddr) -> Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    let stream = socket.connect(to).await.context("connect to the server")?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// One request, which has to be answered with 200.
 async fn exchange(stream: &mut TcpStream, request: &[u8]) -> Result<()> {
+    match ask(stream, request).await? {
+        200 => Ok(()),
+        status => bail!("the server answered {status}"),
+    }
+}
+
+/// One request and the status of its answer. Answers have a `content-length`.
+async fn ask(stream: &mut TcpStream, request: &[u8]) -> Result<u16> {
     stream.write_all(request).await?;
     let mut answer = Vec::with_capacity(1024);
-    let (head, length) = loop {
+    let (status, head, length) = loop {
         if stream.read_buf(&mut answer).await? == 0 {
             bail!("the server closed the connection");
         }
@@ -166,15 +239,17 @@ async fn exchange(stream: &mut TcpStream, request: &[u8]) -> Result<()> {
         let head = String::from_utf8_lossy(answer.get(..end).unwrap_or_default()).to_lowercase();
         let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
         let length: usize = length.context("an answer without a length")?.trim().parse()?;
-        if !head.starts_with("http/1.1 200") {
-            bail!("the server answered {}", head.lines().next().unwrap_or_default());
-        }
-        break (end + 4, length);
+        let status = head
+            .split(' ')
+            .nth(1)
+            .context("an answer without a status")?
+            .parse()?;
+        break (status, end + 4, length);
     };
     while answer.len() < head + length {
         if stream.read_buf(&mut answer).await? == 0 {
             bail!("the server closed the connection in an answer");
         }
     }
-    Ok(())
+    Ok(status)
 }

@@ -1,6 +1,6 @@
 //! The way of a webhook into the server: verified, committed, acknowledged; over 64 connections next to a bare hyper
-//! server that commits the same bytes with the same group commit, the two in turns; then at 1,000 a second for the tail, and the same
-//! while a full sync runs.
+//! server that commits the same bytes with the same group commit, the two in turns; then at 1,000 a second for the tail, the same beside
+//! 10,000 forged ones a second from another address and from the good one's own, and the same while a full sync runs.
 //!
 //! The server is the real binary, with its listener, its hook workers (one) handling what comes in, and its log.
 
@@ -11,7 +11,7 @@
 )]
 
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,9 @@ const ROUND: Duration = Duration::from_secs(5);
 const CONNECTIONS: usize = 64;
 /// Connections of the paced load: senders do not wait for one another, so there are as many as may be waiting.
 const LANES: u32 = 128;
+/// Forged webhooks a second, and their connections.
+const FORGED: u32 = 10_000;
+const FORGERS: u32 = 64;
 /// What the full sync reads: more than it can within the time of the measurement.
 const RECORDS: &str = "400000";
 
@@ -65,6 +68,8 @@ async fn measure() -> Result<f64> {
     let bare = bare()?;
     let body = sluice_bench::delivery();
     let plain = body.clone();
+    let forged = hook.forged(&body);
+    let forged: Make = Arc::new(move |_| forged.clone());
     let ours: Make = Arc::new(move |n| hook.request(n, &body));
     let plain: Make = Arc::new(move |_| hook::post("/", "", &plain));
     let (mut our_rate, mut bare_rate) = (Vec::new(), Vec::new());
@@ -89,6 +94,21 @@ async fn measure() -> Result<f64> {
     }
     let cpu = server.usage()?.cpu_s - before.cpu_s;
     let tail = paced(server.address, 1 << 40, &ours).await?;
+    let mut floods = Vec::new();
+    for (number, from) in [Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::LOCALHOST]
+        .into_iter()
+        .enumerate()
+    {
+        let (at, before) = ((from, server.address), server.usage()?);
+        let flood = load::whatever(at, FORGERS, FORGED, Duration::from_secs(10), Arc::clone(&forged));
+        let good = paced(server.address, (50 + number as u64) << 33, &ours);
+        let (flood, good) = tokio::try_join!(flood, good)?;
+        let after = server.usage()?;
+        floods.push(serde_json::json!({
+            "from": from, "forged_per_s": flood.per_second.round(), "answers": flood.statuses, "good": shown(&good),
+            "resident_mib_before": before.resident_bytes >> 20, "resident_mib_after": after.resident_bytes >> 20,
+        }));
+    }
     server.cli(&["connection", "sync", "bench", "--stream", "issues"])?;
     let beside = paced(server.address, 1 << 41, &ours).await?;
     let runs = server.cli(&["run", "list", "--connection", "bench"])?;
@@ -98,7 +118,7 @@ async fn measure() -> Result<f64> {
         serde_json::json!({
             "ours_per_s": ours.round(), "bare_per_s": bare.round(), "ratio": ours / bare,
             "ours_per_cpu_s_handling_included": (answered as f64 / cpu).round(),
-            "paced": shown(&tail), "while_a_sync_runs": shown(&beside), "runs": serde_json::from_str::<serde_json::Value>(&runs)?,
+            "paced": shown(&tail), "beside_forged_ones": floods, "while_a_sync_runs": shown(&beside), "runs": serde_json::from_str::<serde_json::Value>(&runs)?,
         })
     );
     Ok(ours / bare)
