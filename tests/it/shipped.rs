@@ -3,6 +3,7 @@
 //! actions done once.
 
 mod amazon;
+mod dropbox;
 mod google;
 mod microsoft;
 mod netlify;
@@ -183,6 +184,10 @@ impl World {
         assert_eq!(self.api().delete(&format!("/api/v1/hooks/{hook}")).status, 204);
         self.events("sluice.hook.unregistered", 1);
     }
+}
+
+fn id_of(value: &Value) -> String {
+    value["id"].as_str().expect("an id").to_owned()
 }
 
 /// A signed request.

@@ -5,7 +5,12 @@
 //! folder there, a file takes the place of whatever was below, and a deletion takes what is below along. The state is the
 //! [`index`]. So a record's id is its path, and a move is a deletion and an entry, in whichever order Dropbox tells them.
 //!
+//! Where the configuration says so, a file's bytes are kept with its record ([`keeping`]). A page that has had its share of them ends
+//! there, and the same answer is asked for again: what is kept by then is not fetched once more.
+//!
 //! Where Dropbox no longer takes the cursor (`reset`), everything is listed again, and what that did not show is deleted.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -15,9 +20,15 @@ use sluice_sdk::{Change, Connection, Error, Page, ReadRequest, log};
 
 use crate::index::{self, Kept};
 use crate::{api, config};
+use keeping::Keeping;
+
+mod keeping;
 
 /// Entries that Dropbox gives at once, its most ("list_folder", `limit`).
 const LIMIT: u32 = 2_000;
+
+/// The same where files are kept: what a page's share cuts off is asked for again with all that was before it.
+const LIMIT_OF_KEPT: u32 = 100;
 
 /// Changes of a page, below the 10,000 that the host takes: deleting a folder may come to any number of them.
 const MAX_CHANGES: usize = 8_000;
@@ -44,7 +55,7 @@ struct Cursor {
     /// The key of the index to go on with after the listing, for what it did not show; none at any other time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sweep: Option<String>,
-    /// How often the same answer was asked for because it came to more changes than a page has.
+    /// How often the same answer was asked for because it came to more changes, or to more bytes of files, than a page has.
     #[serde(default, skip_serializing_if = "is_zero")]
     again: u32,
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -76,6 +87,14 @@ struct Entry<'a> {
     path_lower: Text<'a>,
     #[serde(borrow, default)]
     server_modified: Text<'a>,
+    #[serde(borrow, default)]
+    name: Text<'a>,
+    #[serde(borrow, default)]
+    rev: Text<'a>,
+    #[serde(default)]
+    size: u64,
+    /// What is Google's or Paper's has no bytes of its own.
+    is_downloadable: Option<bool>,
 }
 
 /// The next page.
@@ -85,6 +104,9 @@ pub(crate) fn read(connection: &Connection, request: &ReadRequest) -> Result<Pag
     };
     if let Some(after) = cursor.sweep.clone() {
         return sweep(cursor, &after);
+    }
+    if cursor.list.is_empty() {
+        return list(connection, cursor);
     }
     #[derive(Serialize)]
     struct Arguments<'a> {
@@ -96,11 +118,27 @@ pub(crate) fn read(connection: &Connection, request: &ReadRequest) -> Result<Pag
         log::info("Dropbox no longer takes the cursor: everything is listed again");
         return begin(connection, cursor.restarts + 1);
     }
-    take(cursor, response)
+    take(connection, cursor, response)
 }
 
 /// The first page of a listing.
 fn begin(connection: &Connection, restarts: u32) -> Result<Page, Error> {
+    if restarts > u32::from(MAX_RESTARTS) {
+        return Err(Error::transient(
+            "Dropbox ends its cursors again and again before they are used",
+        ));
+    }
+    let cursor = Cursor {
+        generation: index::next_generation()?,
+        listing: true,
+        restarts,
+        ..Cursor::default()
+    };
+    list(connection, cursor)
+}
+
+/// The first answer of a listing.
+fn list(connection: &Connection, cursor: Cursor) -> Result<Page, Error> {
     #[derive(Serialize)]
     struct Arguments<'a> {
         path: &'a str,
@@ -109,30 +147,23 @@ fn begin(connection: &Connection, restarts: u32) -> Result<Page, Error> {
         include_mounted_folders: bool,
         limit: u32,
     }
-    if restarts > u32::from(MAX_RESTARTS) {
-        return Err(Error::transient(
-            "Dropbox ends its cursors again and again before they are used",
-        ));
-    }
     let arguments = Arguments {
         path: &config::folder(connection)?,
         recursive: true,
         include_deleted: false,
         include_mounted_folders: true,
-        limit: LIMIT,
+        limit: if config::keep_up_to(connection)? > 0 {
+            LIMIT_OF_KEPT
+        } else {
+            LIMIT
+        },
     };
     let response = api::call("/2/files/list_folder", &arguments)?.send()?;
-    let cursor = Cursor {
-        generation: index::next_generation()?,
-        listing: true,
-        restarts,
-        ..Cursor::default()
-    };
-    take(cursor, response)
+    take(connection, cursor, response)
 }
 
 /// The changes of an answer.
-fn take(mut cursor: Cursor, response: Response) -> Result<Page, Error> {
+fn take(connection: &Connection, mut cursor: Cursor, response: Response) -> Result<Page, Error> {
     // What is refused with `path` is the folder of the configuration: it is not there, or no folder.
     let by_path = api::is_refused_as(&response, "path");
     let response = api::ok(response).map_err(|error| match by_path {
@@ -154,12 +185,27 @@ fn take(mut cursor: Cursor, response: Response) -> Result<Page, Error> {
     let mut changes = Changes {
         list: Vec::with_capacity(LIMIT as usize),
         is_full: false,
+        keeping: Keeping::new(connection)?,
     };
-    for element in record::each::<Entry<'_>>(list.entries.get()) {
+    // Of a path that is told of more than once the last counts; were each kept, two of them could take turns at being fetched.
+    let mut last = BTreeMap::new();
+    if changes.keeping.is_wanted() {
+        for (number, element) in record::each::<Entry<'_>>(list.entries.get()).enumerate() {
+            last.insert(element?.0.path_lower.as_str().to_owned(), number);
+        }
+    }
+    for (number, element) in record::each::<Entry<'_>>(list.entries.get()).enumerate() {
         let (entry, text) = element?;
-        changes.take(&entry, text, &cursor)?;
+        if last
+            .get(entry.path_lower.as_str())
+            .is_some_and(|last| *last > number)
+        {
+            changes.pass(&entry, &cursor)?;
+        } else {
+            changes.take(&entry, text, &cursor)?;
+        }
         if changes.is_full {
-            // The deletions of this page are out of the index; the same answer goes on behind them.
+            // The deletions of this page are out of the index and its files in it; the same answer goes on behind them.
             cursor.again += 1;
             return Page::at(changes.list, &cursor, true);
         }
@@ -202,12 +248,12 @@ struct Changes {
     list: Vec<Change>,
     /// Whether some of the entry at hand is left for the next page.
     is_full: bool,
+    keeping: Keeping,
 }
 
 impl Changes {
     fn take(&mut self, entry: &Entry<'_>, text: &str, cursor: &Cursor) -> Result<(), Error> {
-        let path = entry.path_lower.as_str();
-        let tag = entry.tag.as_str();
+        let (path, tag) = (entry.path_lower.as_str(), entry.tag.as_str());
         if tag == "deleted" {
             self.remove_below(path)?;
             if !self.is_full
@@ -221,20 +267,38 @@ impl Changes {
             log::warn("an entry of Dropbox's is neither a file, nor a folder, nor a deletion: passed over");
             return Ok(());
         }
-        // While everything is listed, what is no longer there is found at the end.
-        if tag == "file" && !cursor.listing {
-            self.remove_below(path)?;
-            if self.is_full {
-                return Ok(());
-            }
-        }
-        if !path.is_empty() {
-            index::note(path, cursor.generation)?;
+        self.pass(entry, cursor)?;
+        if self.is_full {
+            return Ok(());
         }
         let modified = entry.server_modified.timestamp();
+        if path.is_empty() {
+            self.list
+                .push(Change::Upsert(record::item(id(path), text, modified)));
+            return Ok(());
+        }
+        let file = self.keeping.keep(entry, &id(path))?;
+        let (revision, text) = match &file {
+            keeping::Kept::File(reference) => (Some(entry.rev.as_str()), &*keeping::with(text, reference)),
+            keeping::Kept::Not => (None, text),
+            keeping::Kept::Later => {
+                self.is_full = true;
+                return Ok(());
+            }
+        };
+        index::note(path, cursor.generation, revision)?;
         self.list
             .push(Change::Upsert(record::item(id(path), text, modified)));
         Ok(())
+    }
+
+    /// What an entry does to what was below its path. While everything is listed, what is no longer there is found at the end.
+    fn pass(&mut self, entry: &Entry<'_>, cursor: &Cursor) -> Result<(), Error> {
+        match entry.tag.as_str() {
+            "deleted" => self.remove_below(entry.path_lower.as_str()),
+            "file" if !cursor.listing => self.remove_below(entry.path_lower.as_str()),
+            _ => Ok(()),
+        }
     }
 
     fn remove_below(&mut self, path: &str) -> Result<(), Error> {

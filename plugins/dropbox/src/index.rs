@@ -1,6 +1,6 @@
 //! Which paths there are, in the connection's storage. Dropbox tells that a folder is gone and leaves it to us to know what
 //! was in it, and after a reset it tells what there is and not what there was ("list_folder": how to keep a local state). So
-//! each path is kept here with the generation of the listing that saw it last.
+//! each path is kept here with the generation of the listing that saw it last, and with the revision of its file that was kept.
 //!
 //! What must always hold: a path is here exactly if its record was handed to the host; the host commits both together.
 
@@ -25,6 +25,8 @@ pub(crate) struct Kept {
     pub(crate) path: String,
     /// The listing that saw it last.
     generation: u32,
+    /// The revision whose bytes are kept with the record; none is.
+    pub(crate) revision: Option<String>,
 }
 
 /// Begins another listing and gives its number; the first is 1.
@@ -35,15 +37,22 @@ pub(crate) fn next_generation() -> Result<u32, Error> {
     Ok(next)
 }
 
-/// Notes that a path is there.
-pub(crate) fn note(path: &str, generation: u32) -> Result<(), Error> {
+/// Notes that a path is there, and which revision of its file is kept.
+pub(crate) fn note(path: &str, generation: u32, revision: Option<&str>) -> Result<(), Error> {
     let key = key(path);
-    if read(&key).is_some_and(|kept| kept.generation == generation && kept.path == path) {
+    let is_noted = |kept: Kept| {
+        kept.generation == generation && kept.path == path && kept.revision.as_deref() == revision
+    };
+    if read(&key).is_some_and(is_noted) {
         return Ok(());
     }
+    let head = match revision {
+        Some(revision) => format!("{generation}@{revision}"),
+        None => generation.to_string(),
+    };
     let value = match key.strip_prefix('p') {
-        Some(_) => generation.to_string(),
-        None => format!("{generation} {path}"),
+        Some(_) => head,
+        None => format!("{head} {path}"),
     };
     storage::set(&key, value.as_bytes(), None).map_err(|error| match error {
         storage::Error::Quota(bytes) => Error::Config(sluice_sdk::Detail {
@@ -104,7 +113,7 @@ pub(crate) fn stale(generation: u32, after: &str) -> (Vec<Kept>, Option<String>)
 }
 
 /// `p` and the path; for one that is no key, `l`, its stem and its hash.
-fn key(path: &str) -> String {
+pub(crate) fn key(path: &str) -> String {
     if path.len() < MAX_KEY_BYTES && !path.chars().any(char::is_control) {
         return format!("p{path}");
     }
@@ -127,14 +136,19 @@ fn stem(path: &str) -> String {
 fn read(key: &str) -> Option<Kept> {
     let entry = storage::get(key)?;
     let text = String::from_utf8(entry.value).ok()?;
-    let (generation, path) = match key.strip_prefix('p') {
+    let (head, path) = match key.strip_prefix('p') {
         Some(path) => (text.as_str(), path),
         None => text.split_once(' ')?,
+    };
+    let (generation, revision) = match head.split_once('@') {
+        Some((generation, revision)) => (generation, Some(revision.to_owned())),
+        None => (head, None),
     };
     Some(Kept {
         key: key.to_owned(),
         path: path.to_owned(),
         generation: generation.parse().ok()?,
+        revision,
     })
 }
 
@@ -158,7 +172,7 @@ mod tests {
     fn a_folder_knows_what_is_below_it_and_not_beside_it() {
         let long = format!("/a/{}", "x".repeat(300));
         for path in ["/a", "/a/b", "/a/b/c", "/a b", "/ab/c", &long, "/a/\u{1}"] {
-            note(path, 1).unwrap();
+            note(path, 1, None).unwrap();
         }
         let mut found = below("/a", 10);
         found.sort_by(|one, other| one.path.cmp(&other.path));
@@ -179,7 +193,7 @@ mod tests {
             format!("{deep}/\u{1}/2"),
             format!("{deep}x/3"),
         ] {
-            note(&path, 1).unwrap();
+            note(&path, 1, Some("r1")).unwrap();
             assert!(key(&path).len() <= MAX_KEY_BYTES && at(&path).is_some());
         }
         assert_eq!(below(&deep, 10).len(), 2);
@@ -193,11 +207,11 @@ mod tests {
     #[test]
     fn what_a_listing_did_not_see_is_stale() {
         let first = next_generation().unwrap();
-        note("/old", first).unwrap();
-        note("/kept", first).unwrap();
+        note("/old", first, None).unwrap();
+        note("/kept", first, None).unwrap();
         let second = next_generation().unwrap();
         assert_eq!((first, second), (1, 2));
-        note("/kept", second).unwrap();
+        note("/kept", second, Some("r2")).unwrap();
         let (stale_now, last) = stale(second, "");
         assert_eq!(
             (paths(&stale_now), last.as_deref()),

@@ -66,7 +66,7 @@ class App:
             self.log.append(f"{asked.method} {asked.host}{asked.path}")
         # Not under the lock: a vendor may ask the hook a question while it is asked to register it.
         status, answer, headers = self.vendor(asked)
-        text = answer.encode() if isinstance(answer, str) else b"" if answer is None else json.dumps(answer).encode()
+        text = answer if isinstance(answer, bytes) else answer.encode() if isinstance(answer, str) else b"" if answer is None else json.dumps(answer).encode()
         kind = [] if any(name.lower() == "content-type" for name in headers) else [("Content-Type", "application/json")]
         start_response(f"{status} x", [*kind, ("Content-Length", str(len(text))), *headers.items()])
         return [text]

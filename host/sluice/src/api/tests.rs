@@ -21,6 +21,7 @@ use crate::explain;
 use crate::listen::Counters;
 
 mod approvals;
+mod files;
 
 struct Server {
     app: App,

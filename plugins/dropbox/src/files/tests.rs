@@ -268,6 +268,170 @@ fn bad_pages_are_errors_and_never_a_partial_page() {
     assert_eq!(step(None).unwrap().changes[0].id(), "", "the host sets it aside");
 }
 
+/// A pass of a connection that keeps files of up to five bytes: what it asked to download, and of each record what it refers to.
+fn keeping_pass(cursor: Option<String>) -> (Vec<String>, Vec<(String, serde_json::Value)>, Option<String>) {
+    let (mut cursor, mut records) = (cursor, Vec::new());
+    let before = testing::requests().len();
+    for _ in 0..50 {
+        let connection = testing::connection(r#"{"folder":"/Doors","keep_up_to_bytes":5}"#);
+        let page = read(&connection, &testing::read_request("files", cursor)).unwrap();
+        for change in &page.changes {
+            if let Change::Upsert(item) = change {
+                let data: serde_json::Value = serde_json::from_str(&item.data).unwrap();
+                records.push((item.id.clone(), data["kept"]["bytes"].clone()));
+            }
+        }
+        cursor = page.cursor;
+        if !page.more {
+            let asked = testing::requests().into_iter().skip(before);
+            let asked = asked.filter_map(|request| Some(request.header_value("dropbox-api-arg")?.to_owned()));
+            return (asked.collect(), records, cursor);
+        }
+    }
+    panic!("the pass does not end");
+}
+
+#[test]
+fn files_of_a_folder_are_kept_once_for_each_revision() {
+    fn revised(path: &str, rev: &str, size: u64, more: &str) -> String {
+        format!(
+            r#"{{".tag":"file","name":"x","path_lower":"{path}","rev":"{rev}","size":{size},"sharing_info":{{}}{more}}}"#
+        )
+    }
+    let answers = |lists: Vec<(&'static str, String)>| {
+        testing::serve(move |request| {
+            if let Some(arguments) = request.header_value("dropbox-api-arg") {
+                return match arguments.contains("gone") {
+                    true => testing::answer(
+                        409,
+                        &[],
+                        r#"{"error_summary":"path/not_found/..","error":{".tag":"path"}}"#,
+                    ),
+                    false => testing::answer(200, &[("content-type", "application/octet-stream")], "bytes"),
+                };
+            }
+            let body: serde_json::Value = serde_json::from_slice(request.content().unwrap()).unwrap();
+            let at = body["cursor"].as_str().unwrap_or("first");
+            assert!(at != "first" || body["limit"] == LIMIT_OF_KEPT);
+            let (_, list) = lists
+                .iter()
+                .find(|(cursor, _)| *cursor == at)
+                .unwrap_or_else(|| panic!("{at}"));
+            testing::answer(200, &[], list)
+        });
+    };
+    let first = [
+        folder("/doors"),
+        revised("/doors/a", "r1", 5, ""),
+        revised("/doors/large", "r2", 6, ""),
+        revised("/doors/paper", "r3", 5, r#","is_downloadable":false"#),
+        revised("/doors/lost", "gone", 5, ""),
+    ];
+    answers(vec![
+        ("first", list(&first, "c1", false)),
+        (
+            "c1",
+            list(
+                &[revised("/doors/a", "r1", 5, ""), revised("/doors/b", "r1", 5, "")],
+                "c2",
+                false,
+            ),
+        ),
+        ("c2", list(&[revised("/doors/a", "r9", 5, "")], "c3", false)),
+        ("c3", list(&[revised("/doors/a", "r10", 6, "")], "c4", false)),
+    ]);
+    let (asked, records, cursor) = keeping_pass(None);
+    assert_eq!(asked, [r#"{"path":"rev:r1"}"#, r#"{"path":"rev:gone"}"#]);
+    let kept: Vec<_> = records
+        .iter()
+        .filter(|(_, bytes)| *bytes == 5)
+        .map(|(id, _)| id.as_str())
+        .collect();
+    assert_eq!((kept, records.len()), (vec!["/doors/a"], 5));
+    // The same revision is there; another path is another file.
+    let (asked, records, cursor) = keeping_pass(cursor);
+    assert_eq!((asked.len(), records.len()), (1, 2));
+    assert!(records.iter().all(|(_, bytes)| *bytes == 5), "{records:?}");
+    let (asked, _, cursor) = keeping_pass(cursor);
+    assert_eq!(asked, [r#"{"path":"rev:r9"}"#]);
+    assert!(sluice_sdk::files::get("p/doors/a").is_some());
+    // It has outgrown what is kept.
+    let (asked, records, _) = keeping_pass(cursor);
+    assert_eq!((asked.len(), &records[0].1), (0, &serde_json::Value::Null));
+    assert!(sluice_sdk::files::get("p/doors/a").is_none());
+}
+
+#[test]
+fn a_page_has_its_share_of_files_and_the_next_one_goes_on() {
+    let large = |path: &str, rev: &str| {
+        format!(r#"{{".tag":"file","name":"x","path_lower":"{path}","rev":"{rev}","size":20000000}}"#)
+    };
+    let entries = [
+        large("/doors/a", "r1"),
+        large("/doors/b", "r2"),
+        large("/doors/c", "r3"),
+    ];
+    testing::serve(move |request| match request.header_value("dropbox-api-arg") {
+        Some(_) => testing::answer(200, &[("content-type", "application/octet-stream")], "bytes"),
+        None => testing::answer(200, &[], &list(&entries, "c1", false)),
+    });
+    let connection = testing::connection(r#"{"keep_up_to_bytes":100000000}"#);
+    let (mut cursor, mut pages) = (None, Vec::new());
+    loop {
+        let page = read(&connection, &testing::read_request("files", cursor)).unwrap();
+        pages.push(page.changes.len());
+        cursor = page.cursor;
+        if !page.more {
+            break;
+        }
+    }
+    let fetched = testing::requests()
+        .iter()
+        .filter(|request| request.url().ends_with("/download"))
+        .count();
+    assert_eq!((pages, fetched), (vec![1, 2, 3], 3));
+    assert_eq!(cursor.as_deref(), Some(r#"{"list":"c1","generation":1}"#));
+}
+
+/// Two revisions of one path in one answer do not take turns at being fetched.
+#[test]
+fn of_a_path_that_is_told_of_twice_the_last_is_kept() {
+    let told = |path: &str, rev: &str| {
+        format!(r#"{{".tag":"file","name":"x","path_lower":"{path}","rev":"{rev}","size":20000000}}"#)
+    };
+    let entries = [
+        told("/doors/a", "r1"),
+        told("/doors/b", "r2"),
+        told("/doors/a", "r3"),
+        told("/doors/c", "r4"),
+        folder("/doors/b"),
+    ];
+    testing::serve(move |request| match request.header_value("dropbox-api-arg") {
+        Some(_) => testing::answer(200, &[("content-type", "application/octet-stream")], "bytes"),
+        None => testing::answer(200, &[], &list(&entries, "c1", false)),
+    });
+    let connection = testing::connection(r#"{"keep_up_to_bytes":100000000}"#);
+    let mut cursor = None;
+    for _ in 0..10 {
+        let page = read(&connection, &testing::read_request("files", cursor)).unwrap();
+        cursor = page.cursor;
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(cursor.as_deref(), Some(r#"{"list":"c1","generation":1}"#));
+    let requests = testing::requests();
+    let asked: Vec<_> = requests
+        .iter()
+        .filter_map(|request| request.header_value("dropbox-api-arg"))
+        .collect();
+    assert_eq!(asked, [r#"{"path":"rev:r3"}"#, r#"{"path":"rev:r4"}"#]);
+    assert!(
+        sluice_sdk::files::get("p/doors/b").is_none(),
+        "it is a folder by now"
+    );
+}
+
 #[derive(Debug, Clone)]
 enum Told {
     File(usize),
