@@ -1,6 +1,6 @@
-//! The bytes of a vendor's answers, a line of two dashes between one and the next: whatever they are, they end in an answer within the caps or in a typed error, what a vendor states of
-//! its budgets leaves no wait that is longer than the broker's own bounds, and the credential that the vendor says back is not in it.
-//! `{secret}` stands for the credential in what it says.
+//! The bytes of a vendor's answers, a line of two dashes between one and the next: whatever they are, they end in an answer within the
+//! caps or in a typed error, and the credential that the vendor says back is not in it. `{secret}` stands for the credential in what it
+//! says.
 #![no_main]
 
 use std::net::SocketAddr;

@@ -1,6 +1,7 @@
 //! `sluice hook listen`: events as they come, forwarded to a program on this machine as an endpoint would get them, with one line for
 //! each of what it answered. Nothing is kept of it: the place is the last event's number, and a broken connection goes on behind it.
-//! What is replayed is forwarded to whoever asks for that, when the replay has ended. At a terminal a line is a command: the last event again, edited, or the end.
+//! What is replayed is forwarded to whoever asks for that, when the replay has ended. At a terminal a line is a command: the last
+//! event again, edited, or the end.
 
 use std::time::Instant;
 
