@@ -187,7 +187,9 @@ fn what_both_sides_changed_is_decided_by_the_policy_or_a_person() {
         found["id"].as_str().unwrap().to_owned()
     };
     let rights: Vec<String> = (0..4).map(|n| right_of(&format!("n{n}"))).collect();
-    // Different members: both are kept. The same member: a person.
+    // Different members: both are kept. The same member: a person. The link looks when both sides are read.
+    let order = |word: &str| api.post(&format!("/api/v1/links/pair/{word}"), &json!({}));
+    order("pause");
     world.ledger.edit("left", &ids[0], &json!({"name": "left's"}));
     world.ledger.edit("right", &rights[0], &json!({"amount": 100}));
     for n in 1..4 {
@@ -197,6 +199,9 @@ fn what_both_sides_changed_is_decided_by_the_policy_or_a_person() {
             .edit("right", &rights[n], &json!({"amount": 300 + n}));
     }
     let before = world.ledger.writes();
+    sync(&api, &[&world.left, &world.right]);
+    order("resume");
+    up_to_date(&api, "pair");
     let link = world.settle();
     assert_eq!(link["conflicts"], 3, "{link}");
     assert_eq!(

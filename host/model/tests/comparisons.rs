@@ -26,7 +26,7 @@ const MEETINGS: [(&str, &str); 6] = [
     ("service/src/auth/id_token.rs", "same("),
     ("service/src/auth/oauth1.rs", "secret::same("),
     ("runtime/src/host/secrets.rs", "hmac::verify("),
-    ("runtime/src/cache.rs", "hmac::verify("),
+    ("runtime/src/cache.rs", "same("),
 ];
 
 fn host() -> PathBuf {

@@ -121,7 +121,7 @@ async fn a_file_is_there_with_its_commit_and_gone_without() {
     assert_eq!(files.read(id(1)).await.unwrap(), "one");
     // Another key, and another id under the same key: refused, and gone.
     let write = files.keep("a", id(2), "two").await;
-    assert_eq!(code(files.commit(vec![write]).await), "store.conflict");
+    assert_eq!(code(files.commit(vec![write]).await), "file.changed");
     let other = OrgId::from_bytes([9; 16]);
     assert!(files.room.store.open_file(other, id(1)).await.unwrap().is_none());
     assert_eq!(files.on_disk(), 1);
