@@ -55,7 +55,10 @@ pub(crate) async fn drive(
         Err(error) if error.is_refusal() => {
             let problem = Some(Problem::new(error.code(), &error));
             if error.passes() {
-                retry(service, RunState::RetryWait, lease.run.failures, None, problem)
+                // As it is by now: what was committed before has set them back.
+                let run = service.store().get_run(lease.org, id).await?;
+                let failures = run.map_or(lease.run.failures, |run| run.failures);
+                retry(service, RunState::RetryWait, failures, None, problem)
             } else {
                 Turn::End(RunState::Failed, problem)
             }
