@@ -135,7 +135,7 @@ impl Store {
                 settle(rows, org, id, &mut state, delivery, came_to, step.now)?;
             }
             for owed in step.owed {
-                owe(rows, org, id, &mut state, owed, step.now)?;
+                owe(rows, org, id, &mut state, owed, None, step.now)?;
             }
             state.position = state.position.max(step.position);
             state.health = step.health;
@@ -179,7 +179,7 @@ impl Store {
             };
             match known {
                 Some(delivery) => rearm(rows, org, id, &mut state, delivery, now)?,
-                None => owe(rows, org, id, &mut state, owed, now)?,
+                None => owe(rows, org, id, &mut state, owed, None, now)?,
             }
             if !state.leased {
                 state.hold = None;
@@ -371,6 +371,7 @@ pub(crate) fn owe(
     endpoint: EndpointId,
     state: &mut EndpointState,
     owed: Owed,
+    replay: Option<ReplayId>,
     now: Timestamp,
 ) -> Result<(), Error> {
     let Owed { seq, event, kind } = owed;
@@ -390,25 +391,10 @@ pub(crate) fn owe(
         error: None,
         delivered: None,
         redrives: 0,
-        replay: None,
+        replay,
     };
     state.waiting += 1;
     rows.put(Table::DueDeliveries, &due_key(org, endpoint, now, seq), &[])?;
-    rows.put_json(Table::Deliveries, &key(org, endpoint, seq), &delivery)
-}
-
-/// Writes down which replay asked for an event that is owed.
-pub(crate) fn mark(
-    rows: &mut Writer<'_>,
-    org: OrgId,
-    endpoint: EndpointId,
-    seq: u64,
-    replay: ReplayId,
-) -> Result<(), Error> {
-    let Some(mut delivery) = get(rows, org, endpoint, seq)? else {
-        return Ok(());
-    };
-    delivery.replay = Some(replay);
     rows.put_json(Table::Deliveries, &key(org, endpoint, seq), &delivery)
 }
 

@@ -73,12 +73,17 @@ pub(super) fn advance(
     }
     for (owed, delivery) in chosen {
         replay.made += 1;
-        let seq = owed.seq;
+        let by = Some(replay.id);
         match delivery {
-            Some(delivery) => delivery::rearm(rows, org, endpoint.id, &mut state, delivery, now)?,
-            None => delivery::owe(rows, org, endpoint.id, &mut state, owed, now)?,
+            Some(delivery) => {
+                let delivery = Delivery {
+                    replay: by,
+                    ..delivery
+                };
+                delivery::rearm(rows, org, endpoint.id, &mut state, delivery, now)?;
+            }
+            None => delivery::owe(rows, org, endpoint.id, &mut state, owed, by, now)?,
         }
-        delivery::mark(rows, org, endpoint.id, seq, replay.id)?;
     }
     if !state.leased {
         set_due(rows, org, endpoint.id, &state, now)?;
