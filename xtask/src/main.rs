@@ -34,6 +34,7 @@ usage: cargo xtask COMMAND [FLAGS]
   build    the connectors of plugins/ and fixtures/connectors/ into target/connectors/
   sdks     the SDKs for JavaScript, Python and C: their tests, and their examples into target/connectors-sdk/
   guests   the hostile guests of fixtures/guests/
+  tools    what the tests need of others' software (Chromium, wkg, npm, pip), installed; `test` does this by itself
   bench    measure what bench/README.md says                                      [--peers]
   simulate the engine with faults and power cuts, 10,000 times over               [--seeds N]
   openapi  write the API's OpenAPI document again
@@ -83,6 +84,10 @@ fn dispatch(command: &str, mut flags: Flags) -> Result<()> {
         "guests" => {
             flags.end()?;
             build::guests()
+        }
+        "tools" => {
+            flags.end()?;
+            test::counterparts()
         }
         "bench" => {
             let peers = flags.take("--peers");
