@@ -1,6 +1,7 @@
 //! A connector as its author hands it on and an organization takes it: packed, signed and published with the command line, through
 //! a registry, an index and a directory, and refused wherever somebody changed, replaced or held back anything on the way.
 
+mod identities;
 mod source;
 
 use std::fs;

@@ -1,6 +1,6 @@
 //! What can be wrong with a package, with where it comes from, and with whose it is.
 
-use crate::{Digest, Name, PublicKey};
+use crate::{Digest, Identity, Name, PublicKey, Who};
 
 /// Why bytes are not a package, or inputs do not make one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -96,8 +96,16 @@ pub enum Untrusted {
     Future(u64),
     #[error("the signature ended at {0}")]
     Expired(sluice_model::Timestamp),
-    #[error("the key {key} was revoked: {reason}")]
-    Revoked { key: PublicKey, reason: String },
+    #[error("the bundle cannot be believed: {0}")]
+    Bundle(String),
+    #[error("the package is signed by {0}, and this server has no trusted root to verify that against")]
+    NoRoot(Identity),
+    #[error("{0} is not listed for any publisher")]
+    UnknownIdentity(Identity),
+    #[error("{identity} is not one of {publisher}'s identities")]
+    WrongIdentity { identity: Identity, publisher: Name },
+    #[error("{who} was revoked: {reason}")]
+    Revoked { who: Who, reason: String },
     #[error("`{0}` is not signed, and this organization installs signed packages only")]
     SignatureRequired(Name),
     #[error("`{name}` is not signed, and {publisher} signs it")]
@@ -144,7 +152,7 @@ pub enum Untrusted {
 
 impl Untrusted {
     /// Every code that [`Untrusted::code`] can give.
-    pub const CODES: &[&str] = &["package.untrusted", "package.rollback"];
+    pub const CODES: &[&str] = &["package.untrusted", "package.rollback", "package.no_trusted_root"];
 
     /// The stable code.
     #[must_use]
@@ -155,6 +163,7 @@ impl Untrusted {
             | Self::BelowMinimum { .. }
             | Self::Version(_)
             | Self::OldIndex(_) => "package.rollback",
+            Self::NoRoot(_) => "package.no_trusted_root",
             _ => "package.untrusted",
         }
     }
@@ -166,6 +175,12 @@ impl Untrusted {
             Self::Expired(_) => "ask the publisher for a package that was signed anew",
             Self::WrongKey { .. } | Self::UnknownKey(_) => {
                 "if the publisher says by another way that the key is his: sluice connector trust allow PUBLISHER --key KEY --name NAME"
+            }
+            Self::UnknownIdentity(_) | Self::WrongIdentity { .. } => {
+                "if this is who publishes it: sluice connector trust allow PUBLISHER --identity ISSUER SUBJECT --name NAME"
+            }
+            Self::NoRoot(_) => {
+                "the operator names one in the server's configuration: trust.sigstore_root_file; or get the package without its bundle"
             }
             Self::SignatureRequired(_) | Self::Stripped { .. } => {
                 "get the signed package, or have its publisher sign it"

@@ -1,7 +1,8 @@
 //! One package, read: the component, and after it the parts that belong to it, each a custom section of the outermost layer.
 //!
 //! The parts stand at the end, each at most once, in the order of [`Part`], and written in one way only. Whoever reads a part
-//! can therefore not be shown another than whoever verified the signature, which is the last and is over everything before it.
+//! can therefore not be shown another than whoever verified the signatures. There are two, each of which may be absent: a bundle and
+//! one with a key. They are the last, and both are over everything before the first of them.
 
 use std::ops::Range;
 
@@ -9,7 +10,7 @@ use sluice_model::manifest::Manifest;
 
 use crate::error::{FormatError, Untrusted};
 use crate::section::{self, COMPONENT, CUSTOM};
-use crate::{Digest, Signature, icon, sbom, schemas, text};
+use crate::{Bundle, Digest, Signature, icon, sbom, schemas, text};
 
 /// What belongs to a component, in the order in which it stands in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,13 +29,15 @@ pub enum Part {
     Sbom,
     /// What its symbols are found by.
     BuildId,
-    /// Whose it is.
+    /// Whose it is, by an identity: a sigstore bundle, JSON.
+    Bundle,
+    /// Whose it is, by a key.
     Signature,
 }
 
 impl Part {
     /// All, in their order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Manifest,
         Self::Readme,
         Self::Icon,
@@ -42,6 +45,7 @@ impl Part {
         Self::Licence,
         Self::Sbom,
         Self::BuildId,
+        Self::Bundle,
         Self::Signature,
     ];
 
@@ -56,6 +60,7 @@ impl Part {
             Self::Licence => "sluice:licence",
             Self::Sbom => "sluice:sbom",
             Self::BuildId => "sluice:build-id",
+            Self::Bundle => "sluice:bundle",
             Self::Signature => "sluice:signature",
         }
     }
@@ -71,6 +76,7 @@ impl Part {
             Self::Licence => "licence",
             Self::Sbom => "sbom",
             Self::BuildId => "build id",
+            Self::Bundle => "bundle",
             Self::Signature => "signature",
         }
     }
@@ -87,6 +93,8 @@ impl Part {
             Self::Licence => 128 << 10,
             Self::Sbom => 2 << 20,
             Self::BuildId => BUILD_ID_BYTES,
+            // A certificate, an entry of a log with its proof, and perhaps timestamps: about 8 KiB.
+            Self::Bundle => 64 << 10,
             Self::Signature => 4 << 10,
         }
     }
@@ -112,6 +120,7 @@ pub struct Package<'a> {
     icon_type: Option<&'static str>,
     content: Range<usize>,
     content_digest: Digest,
+    bundle: Option<Bundle>,
     signature: Option<Signature>,
 }
 
@@ -164,8 +173,8 @@ impl<'a> Package<'a> {
             if !section::is_canonical(&section, name, data) {
                 return Err(FormatError::part(part.name(), "is not written in the one way"));
             }
-            if part == Part::Signature {
-                content.end = section.start;
+            if matches!(part, Part::Bundle | Part::Signature) {
+                content.end = content.end.min(section.start);
             }
             parts.push((part, data));
         }
@@ -197,6 +206,10 @@ impl<'a> Package<'a> {
         {
             return Err(Untrusted::Content.into());
         }
+        let bundle = match plain(Part::Bundle)? {
+            Some(text) => Some(Bundle::read(text, content_digest)?),
+            None => None,
+        };
         let manifest_text = get(Part::Manifest).ok_or(FormatError::NoManifest)?;
         let manifest_text =
             std::str::from_utf8(manifest_text).map_err(|_| FormatError::part("manifest", "is not text"))?;
@@ -221,6 +234,7 @@ impl<'a> Package<'a> {
             icon_type,
             content,
             content_digest,
+            bundle,
             signature,
         })
     }
@@ -268,7 +282,7 @@ impl<'a> Package<'a> {
             .map(|id| data_encoding::HEXLOWER.encode(id))
     }
 
-    /// Everything but the signature: what a signature is over, and what does not change when it is signed anew.
+    /// Everything but the signatures: what each of them is over, and what does not change when it is signed anew.
     #[must_use]
     pub fn content(&self) -> &'a [u8] {
         self.bytes.get(self.content.clone()).unwrap_or_default()
@@ -278,6 +292,12 @@ impl<'a> Package<'a> {
     #[must_use]
     pub const fn content_digest(&self) -> Digest {
         self.content_digest
+    }
+
+    /// Its bundle, of which nothing is verified but its form.
+    #[must_use]
+    pub const fn bundle(&self) -> Option<&Bundle> {
+        self.bundle.as_ref()
     }
 
     /// Its signature, not verified against anything but itself.

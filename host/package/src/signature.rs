@@ -6,7 +6,7 @@ use sluice_model::Timestamp;
 use sluice_model::manifest::Manifest;
 
 use crate::error::{FormatError, Untrusted};
-use crate::{Digest, Name, Package, Part, PublicKey, SigningKey, Version, envelope, section};
+use crate::{Digest, Name, Package, Part, PublicKey, SigningKey, Version, bundle, envelope, section};
 
 const TITLE: &str = "sluice package signature 1";
 const NAMES: [&str; 7] = [
@@ -124,8 +124,8 @@ pub(crate) fn fresh(signed: Timestamp, expires: Timestamp, now: Timestamp) -> Re
     Ok(())
 }
 
-/// Signs a package: the text of the signature, for [`attach`] or a file beside the package. A signature that the package has
-/// already is not looked at and not covered.
+/// Signs a package: the text of the signature, for [`attach`] or a file beside the package. A signature or bundle that the package
+/// has already is not looked at and not covered.
 ///
 /// # Errors
 ///
@@ -154,19 +154,48 @@ pub fn sign(package: &[u8], key: &SigningKey, terms: &Terms) -> Result<String, F
     Ok(envelope::write(TITLE, &fields, key))
 }
 
-/// The package with this signature in the place of any other.
+/// The package with this signature in the place of any other; its bundle stays.
 ///
 /// # Errors
 ///
 /// [`FormatError`] if the bytes are not a package, or the text is no signature.
 pub fn attach(package: &[u8], signature: &str) -> Result<Vec<u8>, FormatError> {
-    let mut bytes = detach(package)?;
-    section::write_custom(Part::Signature.section(), signature.as_bytes(), &mut bytes);
+    let read = Package::read(package)?;
+    with(read.content(), read.text(Part::Bundle), Some(signature))
+}
+
+/// The package with this sigstore bundle in the place of any other; its signature stays. Whoever made the bundle has not been
+/// judged.
+///
+/// # Errors
+///
+/// [`FormatError`] if the bytes are not a package, or the text is not a bundle over its content.
+pub fn attach_bundle(package: &[u8], bundle: &str) -> Result<Vec<u8>, FormatError> {
+    let limit = Part::Bundle.limit();
+    if bundle.len() > limit {
+        return Err(FormatError::PartTooLarge {
+            part: Part::Bundle.name(),
+            bytes: bundle.len(),
+            limit,
+        });
+    }
+    let read = Package::read(package)?;
+    let bundle = bundle::canonical(bundle)?;
+    with(read.content(), Some(&bundle), read.text(Part::Signature))
+}
+
+fn with(content: &[u8], bundle: Option<&str>, signature: Option<&str>) -> Result<Vec<u8>, FormatError> {
+    let mut bytes = content.to_vec();
+    for (part, text) in [(Part::Bundle, bundle), (Part::Signature, signature)] {
+        if let Some(text) = text {
+            section::write_custom(part.section(), text.as_bytes(), &mut bytes);
+        }
+    }
     Package::read(&bytes)?;
     Ok(bytes)
 }
 
-/// The package without a signature.
+/// The package without a signature and without a bundle.
 ///
 /// # Errors
 ///

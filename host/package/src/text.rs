@@ -13,8 +13,17 @@ pub(crate) fn is_plain(text: &str) -> bool {
 
 /// A short part of somebody's text within a message.
 pub(crate) fn shown(text: &str) -> String {
+    cut(text, 80)
+}
+
+/// A reason that a library gives, which may have somebody's text in it.
+pub(crate) fn shown_long(text: &str) -> String {
+    cut(text, 300)
+}
+
+fn cut(text: &str, chars: usize) -> String {
     text.chars()
-        .take(80)
+        .take(chars)
         .map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '.' })
         .collect()
 }

@@ -2,7 +2,10 @@
 //!
 //! Four questions, in this order: is the file what was signed (bytes, manifest, name, version), may the key be used (revoked,
 //! ended, from the future), may this key publish this name (the policy, else whoever came first), and is it newer than what was
-//! here. A file without a signature is only ever one for a name that nobody signs.
+//! here. A bundle is asked the same, but that an identity is only ever believed where the policy lists it. Where a file has both, both
+//! must hold. A file with neither is only ever one for a name that nobody signs.
+
+mod identity;
 
 use std::collections::BTreeMap;
 
@@ -10,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use sluice_model::Timestamp;
 
 use crate::error::Untrusted;
-use crate::{Mark, Name, Package, Pin, PublicKey, Remembered, Signature, Version};
+use crate::{
+    Identity, Mark, Name, Package, Pin, PublicKey, Remembered, Signature, TrustedRoot, Version, Who,
+};
 
 /// An organization's trust policy. The default believes whoever comes first, and lets unsigned files be installed by those who
 /// consent to their digest.
@@ -26,7 +31,7 @@ pub struct Policy {
     /// Who may publish what.
     #[serde(default)]
     pub publishers: Vec<Publisher>,
-    /// Keys that are not believed any more, also for what is installed.
+    /// Keys and identities that are not believed any more, also for what is installed.
     #[serde(default)]
     pub revoked: Vec<Revocation>,
     /// The least version of a name that may be installed.
@@ -45,21 +50,26 @@ pub enum UnknownKeys {
     Refuse,
 }
 
-/// A publisher: only these keys, only for these names, and nobody else for them.
+/// A publisher: only these keys and identities, only for these names, and nobody else for them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Publisher {
     pub name: Name,
+    #[serde(default)]
     pub keys: Vec<PublicKey>,
+    /// Who signs for it without a key of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub identities: Vec<Identity>,
     /// Names of connectors: exact, or with one `*` at the end.
     pub names: Vec<String>,
 }
 
-/// A key that is not believed any more.
+/// A key or an identity that is not believed any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Revocation {
-    pub key: PublicKey,
+    #[serde(flatten)]
+    pub who: Who,
     pub reason: String,
 }
 
@@ -71,14 +81,31 @@ pub struct NoPolicy(pub String);
 /// Lists of a policy have at most so many entries.
 const MAX_ENTRIES: usize = 1000;
 
-/// Who signed, as an install keeps it.
+/// Who signed, as an install keeps it: with a key, an identity, or both.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Signer {
     pub publisher: Name,
-    pub key: PublicKey,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<PublicKey>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// As the signature says; of a bundle alone, as the log does.
     pub signed: Timestamp,
-    pub expires: Timestamp,
+    /// From when on it is not installed any more; a bundle alone does not end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+}
+
+impl Signer {
+    /// Whether this is the key or the identity that signed.
+    #[must_use]
+    pub fn is(&self, who: &Who) -> bool {
+        match who {
+            Who::Key(key) => self.key == Some(*key),
+            Who::Identity(identity) => self.identity.as_ref() == Some(identity),
+        }
+    }
 }
 
 /// Why a package is believed.
@@ -118,11 +145,21 @@ impl Policy {
         }
         for (at, publisher) in self.publishers.iter().enumerate() {
             let name = &publisher.name;
-            if publisher.keys.is_empty() || publisher.names.is_empty() {
-                return no(&format!("lists {name} without a key or a name"));
+            let signs = publisher.keys.len() + publisher.identities.len();
+            if signs == 0 || publisher.names.is_empty() {
+                return no(&format!(
+                    "lists {name} without a key or an identity, or without a name"
+                ));
             }
-            if publisher.keys.len() > MAX_ENTRIES || publisher.names.len() > MAX_ENTRIES {
-                return no(&format!("lists {name} with more than 1000 keys or names"));
+            if signs > MAX_ENTRIES || publisher.names.len() > MAX_ENTRIES {
+                return no(&format!(
+                    "lists {name} with more than 1000 keys and identities, or names"
+                ));
+            }
+            if !publisher.identities.iter().all(Identity::is_sound) {
+                return no(&format!(
+                    "lists {name} with an identity whose issuer or subject is empty, longer than 1024 bytes or hides some"
+                ));
             }
             if let Some(pattern) = publisher.names.iter().find(|pattern| !is_pattern(pattern)) {
                 let shown = crate::text::shown(pattern);
@@ -138,6 +175,13 @@ impl Policy {
                 if other.keys.iter().any(|key| publisher.keys.contains(key)) {
                     return no(&format!("gives one key to {} and {name}", other.name));
                 }
+                if other
+                    .identities
+                    .iter()
+                    .any(|identity| publisher.identities.contains(identity))
+                {
+                    return no(&format!("gives one identity to {} and {name}", other.name));
+                }
             }
         }
         if self.revoked.iter().any(|revocation| {
@@ -148,7 +192,8 @@ impl Policy {
         Ok(())
     }
 
-    /// The verdict on a package. `known` is what is remembered of its name, `others` are all names that are pinned.
+    /// The verdict on a package. `known` is what is remembered of its name, `others` are all names that are pinned, `root` is what
+    /// bundles are verified against.
     ///
     /// # Errors
     ///
@@ -158,6 +203,7 @@ impl Policy {
         package: &Package<'_>,
         known: &Remembered,
         others: impl IntoIterator<Item = &'n Name>,
+        root: Option<&TrustedRoot>,
         now: Timestamp,
     ) -> Result<Verdict, Untrusted> {
         let manifest = package.manifest();
@@ -170,30 +216,40 @@ impl Policy {
             .parse()
             .map_err(|_| Untrusted::Version(crate::text::shown(&manifest.version)))?;
         self.allows_version(&name, &version)?;
-        let Some(signature) = package.signature() else {
-            return self.judge_unsigned(&name, known);
+        let (signer, standing) = match (package.signature(), package.bundle()) {
+            (None, None) => return self.judge_unsigned(&name, known),
+            (Some(signature), bundle) => {
+                self.verify(package, signature)?;
+                signature.is_fresh(now)?;
+                let standing = self.standing(signature, known, others)?;
+                let identity = match bundle {
+                    Some(bundle) => {
+                        let found = self.judge_bundle(package, bundle, &name, root)?;
+                        Some(found.signed_for(&signature.publisher)?)
+                    }
+                    None => None,
+                };
+                let signer = Signer {
+                    publisher: signature.publisher.clone(),
+                    key: Some(signature.key),
+                    identity,
+                    signed: signature.signed,
+                    expires: Some(signature.expires),
+                };
+                (signer, standing)
+            }
+            (None, Some(bundle)) => {
+                let found = self.judge_bundle(package, bundle, &name, root)?;
+                (found.signer(), Standing::Listed)
+            }
         };
-        self.verify(package, signature)?;
-        signature.is_fresh(now)?;
-        let standing = self.standing(signature, known, others)?;
         if !version.is_plausible() {
             return Err(Untrusted::Version(version.to_string()));
         }
-        let mark = Mark {
-            key: signature.key,
-            version,
-            content: signature.content,
-            at: now,
-        };
-        let remember = remember(known, signature, (mark, standing), now)?;
+        let remember = remember(known, package, (&name, &version), (&signer, standing), now)?;
         Ok(Verdict {
             standing,
-            signer: Some(Signer {
-                publisher: signature.publisher.clone(),
-                key: signature.key,
-                signed: signature.signed,
-                expires: signature.expires,
-            }),
+            signer: Some(signer),
             remember,
         })
     }
@@ -204,14 +260,34 @@ impl Policy {
     /// # Errors
     ///
     /// [`Untrusted`] with the reason.
-    pub fn recheck(&self, package: &Package<'_>, signer: &Signer) -> Result<(), Untrusted> {
-        let signature = package.signature().ok_or(Untrusted::Content)?;
-        self.verify(package, signature)?;
-        if signature.key != signer.key {
-            return Err(Untrusted::WrongKey {
-                key: signature.key,
-                publisher: signer.publisher.clone(),
-            });
+    pub fn recheck(
+        &self,
+        package: &Package<'_>,
+        signer: &Signer,
+        root: Option<&TrustedRoot>,
+    ) -> Result<(), Untrusted> {
+        if signer.key.is_none() && signer.identity.is_none() {
+            return Err(Untrusted::Content);
+        }
+        if let Some(key) = signer.key {
+            let signature = package.signature().ok_or(Untrusted::Content)?;
+            self.verify(package, signature)?;
+            if signature.key != key {
+                return Err(Untrusted::WrongKey {
+                    key: signature.key,
+                    publisher: signer.publisher.clone(),
+                });
+            }
+        }
+        if let Some(identity) = &signer.identity {
+            let bundle = package.bundle().ok_or(Untrusted::Content)?;
+            let found = self.verify_bundle(package, bundle, root)?.identity;
+            if found != *identity {
+                return Err(Untrusted::WrongIdentity {
+                    identity: found,
+                    publisher: signer.publisher.clone(),
+                });
+            }
         }
         Ok(())
     }
@@ -223,9 +299,18 @@ impl Policy {
 
     fn verify(&self, package: &Package<'_>, signature: &Signature) -> Result<(), Untrusted> {
         signature.covers(package)?;
-        match self.revoked.iter().find(|revoked| revoked.key == signature.key) {
+        self.is_not_revoked(&Who::Key(signature.key))
+    }
+
+    /// Whether this key or identity is still believed at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Untrusted::Revoked`].
+    pub fn is_not_revoked(&self, who: &Who) -> Result<(), Untrusted> {
+        match self.revoked.iter().find(|revoked| revoked.who == *who) {
             Some(revoked) => Err(Untrusted::Revoked {
-                key: revoked.key,
+                who: revoked.who.clone(),
                 reason: revoked.reason.clone(),
             }),
             None => Ok(()),
@@ -312,7 +397,7 @@ impl Policy {
                     found: publisher.clone(),
                 });
             }
-            if pin.key != *key {
+            if pin.who != Who::Key(*key) {
                 return Err(Untrusted::WrongKey {
                     key: *key,
                     publisher: publisher.clone(),
@@ -360,48 +445,66 @@ fn is_pattern(pattern: &str) -> bool {
     }
 }
 
-/// The memory after this package, if it is newer than what the key had signed before, or the same.
+/// The memory after this package, if it is newer than what its key and identity had signed before, or the same.
 fn remember(
     known: &Remembered,
-    signature: &Signature,
-    (mark, standing): (Mark, Standing),
+    package: &Package<'_>,
+    (name, version): (&Name, &Version),
+    (signer, standing): (&Signer, Standing),
     now: Timestamp,
 ) -> Result<Option<Remembered>, Untrusted> {
-    let name = &signature.name;
-    if let Some(before) = known.mark(&mark.key) {
-        match mark.version.precedence(&before.version) {
-            std::cmp::Ordering::Less => {
-                return Err(Untrusted::Rollback {
-                    name: name.clone(),
-                    version: mark.version.to_string(),
-                    newest: before.version.to_string(),
-                });
-            }
-            // Build metadata makes no version newer: the same version is the same bytes.
-            std::cmp::Ordering::Equal if before.content != mark.content => {
-                return Err(Untrusted::Changed {
-                    name: name.clone(),
-                    version: mark.version.to_string(),
-                    before: before.content,
-                });
-            }
-            std::cmp::Ordering::Equal => return Ok(None),
-            std::cmp::Ordering::Greater => {}
+    let key = signer.key.map(Who::Key);
+    let identity = signer.identity.clone().map(Who::Identity);
+    let mut next: Option<Remembered> = None;
+    for who in [&key, &identity].into_iter().flatten() {
+        let before = next.as_ref().unwrap_or(known);
+        let mark = Mark {
+            who: who.clone(),
+            version: version.clone(),
+            content: package.content_digest(),
+            at: now,
+        };
+        if is_new(before, name, &mark)? {
+            next = Some(before.with(mark));
         }
     }
-    let mut next = known.with(mark);
+    let (Some(mut next), Some(who)) = (next, key.or(identity)) else {
+        return Ok(None);
+    };
     // Whom the policy listed takes the place of whoever was first, also for the time after the list.
-    let other = |pin: &Pin| pin.key != signature.key || pin.publisher != signature.publisher;
+    let other = |pin: &Pin| pin.who != who || pin.publisher != signer.publisher;
     if next
         .pin
         .as_ref()
         .is_none_or(|pin| standing == Standing::Listed && other(pin))
     {
         next.pin = Some(Pin {
-            publisher: signature.publisher.clone(),
-            key: signature.key,
+            publisher: signer.publisher.clone(),
+            who,
             since: now,
         });
     }
     Ok(Some(next))
+}
+
+/// Whether this is further than the same key or identity had come; not, where it is what was here before.
+fn is_new(known: &Remembered, name: &Name, mark: &Mark) -> Result<bool, Untrusted> {
+    let Some(before) = known.mark(&mark.who) else {
+        return Ok(true);
+    };
+    match mark.version.precedence(&before.version) {
+        std::cmp::Ordering::Less => Err(Untrusted::Rollback {
+            name: name.clone(),
+            version: mark.version.to_string(),
+            newest: before.version.to_string(),
+        }),
+        // Build metadata makes no version newer: the same version is the same bytes.
+        std::cmp::Ordering::Equal if before.content != mark.content => Err(Untrusted::Changed {
+            name: name.clone(),
+            version: mark.version.to_string(),
+            before: before.content,
+        }),
+        std::cmp::Ordering::Equal => Ok(false),
+        std::cmp::Ordering::Greater => Ok(true),
+    }
 }

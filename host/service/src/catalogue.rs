@@ -272,7 +272,7 @@ pub async fn known(service: &Service, org: OrgId, id: InstallId) -> Result<Arc<K
     known
 }
 
-/// Ends what revoked keys signed: the next call of such an install is refused. What is loaded later is judged then.
+/// Ends what revoked keys and identities signed: the next call of such an install is refused. What is loaded later is judged then.
 pub(crate) async fn revoke(
     service: &Service,
     org: OrgId,
@@ -287,10 +287,10 @@ pub(crate) async fn revoke(
             continue;
         };
         let Some(signer) = &known.signer else { continue };
-        if let Some(Revocation { key, reason }) =
-            revoked.iter().find(|revoked| revoked.key == signer.key).cloned()
+        if let Some(Revocation { who, reason }) =
+            revoked.iter().find(|revoked| signer.is(&revoked.who)).cloned()
         {
-            let _ = known.barred.set(Untrusted::Revoked { key, reason });
+            let _ = known.barred.set(Untrusted::Revoked { who, reason });
         }
     }
     Ok(())

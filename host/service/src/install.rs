@@ -287,7 +287,8 @@ pub async fn install(
                 "connector": known.install.connector, "version": known.install.version,
                 "digest": known.install.manifest_digest, "approved_by": known.install.approved_by,
                 "publisher": verdict.signer.as_ref().map(|signer| signer.publisher.as_str()),
-                "key": verdict.signer.as_ref().map(|signer| signer.key.to_string()),
+                "key": verdict.signer.as_ref().and_then(|signer| signer.key).map(|key| key.to_string()),
+                "identity": verdict.signer.as_ref().and_then(|signer| signer.identity.as_ref()),
             })
         },
     )

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_model::endpoint::{Limits, RetryWaits};
 use sluice_model::grant::Ceiling;
 use sluice_model::schedule::Schedule;
+use sluice_package::TrustedRoot;
 use sluice_store::run::Caps;
 use sluice_store::sweep::Keep;
 
@@ -49,6 +51,8 @@ pub struct Settings {
     pub files_dir: Option<PathBuf>,
     /// Loads carried at once.
     pub load_workers: usize,
+    /// Who vouches for the identities of bundles; without it, packages with a bundle are refused.
+    pub trusted_root: Option<Arc<TrustedRoot>>,
 }
 
 impl Default for Settings {
@@ -85,6 +89,7 @@ impl Default for Settings {
             apps: HashMap::new(),
             files_dir: None,
             load_workers: 4,
+            trusted_root: None,
         }
     }
 }

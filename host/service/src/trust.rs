@@ -1,11 +1,11 @@
 //! Whom an organization believes about packages: its policy, and what it remembers of names and indexes.
 //!
 //! A package is judged when it is installed, and what is remembered is written in the commit of the install. Its bytes and its
-//! key are looked at once more whenever its code is loaded; a key that is revoked ends the next call of what it signed.
+//! key or identity are looked at once more whenever its code is loaded; one that is revoked ends the next call of what it signed.
 
 use sluice_model::id::OrgId;
 use sluice_package::index::IndexSignature;
-use sluice_package::{Name, NoPolicy, Package, Policy, Remembered, Revocation, Signer, Untrusted, Verdict};
+use sluice_package::{Name, NoPolicy, Package, Policy, Remembered, Signer, Untrusted, Verdict, Who};
 use sluice_store::trust::{Kept, Memory};
 
 use crate::page::{Listed, Page};
@@ -82,7 +82,7 @@ pub async fn policy(service: &Service, org: OrgId) -> Result<TrustPolicy, Error>
     })
 }
 
-/// Changes the policy that had this revision. Keys that it revokes are not believed from the next call on.
+/// Changes the policy that had this revision. Keys and identities that it revokes are not believed from the next call on.
 ///
 /// # Errors
 ///
@@ -168,7 +168,8 @@ pub(crate) async fn judge(
         }
         _ => Vec::new(),
     };
-    let verdict = policy.judge(package, &known, &others, service.now())?;
+    let root = service.settings().trusted_root.as_deref();
+    let verdict = policy.judge(package, &known, &others, root, service.now())?;
     let memory = match &verdict.remember {
         Some(remember) => Some(Memory {
             name: name.clone(),
@@ -188,7 +189,8 @@ pub(crate) async fn recheck(
     signer: &Signer,
 ) -> Result<(), Error> {
     let policy = policy(service, org).await?.policy;
-    Ok(policy.recheck(package, signer)?)
+    let root = service.settings().trusted_root.as_deref();
+    Ok(policy.recheck(package, signer, root)?)
 }
 
 /// Holds an index against its signature and against the last one from the same place. An index that was signed once is signed
@@ -215,13 +217,7 @@ pub(crate) async fn judge_index(
     let before = last.as_ref().map(|last| last.signed);
     let found: IndexSignature = sluice_package::index::verify(index, signature, before, service.now())?;
     let policy = policy(service, org).await?.policy;
-    if let Some(Revocation { key, reason }) = policy
-        .revoked
-        .into_iter()
-        .find(|revoked| revoked.key == found.key)
-    {
-        return Err(Untrusted::Revoked { key, reason }.into());
-    }
+    policy.is_not_revoked(&Who::Key(found.key))?;
     if let Some(last) = last
         && last.key != found.key
     {

@@ -34,6 +34,7 @@ pub struct Config {
     pub destinations: Destinations,
     pub endpoints: Endpoints,
     pub events: Events,
+    pub trust: Trust,
     pub log: Log,
     pub app: Vec<OperatorApp>,
 }
@@ -182,6 +183,13 @@ pub struct Endpoints {
 #[serde(deny_unknown_fields, default)]
 pub struct Events {
     pub keep_days: u64,
+}
+
+/// Who vouches for whom, the same for every organization.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Trust {
+    pub sigstore_root_file: Option<PathBuf>,
 }
 
 /// The server's log.

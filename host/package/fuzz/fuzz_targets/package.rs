@@ -26,6 +26,7 @@ fn policy() -> &'static Policy {
         publishers: vec![Publisher {
             name: "acme".parse().unwrap(),
             keys: vec![key().public()],
+            identities: Vec::new(),
             names: vec!["*".into()],
         }],
         ..Policy::default()
@@ -44,7 +45,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(size <= part.limit());
     }
     let none: [&sluice_package::Name; 0] = [];
-    let stranger = policy().judge(&package, &Remembered::default(), none, AT);
+    let stranger = policy().judge(&package, &Remembered::default(), none, None, AT);
     assert!(stranger.is_err(), "nobody has signed it with this key");
     let plain = detach(bytes).unwrap();
     assert_eq!(plain, package.content());
@@ -59,10 +60,19 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(signature) = sign(bytes, key(), &terms) else {
         return;
     };
-    let signed = attach(bytes, &signature).unwrap();
-    let read = Package::read(&signed).unwrap();
+    let both = attach(bytes, &signature).unwrap();
+    let read = Package::read(&both).unwrap();
     assert_eq!(read.content(), plain);
-    assert!(policy().judge(&read, &Remembered::default(), none, AT).is_ok());
+    // A bundle that was there stays, and then the key alone is not enough.
+    let judged = policy().judge(&read, &Remembered::default(), none, None, AT);
+    assert_eq!(judged.is_ok(), package.bundle().is_none());
+    let signed = attach(&plain, &signature).unwrap();
+    let read = Package::read(&signed).unwrap();
+    assert!(
+        policy()
+            .judge(&read, &Remembered::default(), none, None, AT)
+            .is_ok()
+    );
     let mut altered = signed.clone();
     let at = bytes.iter().map(|byte| usize::from(*byte)).sum::<usize>() % plain.len();
     altered[at] ^= 1;

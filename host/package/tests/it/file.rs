@@ -79,7 +79,7 @@ fn symbols_free(package: &[u8]) -> Vec<u8> {
     package[..head].to_vec()
 }
 
-fn section(name: &str, data: &[u8]) -> Vec<u8> {
+pub(crate) fn section(name: &str, data: &[u8]) -> Vec<u8> {
     let mut content = vec![u8::try_from(name.len()).unwrap()];
     content.extend_from_slice(name.as_bytes());
     content.extend_from_slice(data);
@@ -191,7 +191,7 @@ fn each_byte_of_a_signed_package_counts() {
     let policy = Policy::default();
     let judge = |bytes: &[u8]| -> Result<(), &'static str> {
         let package = Package::read(bytes).map_err(|error| error.code())?;
-        let verdict = policy.judge(&package, &Remembered::default(), [], NOW);
+        let verdict = policy.judge(&package, &Remembered::default(), [], None, NOW);
         verdict.map(drop).map_err(|error| error.code())
     };
     assert_eq!(judge(&whole), Ok(()));
@@ -214,14 +214,14 @@ fn each_byte_of_a_signed_package_counts() {
     // taken unsigned.
     let first = Package::read(&whole).unwrap();
     let known = policy
-        .judge(&first, &Remembered::default(), [], NOW)
+        .judge(&first, &Remembered::default(), [], None, NOW)
         .unwrap()
         .remember
         .unwrap();
     for cut in 0..whole.len() {
         let read = Package::read(&whole[..cut]);
         assert!(
-            read.is_err() || read.is_ok_and(|cut| policy.judge(&cut, &known, [], NOW).is_err()),
+            read.is_err() || read.is_ok_and(|cut| policy.judge(&cut, &known, [], None, NOW).is_err()),
             "cut at {cut}"
         );
     }

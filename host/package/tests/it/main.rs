@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests are free")]
 
+mod bundle;
 mod file;
 mod place;
 mod trust;

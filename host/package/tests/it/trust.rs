@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use sluice_model::Timestamp;
 use sluice_package::{
-    Name, Package, Policy, Publisher, Remembered, Revocation, SigningKey, Standing, Terms, UnknownKeys,
-    Untrusted, Verdict,
+    Identity, Name, Package, Policy, Publisher, Remembered, Revocation, Signer, SigningKey, Standing, Terms,
+    UnknownKeys, Untrusted, Verdict, Who,
 };
 
 use super::{DAY, NOW, key, pack, signed, terms};
@@ -16,7 +16,7 @@ fn name(text: &str) -> Name {
 }
 
 fn judge(policy: &Policy, bytes: &[u8], known: &Remembered, at: Timestamp) -> Result<Verdict, Untrusted> {
-    policy.judge(&Package::read(bytes).unwrap(), known, [&name("github")], at)
+    policy.judge(&Package::read(bytes).unwrap(), known, [&name("github")], None, at)
 }
 
 fn listed(publisher: &str, keys: &[&SigningKey], names: &[&str]) -> Policy {
@@ -24,6 +24,7 @@ fn listed(publisher: &str, keys: &[&SigningKey], names: &[&str]) -> Policy {
         publishers: vec![Publisher {
             name: name(publisher),
             keys: keys.iter().map(|key| key.public()).collect(),
+            identities: Vec::new(),
             names: names.iter().map(|name| (*name).to_owned()).collect(),
         }],
         ..Policy::default()
@@ -137,7 +138,7 @@ fn a_list_says_who_publishes_what() {
         .unwrap()
         .remember
         .unwrap();
-    assert_eq!(after.pin.unwrap().key, ours.public());
+    assert_eq!(after.pin.unwrap().who, Who::Key(ours.public()));
     let strict = Policy {
         unknown_keys: UnknownKeys::Refuse,
         ..policy.clone()
@@ -168,10 +169,10 @@ fn a_key_ends() {
     let package = Package::read(&whole).unwrap();
     let signer = judge(&policy, &whole, &nothing, NOW).unwrap().signer.unwrap();
     // What is installed does not stop on a day, but with its key.
-    assert_eq!(policy.recheck(&package, &signer), Ok(()));
+    assert_eq!(policy.recheck(&package, &signer, None), Ok(()));
     let revoked = Policy {
         revoked: vec![Revocation {
-            key: ours.public(),
+            who: Who::Key(ours.public()),
             reason: "it was published".to_owned(),
         }],
         ..listed("acme-inc", &[&ours], &["*"])
@@ -179,14 +180,22 @@ fn a_key_ends() {
     revoked.check().unwrap();
     for error in [
         judge(&revoked, &whole, &nothing, NOW).unwrap_err(),
-        revoked.recheck(&package, &signer).unwrap_err(),
+        revoked.recheck(&package, &signer, None).unwrap_err(),
     ] {
         assert!(matches!(error, Untrusted::Revoked { .. }), "{error}");
     }
     let other = signed("acme", "1.0.0", "acme-inc", &key());
-    assert!(policy.recheck(&Package::read(&other).unwrap(), &signer).is_err());
+    assert!(
+        policy
+            .recheck(&Package::read(&other).unwrap(), &signer, None)
+            .is_err()
+    );
     let bare = pack("acme", "1.0.0").bytes;
-    assert!(policy.recheck(&Package::read(&bare).unwrap(), &signer).is_err());
+    assert!(
+        policy
+            .recheck(&Package::read(&bare).unwrap(), &signer, None)
+            .is_err()
+    );
 }
 
 #[test]
@@ -275,6 +284,85 @@ fn policies_that_make_no_sense_are_refused() {
     ] {
         assert!(serde_json::from_str::<Policy>(text).is_err(), "{text}");
     }
+}
+
+fn identity(subject: &str) -> Identity {
+    Identity {
+        issuer: "https://idp.acme.example".to_owned(),
+        subject: subject.to_owned(),
+    }
+}
+
+#[test]
+fn identities_are_listed_like_keys() {
+    let of = |publisher: &str, identities: &[Identity], names: &[&str]| Policy {
+        publishers: vec![Publisher {
+            name: name(publisher),
+            keys: Vec::new(),
+            identities: identities.to_vec(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+        }],
+        ..Policy::default()
+    };
+    let ours = of("acme", &[identity("release@acme.example")], &["acme"]);
+    ours.check().unwrap();
+    let twice = Policy {
+        publishers: [
+            ours.publishers.clone(),
+            of("beta", &[identity("release@acme.example")], &["b*"]).publishers,
+        ]
+        .concat(),
+        ..Policy::default()
+    };
+    assert!(twice.check().unwrap_err().to_string().contains("one identity"));
+    for wrong in ["", "a\nb", "a\u{202e}b", &"a".repeat(1025)] {
+        let error = of("acme", &[identity(wrong)], &["acme"]).check().unwrap_err();
+        assert!(error.to_string().contains("an identity whose"), "{error}");
+    }
+    // A name that an identity signs is nobody's by a key, nor anybody's unsigned.
+    let nothing = Remembered::default();
+    let by_key = signed("acme", "1.0.0", "acme", &key());
+    let error = judge(&ours, &by_key, &nothing, NOW).unwrap_err();
+    assert!(matches!(error, Untrusted::WrongKey { .. }), "{error}");
+    let error = judge(&ours, &pack("acme", "1.0.0").bytes, &nothing, NOW).unwrap_err();
+    assert!(matches!(error, Untrusted::Stripped { .. }), "{error}");
+    // As people write them.
+    let text = r#"{"publishers":[{"name":"acme","identities":[{"issuer":"i","subject":"s"}],"names":["acme"]}],
+        "revoked":[{"identity":{"issuer":"i","subject":"t"},"reason":"r"}]}"#;
+    let read: Policy = serde_json::from_str(text).unwrap();
+    read.check().unwrap();
+    let again = serde_json::to_string(&read).unwrap();
+    assert_eq!(serde_json::from_str::<Policy>(&again).unwrap(), read);
+    for wrong in [
+        r#"{"revoked":[{"reason":"r"}]}"#,
+        r#"{"revoked":[{"key":"ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","identity":{"issuer":"i","subject":"t"},"reason":"r"}]}"#,
+        r#"{"revoked":[{"identity":{"issuer":"i","subject":"t"},"reason":"r","x":1}]}"#,
+        r#"{"publishers":[{"name":"acme","identities":[{"issuer":"i","subject":"s*","x":1}],"names":["acme"]}]}"#,
+    ] {
+        assert!(serde_json::from_str::<Policy>(wrong).is_err(), "{wrong}");
+    }
+}
+
+/// As databases have it from before there were identities.
+#[test]
+fn what_was_kept_before_identities_still_reads() {
+    let key = "ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let at = serde_json::to_string(&NOW).unwrap();
+    let policy = format!(
+        r#"{{"require_signatures":true,"unknown_keys":"refuse","publishers":[{{"name":"acme","keys":["{key}"],"names":["a*"]}}],"revoked":[{{"key":"{key}","reason":"r"}}],"minimum":{{"acme":"1.0.0"}}}}"#
+    );
+    let remembered = format!(
+        r#"{{"pin":{{"publisher":"acme","key":"{key}","since":{at}}},"marks":[{{"key":"{key}","version":"1.0.0","content":"{digest}","at":{at}}}]}}"#
+    );
+    let signer = format!(r#"{{"publisher":"acme","key":"{key}","signed":{at},"expires":{at}}}"#);
+    // And is written as it was, so that nothing is lost on the way back to an older server.
+    let read: Policy = serde_json::from_str(&policy).unwrap();
+    assert_eq!(serde_json::to_string(&read).unwrap(), policy);
+    let read: Remembered = serde_json::from_str(&remembered).unwrap();
+    assert_eq!(serde_json::to_string(&read).unwrap(), remembered);
+    let read: Signer = serde_json::from_str(&signer).unwrap();
+    assert_eq!(serde_json::to_string(&read).unwrap(), signer);
 }
 
 proptest! {

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use sluice_package::{Mark, Pin, Policy, Signer};
+use sluice_package::{Identity, Mark, Pin, Policy, Signer};
 use sluice_service::trust::{self, NameMemory, TrustPolicy};
 use utoipa::ToSchema;
 
@@ -13,30 +13,56 @@ use super::body::{Asked, At, Json, json};
 use super::page::{Paging, listed, page};
 use super::problem::Problem;
 
-/// Who signed a package.
+/// Who signed a package: with a key, with an identity, or with both.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Signer)]
 pub(super) struct SignerView {
     publisher: String,
     /// `ed25519:` and Base64.
-    key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
     /// For people to compare.
-    fingerprint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<String>,
+    /// Of a sigstore bundle, verified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<IdentityView>,
     #[schema(format = "date-time")]
     signed: String,
-    /// Until when it may be installed; what is installed does not end.
+    /// Until when it may be installed; what is installed does not end, nor does what an identity alone signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = "date-time")]
-    expires: String,
+    expires: Option<String>,
+}
+
+/// Somebody as an identity provider named him.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Identity)]
+pub(super) struct IdentityView {
+    /// The provider.
+    issuer: String,
+    /// Whom it named.
+    subject: String,
+}
+
+impl From<&Identity> for IdentityView {
+    fn from(identity: &Identity) -> Self {
+        Self {
+            issuer: identity.issuer.clone(),
+            subject: identity.subject.clone(),
+        }
+    }
 }
 
 impl From<&Signer> for SignerView {
     fn from(signer: &Signer) -> Self {
         Self {
             publisher: signer.publisher.to_string(),
-            key: signer.key.to_string(),
-            fingerprint: signer.key.fingerprint(),
+            key: signer.key.map(|key| key.to_string()),
+            fingerprint: signer.key.map(|key| key.fingerprint()),
+            identity: signer.identity.as_ref().map(IdentityView::from),
             signed: signer.signed.to_string(),
-            expires: signer.expires.to_string(),
+            expires: signer.expires.map(|expires| expires.to_string()),
         }
     }
 }
@@ -47,8 +73,8 @@ impl From<&Signer> for SignerView {
 #[schema(as = TrustPolicy)]
 pub(super) struct PolicyBody {
     revision: u64,
-    /// `require_signatures`, `unknown_keys` (`pin`, `refuse`), `publishers` (`name`, `keys`, `names`), `revoked` (`key`,
-    /// `reason`) and `minimum` (version by connector).
+    /// `require_signatures`, `unknown_keys` (`pin`, `refuse`), `publishers` (`name`, `keys`, `identities`, `names`),
+    /// `revoked` (`key` or `identity`, `reason`) and `minimum` (version by connector). An identity has an `issuer` and a `subject`.
     #[schema(value_type = Object)]
     policy: Policy,
 }
@@ -73,19 +99,24 @@ pub(super) struct NameView {
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<IdentityView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = "date-time")]
     since: Option<String>,
-    /// The newest version of each key.
+    /// The newest version of each key and identity.
     marks: Vec<MarkView>,
 }
 
-/// How far a key had come.
+/// How far a key or an identity had come.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = TrustMark)]
 pub(super) struct MarkView {
-    key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<IdentityView>,
     version: String,
-    /// Of the package without its signature.
+    /// Of the package without its signatures.
     content: String,
     #[schema(format = "date-time")]
     at: String,
@@ -94,7 +125,8 @@ pub(super) struct MarkView {
 impl From<&Mark> for MarkView {
     fn from(mark: &Mark) -> Self {
         Self {
-            key: mark.key.to_string(),
+            key: mark.who.key().map(|key| key.to_string()),
+            identity: mark.who.identity().map(IdentityView::from),
             version: mark.version.to_string(),
             content: mark.content.to_string(),
             at: mark.at.to_string(),
@@ -109,7 +141,8 @@ impl From<&NameMemory> for NameView {
         Self {
             name: found.name.clone(),
             publisher: of_pin(|pin| pin.publisher.to_string()),
-            key: of_pin(|pin| pin.key.to_string()),
+            key: pin.and_then(|pin| pin.who.key()).map(|key| key.to_string()),
+            identity: pin.and_then(|pin| pin.who.identity()).map(IdentityView::from),
             since: of_pin(|pin| pin.since.to_string()),
             marks: found.remembered.marks.iter().map(MarkView::from).collect(),
         }

@@ -60,8 +60,11 @@ pub(super) enum Author {
     Sign {
         package: PathBuf,
         /// Who publishes it
-        #[arg(long, value_name = "NAME")]
-        publisher: String,
+        #[arg(long, value_name = "NAME", required_unless_present = "bundle")]
+        publisher: Option<String>,
+        /// Attach a sigstore bundle over the package instead, as `cosign sign-blob --bundle FILE` made it
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["publisher", "key", "days", "detached"])]
+        bundle: Option<PathBuf>,
         /// File with the key (or SLUICE_SIGNING_KEY with the key itself)
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
@@ -139,11 +142,18 @@ impl Author {
             }
             Self::Sign {
                 package,
+                bundle: Some(bundle),
+                ..
+            } => attach(output, &package, &bundle),
+            Self::Sign {
+                package,
                 publisher,
+                bundle: None,
                 key,
                 days,
                 detached,
             } => {
+                let publisher = publisher.unwrap_or_default();
                 let key = signing_key(key.as_deref())?;
                 sign(output, &package, &publisher, &key, (days, detached))
             }
@@ -311,15 +321,14 @@ fn sign(
     };
     let bytes = read(package)?;
     let failed = |error: FormatError| of_format(package, &error);
-    // What was signed before is signed anew: the old signature is not covered by the new one.
-    let bare = sluice_package::detach(&bytes).map_err(failed)?;
-    let text = sluice_package::sign(&bare, key, &terms).map_err(failed)?;
+    // What was signed before is signed anew: the old signature is not covered by the new one, nor is a bundle, which stays.
+    let text = sluice_package::sign(&bytes, key, &terms).map_err(failed)?;
     let to = if detached {
         let to = signature_file(package);
         write(&to, text.as_bytes())?;
         to
     } else {
-        let signed = sluice_package::attach(&bare, &text).map_err(failed)?;
+        let signed = sluice_package::attach(&bytes, &text).map_err(failed)?;
         write(package, &signed)?;
         package.to_owned()
     };
@@ -330,6 +339,31 @@ fn sign(
             ("key", key.public().to_string()),
             ("fingerprint", key.public().fingerprint()),
         ]);
+    });
+    Ok(Exit::Ok)
+}
+
+/// Puts a bundle into a package. Only its form is looked at: what certificates and logs are believed is the servers' to say.
+fn attach(output: &Output, package: &Path, bundle: &Path) -> Result<Exit, Failure> {
+    let text = String::from_utf8(bounded(bundle, Part::Bundle.limit() as u64)?)
+        .map_err(|_| Failure::usage(format!("{} is not text", bundle.display())))?;
+    let bytes =
+        sluice_package::attach_bundle(&read(package)?, &text).map_err(|error| of_format(bundle, &error))?;
+    let claims = Package::read(&bytes)
+        .map_err(|error| of_format(package, &error))?
+        .bundle()
+        .map(|bundle| bundle.claims().clone());
+    write(package, &bytes)?;
+    let value = json!({ "file": package, "claims": claims });
+    output.show(&value, |output| {
+        output.done(&format!("{} has the bundle", package.display()));
+        if let Some(claims) = &claims {
+            output.fields(&[
+                ("issuer", claims.issuer.clone()),
+                ("subject", claims.subject.clone()),
+            ]);
+        }
+        output.warn("that is whose it says it is; servers judge it, this command has not");
     });
     Ok(Exit::Ok)
 }
@@ -350,12 +384,14 @@ fn verify(output: &Output, path: &Path) -> Result<Exit, Failure> {
         .map(|(part, bytes)| (part.name().to_owned(), bytes.into()))
         .collect();
     let manifest = package.manifest();
+    let claims = package.bundle().map(sluice_package::Bundle::claims);
     let value = json!({
         "connector": manifest.id, "version": manifest.version, "content": package.content_digest(), "parts": parts,
         "manifest": Manifest::digest(package.manifest_text()), "build_id": package.build_id(),
         "publisher": signature.map(|found| &found.publisher), "key": signature.map(|found| found.key),
         "signed": signature.map(|found| found.signed.to_string()),
         "expires": signature.map(|found| found.expires.to_string()),
+        "claims": claims,
     });
     output.show(&value, |output| {
         let of = |text: fn(&sluice_package::Signature) -> String| signature.map(text).unwrap_or_default();
@@ -371,8 +407,12 @@ fn verify(output: &Output, path: &Path) -> Result<Exit, Failure> {
         for (part, bytes) in package.parts() {
             output.line(&format!("part       {}  {bytes} bytes", part.name()));
         }
-        if signature.is_none() {
-            output.warn("nobody signed it");
+        match claims {
+            Some(claims) => output.warn(&format!(
+                "it has a bundle that says it is from {claims}; nobody has judged that here"
+            )),
+            None if signature.is_none() => output.warn("nobody signed it"),
+            None => {}
         }
     });
     Ok(Exit::Ok)

@@ -332,12 +332,21 @@ fn whose(output: &Output, proposal: &Value) {
         _ => return output.warn("nobody signed this file: only you vouch for it"),
     };
     let field = |name: &str| text(proposal, &format!("signer.{name}"));
-    output.note(&format!(
-        "signed by {}, {why}\nkey {}, fingerprint {}",
-        field("publisher"),
-        field("key"),
-        field("fingerprint")
-    ));
+    output.note(&format!("signed by {}, {why}", field("publisher")));
+    if proposal.pointer("/signer/key").is_some() {
+        output.note(&format!(
+            "key {}, fingerprint {}",
+            field("key"),
+            field("fingerprint")
+        ));
+    }
+    if proposal.pointer("/signer/identity").is_some() {
+        output.note(&format!(
+            "identity {} of {}",
+            field("identity.subject"),
+            field("identity.issuer")
+        ));
+    }
 }
 
 /// The packages of installs in a directory.

@@ -6,7 +6,7 @@ use clap::{Subcommand, ValueEnum};
 use http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sluice_package::{Policy, PublicKey, Publisher, Revocation, UnknownKeys};
+use sluice_package::{Identity, Policy, PublicKey, Publisher, Revocation, UnknownKeys, Who};
 
 use super::author;
 use super::client::{Body, Client, segment};
@@ -25,15 +25,22 @@ pub(super) enum Trust {
     Allow {
         publisher: String,
         /// Its public key, ed25519:…
-        #[arg(long, required = true, value_name = "KEY")]
+        #[arg(long, required_unless_present = "identity", value_name = "KEY")]
         key: Vec<String>,
+        /// Who signs for it with a sigstore bundle: both exactly as the certificate has them
+        #[arg(long, num_args = 2, value_names = ["ISSUER", "SUBJECT"])]
+        identity: Vec<String>,
         /// A connector's name, or the beginning of names and `*`
         #[arg(long, required = true, value_name = "NAME")]
         name: Vec<String>,
     },
-    /// Believe a key no more, also for what is installed
+    /// Believe a key or an identity no more, also for what is installed
     Revoke {
-        key: String,
+        #[arg(required_unless_present = "identity", conflicts_with = "identity")]
+        key: Option<String>,
+        /// An identity instead of a key
+        #[arg(long, num_args = 2, value_names = ["ISSUER", "SUBJECT"])]
+        identity: Vec<String>,
         #[arg(long, default_value = "")]
         reason: String,
     },
@@ -89,16 +96,17 @@ impl Trust {
                         .and_then(Value::as_array)
                         .and_then(|marks| marks.last());
                     let newest = newest.map(|mark| text(mark, "version")).unwrap_or_default();
-                    [
-                        text(item, "name"),
-                        text(item, "publisher"),
-                        newest,
-                        text(item, "key"),
-                    ]
+                    let first = match item.get("identity") {
+                        Some(identity) => {
+                            format!("{} of {}", text(identity, "subject"), text(identity, "issuer"))
+                        }
+                        None => text(item, "key"),
+                    };
+                    [text(item, "name"), text(item, "publisher"), newest, first]
                 };
                 output.show(&list, |output| {
                     output.table(
-                        ["name", "publisher", "newest", "first key"],
+                        ["name", "publisher", "newest", "first key or identity"],
                         items(&list).iter().map(row),
                     );
                 });
@@ -131,7 +139,13 @@ impl Trust {
     /// What this changes of a policy.
     fn apply(self, policy: &mut Policy) -> Result<(), Failure> {
         match self {
-            Self::Allow { publisher, key, name } => {
+            Self::Allow {
+                publisher,
+                key,
+                identity,
+                name,
+            } => {
+                let identities = identities(&identity);
                 let keys = key.iter().map(|key| public(key)).collect::<Result<Vec<_>, _>>()?;
                 let wanted = publisher
                     .parse()
@@ -143,6 +157,11 @@ impl Trust {
                             .filter(|key| !listed.keys.contains(key))
                             .collect();
                         listed.keys.extend(new);
+                        let new: Vec<_> = identities
+                            .into_iter()
+                            .filter(|identity| !listed.identities.contains(identity))
+                            .collect();
+                        listed.identities.extend(new);
                         let new: Vec<_> = name
                             .into_iter()
                             .filter(|name| !listed.names.contains(name))
@@ -152,14 +171,23 @@ impl Trust {
                     None => policy.publishers.push(Publisher {
                         name: wanted,
                         keys,
+                        identities,
                         names: name,
                     }),
                 }
             }
-            Self::Revoke { key, reason } => {
-                let key = public(&key)?;
-                policy.revoked.retain(|revoked| revoked.key != key);
-                policy.revoked.push(Revocation { key, reason });
+            Self::Revoke {
+                key,
+                identity,
+                reason,
+            } => {
+                let key = key.as_deref().map(public).transpose()?;
+                let named = identities(&identity).into_iter().map(Who::Identity);
+                for who in key.map(Who::Key).into_iter().chain(named) {
+                    policy.revoked.retain(|revoked| revoked.who != who);
+                    let reason = reason.clone();
+                    policy.revoked.push(Revocation { who, reason });
+                }
             }
             Self::Require { what, state } => match what {
                 Requirement::Signatures => policy.require_signatures = state == Switch::On,
@@ -215,13 +243,28 @@ fn show(output: &Output, policy: &Policy) {
         for key in &publisher.keys {
             output.line(&format!("                {key}  {}", key.fingerprint()));
         }
+        for identity in &publisher.identities {
+            output.line(&format!("                {identity}"));
+        }
     }
     for revoked in &policy.revoked {
-        output.line(&format!("revoked         {}  {}", revoked.key, revoked.reason));
+        output.line(&format!("revoked         {}  {}", revoked.who, revoked.reason));
     }
     for (name, version) in &policy.minimum {
         output.line(&format!("least version   {name} {version}"));
     }
+}
+
+/// Pairs of an issuer and a subject, as the command line has them.
+fn identities(words: &[String]) -> Vec<Identity> {
+    let pairs = words.chunks_exact(2).filter_map(|pair| match pair {
+        [issuer, subject] => Some(Identity {
+            issuer: issuer.clone(),
+            subject: subject.clone(),
+        }),
+        _ => None,
+    });
+    pairs.collect()
 }
 
 fn of(found: Value) -> Result<Found, Failure> {

@@ -1,12 +1,15 @@
 //! What the configuration means for the rooms below.
 
 use std::collections::HashMap;
+use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_model::endpoint::{Limits as HealthLimits, RetryWaits, WaitsError};
 use sluice_model::grant::Ceiling;
 use sluice_model::secret::Secret;
 use sluice_model::signature::SourceRange;
+use sluice_package::TrustedRoot;
 use sluice_service::auth::app::AppParts;
 use sluice_service::settings::EndpointSettings;
 use sluice_store::sweep::Keep;
@@ -264,11 +267,39 @@ impl Config {
         Ok(apps)
     }
 
+    /// Against what bundles are verified.
+    fn trusted_root(&self) -> Result<Option<TrustedRoot>, ConfigError> {
+        let Some(path) = &self.trust.sigstore_root_file else {
+            return Ok(None);
+        };
+        let mut text = String::new();
+        // One byte more than it may have: what is larger is told from what is cut off.
+        let limit = TrustedRoot::MAX_BYTES;
+        std::fs::File::open(path)
+            .and_then(|file| file.take(limit + 1).read_to_string(&mut text))
+            .map_err(|source| ConfigError::Read {
+                path: path.clone(),
+                source,
+            })?;
+        let wrong = |reason: &str| {
+            missing(
+                "trust.sigstore_root_file",
+                &format!("{} {reason}", path.display()),
+            )
+        };
+        if text.len() as u64 > limit {
+            return Err(wrong(&format!("has more than {limit} bytes")));
+        }
+        TrustedRoot::read(&text)
+            .map(Some)
+            .map_err(|error| wrong(&error.to_string()))
+    }
+
     /// Settings of the work.
     ///
     /// # Errors
     ///
-    /// If a secret of an app cannot be read.
+    /// If a secret of an app or the trusted root cannot be read.
     pub fn service(&self) -> Result<sluice_service::Settings, ConfigError> {
         let mut ceiling = Ceiling {
             storage_bytes: self.limits.storage_bytes,
@@ -298,6 +329,7 @@ impl Config {
             hook_workers: self.hooks.workers,
             files_dir: self.destinations.files_dir.clone(),
             load_workers: self.destinations.workers,
+            trusted_root: self.trusted_root()?.map(Arc::new),
             hook_body_bytes: self.hooks.body_bytes,
             component_bytes: self.limits.component_bytes,
             endpoint: self.endpoint(),

@@ -144,7 +144,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "package.invalid",
         422,
         "the file is not a package",
-        "What belongs to a component stands after it, each part at most once, in one order, within its size: manifest, readme, icon, schemas, licence, bill of materials, build id, signature. The message says which part is not as it must be.",
+        "What belongs to a component stands after it, each part at most once, in one order, within its size: manifest, readme, icon, schemas, licence, bill of materials, build id, bundle, signature. The message says which part is not as it must be.",
         "pack it again: sluice connector pack COMPONENT",
     ),
     entry(
@@ -152,7 +152,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "package.untrusted",
         403,
         "the package is not believed",
-        "Its bytes are not what was signed, its signature has ended or is from the future, its key was revoked or is not the one that this name had, the publisher may not publish this name, or the policy wants a signature. Nothing was installed; what is installed with a revoked key is not called any more.",
+        "Its bytes are not what was signed, its signature has ended or is from the future, its key or identity was revoked or is not the one that this name had, its bundle does not hold against the server's trusted root, no publisher lists the identity, the publisher may not publish this name, or the policy wants a signature. Nothing was installed; what is installed with a revoked key or identity is not called any more.",
         "ask the publisher; the policy is shown by: sluice connector trust show",
     ),
     entry(
@@ -160,7 +160,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "package.rollback",
         409,
         "the package is older than what was here, or not the same",
-        "The newest version that a key signed for a name is remembered, also after it was removed. An older version, the same version with other contents, a version below the least one that the policy allows, and an index older than the last one are refused: that is how somebody brings a fixed hole back.",
+        "The newest version that a key or identity signed for a name is remembered, also after it was removed. An older version, the same version with other contents, a version below the least one that the policy allows, and an index older than the last one are refused: that is how somebody brings a fixed hole back.",
         "install a newer version, or forget what was here: sluice connector trust forget NAME",
     ),
     entry(
@@ -185,7 +185,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         "trust.policy",
         422,
         "the trust policy makes no sense",
-        "A publisher is listed twice or without a key or a name, one key is given to two publishers, or a name is neither a name nor a name with `*` at its end.",
+        "A publisher is listed twice, without a key or an identity, or without a name, one key or identity is given to two publishers, or a name is neither a name nor a name with `*` at its end.",
         "correct it and set it again: sluice connector trust set FILE",
     ),
     entry(
@@ -203,5 +203,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         "what is kept about trust cannot be read",
         "What the database has of the policy or of a name does not make sense to this version of Sluice. Nothing is installed until it does.",
         "set the policy again: sluice connector trust set FILE",
+    ),
+    entry(
+        1026,
+        "package.no_trusted_root",
+        422,
+        "the package has a bundle, and the server has nothing to verify it against",
+        "A sigstore bundle says who signed. Whether that is so is verified against the certificate authorities and log keys that the operator trusts, without any network; this server's configuration names none.",
+        "name them in the server's configuration: trust.sigstore_root_file; or install the package without its bundle",
     ),
 ];
