@@ -98,7 +98,9 @@ pub enum Untrusted {
     Expired(sluice_model::Timestamp),
     #[error("the bundle cannot be believed: {0}")]
     Bundle(String),
-    #[error("the package is signed by {0}, and this server has no trusted root to verify that against")]
+    #[error(
+        "the package says it is signed by {0}, and this server has no trusted root to verify that against"
+    )]
     NoRoot(Identity),
     #[error("{0} is not listed for any publisher")]
     UnknownIdentity(Identity),

@@ -249,8 +249,7 @@ fn an_identity_goes_only_forward_and_ends() {
     let stand_in = StandIn::with_issues(3);
     let mut server = Server::start(&sigstore.believed(stand_in.setup()));
     allow(&server, "acme", RELEASE, "github");
-    let dir;
-    let connection;
+    let (connection, bundled, unsigned);
     {
         let author = Author::new(&server);
         let signed = |version: &str, change: &str| {
@@ -287,7 +286,8 @@ fn an_identity_goes_only_forward_and_ends() {
             .find(|event| event["kind"] == "sluice.connector.installed");
         assert_eq!(told.expect("it is told")["data"]["identity"]["subject"], RELEASE);
         connection = github::connect(&api, github::NAME, vendor::TOKEN);
-        dir = author.dir;
+        let bytes = |file: &str| fs::read(author.path(file)).expect("read");
+        (bundled, unsigned) = (bytes(&new), bytes(&plain));
     }
     let test = format!("/api/v1/connections/{connection}/test");
     let works = |server: &Server| server.api().post(&test, &json!({}))["ok"] == true;
@@ -312,8 +312,7 @@ fn an_identity_goes_only_forward_and_ends() {
     server.restart();
     says(&server, "was revoked");
     let api = server.api();
-    let file = fs::read(dir.path().join("github-1.1.0-unsigned.wasm")).expect("read");
-    assert_eq!(inspect(&api, "", &file), refused(403, "package.untrusted"));
+    assert_eq!(inspect(&api, "", &bundled), refused(403, "package.untrusted"));
     let mut policy = api.get("/api/v1/trust");
     assert_eq!(policy["policy"]["revoked"][0]["identity"]["subject"], RELEASE);
     policy["policy"]["revoked"] = json!([]);
@@ -321,13 +320,15 @@ fn an_identity_goes_only_forward_and_ends() {
     policy["policy"]["publishers"] = json!([]);
     api.put("/api/v1/trust", &policy);
     assert!(works(&server), "what was installed was believed then");
-    assert_eq!(inspect(&api, "", &file), refused(403, "package.untrusted"));
+    for file in [&bundled, &unsigned] {
+        assert_eq!(inspect(&api, "", file), refused(403, "package.untrusted"));
+    }
 
     // Without a root there is nothing to judge by, and what an identity signed is not loaded either.
     server.stop();
     server.configure(&stand_in.setup());
     server.run();
-    says(&server, "no trusted root");
+    says(&server, "trusted root");
     // With it again, all is as it was.
     server.stop();
     server.configure(&sigstore.believed(stand_in.setup()));
@@ -359,7 +360,7 @@ fn without_a_root_bundles_are_refused_and_a_root_that_is_none_ends_the_start() {
             Some(r#"{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1"}"#),
             "no certificate authority",
         ),
-        (None, "config.unreadable"),
+        (None, "root.json"),
     ] {
         match text {
             Some(text) => fs::write(&path, text).expect("write"),
