@@ -60,6 +60,7 @@ fn schemas() -> ComponentsBuilder {
         .schema_from::<connectors::ProposalView>()
         .schema_from::<connectors::DiffView>()
         .schema_from::<connectors::PackagePartView>()
+        .schema_from::<trust::IdentityView>()
         .schema_from::<trust::SignerView>()
         .schema_from::<trust::PolicyBody>()
         .schema_from::<trust::NameView>()
