@@ -239,8 +239,8 @@ fn appended(package: &[u8], data: &[u8]) -> Vec<u8> {
         out
     };
     let name = b"sluice:bundle";
-    let content = [&leb(name.len())[..], name, data].concat();
-    [package, &[0], &leb(content.len()), &content].concat()
+    let content = [&leb(name.len())[..], &name[..], data].concat();
+    [package, &[0][..], &leb(content.len())[..], &content[..]].concat()
 }
 
 #[test]

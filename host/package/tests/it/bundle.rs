@@ -129,7 +129,11 @@ fn what_is_no_bundle_is_refused() {
     };
     let canonical = text(&sluice_package::attach_bundle(&plain, &good.to_string()).unwrap());
     let by_hand = |before: &[u8], text: &str| {
-        let bytes = [before, &super::file::section("sluice:bundle", text.as_bytes())].concat();
+        let bytes = [
+            before,
+            &super::file::section("sluice:bundle", text.as_bytes())[..],
+        ]
+        .concat();
         Package::read(&bytes).unwrap_err().to_string()
     };
     for other in [
