@@ -40,7 +40,7 @@ fn a_bundle_and_a_signature_are_over_the_same() {
     );
     // However it came, it is written in one way.
     let text = package.text(Part::Bundle).unwrap();
-    assert!(!text.contains([' ', '\n']) && text.starts_with("{\"mediaType\""));
+    assert!(!text.contains('\n') && text.starts_with("{\"mediaType\""));
     assert_eq!(sluice_package::attach_bundle(&with, text).unwrap(), with);
     // A key signs the same content, whichever comes first, and neither takes the other away.
     let ours = key();
@@ -90,7 +90,7 @@ fn what_is_no_bundle_is_refused() {
             json!("SHA2_512"),
             "no SHA-256",
         ),
-        ("/messageSignature/signature", json!("AAA"), "cannot be believed"),
+        ("/messageSignature/signature", json!("!"), "cannot be believed"),
         (
             "/messageSignature",
             json!({"dsseEnvelope": {}}),
