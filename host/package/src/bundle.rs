@@ -68,7 +68,10 @@ impl Bundle {
         let digest = signature
             .message_digest
             .as_ref()
-            .filter(|digest| digest.algorithm == HashAlgorithm::Sha2256)
+            // The library reads other spellings of it too.
+            .filter(|digest| {
+                digest.algorithm == HashAlgorithm::Sha2256 && text.contains("\"algorithm\":\"SHA2_256\"")
+            })
             .ok_or_else(|| unreadable("it has no SHA-256 of what it is over"))?;
         if digest.digest.as_bytes() != content.as_bytes() {
             return Err(Untrusted::Content);
