@@ -114,6 +114,21 @@ fn both_sides_say_the_same_and_nothing_echoes() {
     world.both_say(&both);
     assert_eq!(world.ledger.writes(), 2);
 
+    // What was asked of the vendors is in the link's trace.
+    let trace = world.server.api().all("/api/v1/links/pair/trace");
+    let mut asked: Vec<_> = trace
+        .iter()
+        .map(|row| (row["method"].as_str().unwrap(), row["url"].as_str().unwrap()))
+        .collect();
+    asked.sort_unstable();
+    let entries = |book: &str| format!("http://ledger.example:443/{book}/entries");
+    assert_eq!(
+        asked,
+        [("POST", entries("left").as_str()), ("POST", &entries("right"))]
+    );
+    let shown = world.server.cli(&["link", "trace", "pair"]);
+    assert!(shown.out.contains("/right/entries"), "{shown:?}");
+
     // What one side changes the other is told, and only that; members that are nobody's business stay.
     world
         .ledger

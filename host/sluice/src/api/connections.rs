@@ -16,8 +16,9 @@ use super::app::{App, Caller};
 use super::body::{Asked, At, Json, json};
 use super::page::{List, Paging, listed, page};
 use super::problem::Problem;
-use super::runs::{self, ExchangeView};
+use super::runs;
 use super::text::SecretParts;
+use super::traces::{ExchangeView, exchange};
 
 /// One account at one vendor.
 #[derive(Debug, Serialize, ToSchema)]
@@ -435,7 +436,7 @@ pub(super) async fn test(
         ok,
         account: who.map(account),
         steps: steps.collect(),
-        exchanges: exchanges.into_iter().map(runs::exchange).collect(),
+        exchanges: exchanges.into_iter().map(exchange).collect(),
     }))
 }
 

@@ -15,8 +15,8 @@ use super::app::{App, Caller};
 use super::body::{Asked, At, Json, json};
 use super::page::List;
 use super::problem::Problem;
-use super::runs::{ExchangeView, exchange};
 use super::text::Raw;
+use super::traces::{ExchangeView, exchange};
 
 /// A stream of a connection.
 #[derive(Debug, Serialize, ToSchema)]
