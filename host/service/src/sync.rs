@@ -1,6 +1,7 @@
 //! Syncs: runs are queued here, one for each stream, and moved page by page by the workers.
 
 pub mod cadence;
+pub mod contract;
 pub mod discover;
 mod leg;
 pub(crate) mod page;

@@ -131,6 +131,7 @@ fn schemas() -> ComponentsBuilder {
         .schema_from::<runs::FindingsView>()
         .schema_from::<runs::FindingView>()
         .schema_from::<runs::CountsView>()
+        .schema_from::<streams::ContractBody>()
         .schema_from::<traces::ExchangeView>()
         .schema_from::<traces::LogView>()
         .schema_from::<records::RecordView>()

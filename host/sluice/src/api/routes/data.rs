@@ -184,5 +184,17 @@ pub(super) const ROUTES: &[Route] = &[
         Operation::DiscoverStreams,
         "ask the connector which streams the account has",
     )
+    .query(&[(
+        "accept",
+        "true takes new ones whatever the connection's contract says",
+    )])
     .gives(200, "Discovery"),
+    route(
+        "PUT",
+        "/api/v1/connections/{connection}/contract",
+        Operation::SetContract,
+        "set what becomes of streams that the account did not have before",
+    )
+    .takes("StreamContract")
+    .gives(200, "StreamContract"),
 ];
