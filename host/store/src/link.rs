@@ -363,7 +363,7 @@ impl Store {
                 drop_pair(rows, org, &mut link, *number)?;
             }
             for (connection, batch) in &batches {
-                history::write_back(rows, org, *connection, batch, step.now)?;
+                history::write_back(rows, (org, *connection), None, batch, step.now)?;
             }
             if let Some((side, at)) = step.at {
                 link.set_at(side, at);
@@ -413,7 +413,7 @@ impl Store {
         let batch = Batch::prepare(end.stream, written.changes, &written.quarantined)?;
         self.write(batch.bytes(), move |rows| {
             require_connection(rows, org, end.connection)?;
-            history::write_back(rows, org, end.connection, &batch, now)
+            history::write_back(rows, (org, end.connection), None, &batch, now)
         })
         .await
     }
