@@ -135,6 +135,8 @@ async fn the_old_records_serve_until_the_new_ones_are_whole() {
         .len();
     while let Some(step) = fold {
         assert_eq!(r.there().await, old, "not half of it");
+        let counts = r.store.counts(r.org, r.connection).await.unwrap();
+        assert_eq!(counts[0].records, 3, "nor are they counted");
         let feed = r.store.changes(r.org, r.connection, None, 0, 100).await.unwrap();
         assert!(feed.len() <= before && feed.iter().all(|row| row.seq <= 3));
         fold = r.store.fold_step(step, fencing, NOW).await.unwrap();
