@@ -29,8 +29,8 @@ SDK = Path(__file__).resolve().parent
 CONTRACT = "0.1"
 SECTION = b"sluice:manifest"
 
-FLAGS = ["-std=c11", "-Os", "-mexec-model=reactor", "-fno-strict-aliasing"]
-"""The generated bindings read memory as several types."""
+FLAGS = ["-std=c11", "-Os", "-mexec-model=reactor", "-fno-strict-aliasing", "-UNDEBUG"]
+"""The generated bindings read memory as several types; `assert` stays what it is, whatever a compiler takes -Os to mean."""
 
 LINK = ["-Wl,-z,stack-size=262144"]
 """In bytes: 256 KiB. The compiler's own choice is 16 MiB, which every idle instance would have to reserve."""

@@ -87,6 +87,8 @@ export interface Receipt {
   headers: Headers;
   body: Uint8Array;
   text(): string;
+  /** The body as JSON; anything else throws `InvalidDataError`. */
+  json(): any;
 }
 
 export interface Event {
@@ -168,6 +170,23 @@ export function ok(response: Response, pointer?: string): Response;
 /** All of them at once, within the connection's limits; in the order of the requests. */
 export function fetchAll(requests: (string | [string, RequestInit])[]): Promise<PromiseSettledResult<Response>[]>;
 
+/** A response whose body is read piece by piece. */
+export interface Incoming {
+  readonly status: number;
+  readonly headers: Headers;
+  /** At least one and at most `max` bytes; null at the end of the body. */
+  read(max?: number): Uint8Array | null;
+  /** All of them: `for (const piece of response.pieces())`. */
+  pieces(max?: number): IterableIterator<Uint8Array>;
+}
+/** Sends a request and gives the response as soon as its head is there, for bodies that should not be held in memory. */
+export function open(url: string | URL, init?: RequestInit): Incoming;
+/**
+ * The address that makes this request possible for so many seconds, for whoever has it; `credential` is an `aws-sigv4` one. Its
+ * placeholder goes into the output of an action that `presigns`.
+ */
+export function presign(url: string | URL, request: { method?: string; expiresS: number; credential?: string }): Secret;
+
 /** The base of the others. What is thrown that is not one of them is the author's bug, and is reported with its place. */
 export class ConnectorError extends Error {
   readonly pointer: string | null;
@@ -207,11 +226,16 @@ export const metrics: { count(name: string, by?: number): void; gauge(name: stri
 export const storage: {
   get(key: string): any;
   entry(key: string): { value: any; version: number } | undefined;
-  /** `expect`: the version seen before (0: must not exist). */
+  /** `expect`: the version seen before (0: must not exist). Throws a `StorageError`. */
   set(key: string, value: unknown, options?: { expect?: number }): void;
   delete(key: string): void;
   keys(options?: { prefix?: string; after?: string; limit?: number }): string[];
 };
+
+/** What `storage` throws: another version is there, the quota would be exceeded, or the key is none. */
+export class StorageError extends Error {
+  readonly reason: "conflict" | "quota" | "invalid-key";
+}
 
 /** A file that the host keeps: what to put in a record. */
 export interface FileReference {
@@ -255,7 +279,7 @@ export interface Secret {
   signJwt(header: string, claims: string): Secret;
   verifyHmac(algorithm: "hmac-sha1" | "hmac-sha256" | "hmac-sha512", message: Uint8Array, signature: Uint8Array): boolean;
 }
-/** The secret that the manifest names, or null. */
+/** The secret that the manifest names, or null; `webhook.secret` is that of the webhook that is being set up. */
 export function secret(name: string): Secret | null;
 
 /** A request as the contract has it. */

@@ -79,7 +79,7 @@ fn what_only_the_account_has_is_a_stream_like_any_other() {
     let said: Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!(
         said,
-        json!({"streams": 2, "added": ["poems"], "changed": ["maps"], "gone": ["novels"]})
+        json!({"streams": 2, "added": ["poems"], "changed": ["maps"], "gone": ["novels"], "refused": [], "not_set": {}})
     );
     let events = api.all("/api/v1/events?kind=sluice.connection.streams");
     assert_eq!(events.len(), 2, "{events:?}");
@@ -103,6 +103,88 @@ fn what_only_the_account_has_is_a_stream_like_any_other() {
         assert_eq!(refused.code(), "sync.discovered", "{}", refused.text());
     }
     sync_poems(&ledger, &api, &connection);
+}
+
+/// What a contract makes of streams that the account did not have before.
+#[test]
+fn new_streams_are_read_left_out_or_wait_for_a_person() {
+    let ledger = Ledger::start();
+    ledger.shelve(&[("maps", schema("place"))]);
+    let server = Server::start(&ledger.setup());
+    let api = server.api();
+    install(&api);
+    let connection = open(&api, "left");
+    let has = |name: &str| names(&api, &connection).iter().any(|(of, _)| of == name);
+    let contract = |words: &[&str]| {
+        let said = server.cli(&[&["connection", "new-streams", &connection], words].concat());
+        assert_eq!(said.code, Some(0), "{said:?}");
+    };
+    let discover = |accept: bool| {
+        let path = format!("/api/v1/connections/{connection}/discovery?accept={accept}");
+        api.post(&path, &json!({}))
+    };
+    assert!(has("maps"), "the first list is taken whole");
+
+    // Nothing of a list that has a new one, a change included, until a person accepts it; what is known is read meanwhile.
+    contract(&["freeze"]);
+    ledger.shelve(&[("maps", schema("region")), ("poems", schema("title"))]);
+    let found = discover(false);
+    assert_eq!(found["refused"], json!(["poems"]), "{found}");
+    assert_eq!(
+        (&found["added"], &found["changed"]),
+        (&json!([]), &json!([])),
+        "{found}"
+    );
+    assert!(!has("poems"));
+    ledger.edit("left/maps", "", &json!({"place": "Ur"}));
+    let run = github::sync(&api, &connection, "maps", "incremental");
+    assert_eq!(run["counts"]["added"], 1, "{run}");
+    let said = server.cli(&["connection", "discover", &connection]);
+    assert!(said.out.contains("--accept"), "{said:?}");
+    let found = discover(true);
+    assert_eq!(
+        (&found["added"], &found["changed"]),
+        (&json!(["poems"]), &json!(["maps"]))
+    );
+    assert!(has("poems"));
+
+    // Left out, and the rest taken.
+    contract(&["discard"]);
+    ledger.shelve(&[("maps", schema("place")), ("plays", schema("title"))]);
+    let found = discover(false);
+    assert_eq!(
+        (&found["refused"], &found["gone"]),
+        (&json!(["plays"]), &json!(["poems"]))
+    );
+    assert!(!has("plays") && !has("poems"));
+
+    // Taken, and read by itself; what cannot be read so is said.
+    contract(&[
+        "evolve",
+        "--options",
+        r#"{"cadence": {"every_s": 3600}, "mode": "incremental"}"#,
+    ]);
+    let found = discover(false);
+    assert_eq!(
+        (&found["added"], &found["not_set"]),
+        (&json!(["plays"]), &json!({}))
+    );
+    let streams = api.get(&format!("/api/v1/connections/{connection}/streams"));
+    let plays = streams["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|stream| stream["stream"] == "plays");
+    assert_eq!(plays.unwrap()["options"]["cadence"]["every_s"], 3600, "{streams}");
+    let path = format!("/api/v1/connections/{connection}/contract");
+    let wrong = json!({"new_streams": "evolve", "options": {"cadence": {"every_s": 1}}});
+    let put = |body: &Value| api.send("PUT", &path, "application/json", body.to_string().as_bytes());
+    let refused = put(&wrong);
+    assert_eq!(refused.code(), "stream.options", "{}", refused.text());
+    let wrong = json!({"new_streams": "perhaps"});
+    assert_eq!(put(&wrong).status, 400);
+    let kinds = api.all("/api/v1/events?kind=sluice.connection.contract");
+    assert_eq!(kinds.len(), 3, "{kinds:?}");
 }
 
 fn sync_poems(ledger: &Ledger, api: &Api, connection: &str) {

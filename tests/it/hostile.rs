@@ -6,6 +6,7 @@
 mod bombs;
 mod canary;
 mod expected;
+mod paper;
 mod vendor;
 mod verdict;
 mod yard;

@@ -53,6 +53,8 @@ pub(crate) struct Ledger {
     address: SocketAddr,
     books: Arc<Mutex<Books>>,
     gate: Arc<Gate>,
+    /// Where those wait who have read a book of that name.
+    readers: Arc<(Gate, Mutex<String>)>,
 }
 
 impl Ledger {
@@ -62,6 +64,7 @@ impl Ledger {
             address: listener.local_addr().unwrap(),
             books: Arc::default(),
             gate: Arc::default(),
+            readers: Arc::default(),
         };
         played::serve(listener, ledger.clone(), Self::serve);
         ledger
@@ -130,6 +133,22 @@ impl Ledger {
         self.gate.hold(shut);
     }
 
+    /// Who reads this book is answered with what it says by then, and only when [`Self::answer_readers`] is called.
+    pub(crate) fn hold_readers(&self, book: &str) {
+        book.clone_into(&mut self.readers.1.lock().unwrap());
+        self.readers.0.hold(true);
+    }
+
+    pub(crate) fn answer_readers(&self) {
+        self.readers.1.lock().unwrap().clear();
+        self.readers.0.hold(false);
+    }
+
+    /// Readers that wait.
+    pub(crate) fn readers_waiting(&self) -> u64 {
+        self.readers.0.waiting()
+    }
+
     /// Answers that wait.
     pub(crate) fn waiting(&self) -> u64 {
         self.gate.waiting()
@@ -191,6 +210,10 @@ impl Ledger {
                 .unwrap()
                 .answer(&method, &target, &headers, &body);
             self.gate.pass();
+            let held = self.readers.1.lock().unwrap().clone();
+            if method == "GET" && !held.is_empty() && target.starts_with(&format!("/{held}/")) {
+                self.readers.0.pass();
+            }
             if lost {
                 return Ok(());
             }

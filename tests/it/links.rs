@@ -114,6 +114,21 @@ fn both_sides_say_the_same_and_nothing_echoes() {
     world.both_say(&both);
     assert_eq!(world.ledger.writes(), 2);
 
+    // What was asked of the vendors is in the link's trace.
+    let trace = world.server.api().all("/api/v1/links/pair/trace");
+    let mut asked: Vec<_> = trace
+        .iter()
+        .map(|row| (row["method"].as_str().unwrap(), row["url"].as_str().unwrap()))
+        .collect();
+    asked.sort_unstable();
+    let entries = |book: &str| format!("http://ledger.example:443/{book}/entries");
+    assert_eq!(
+        asked,
+        [("POST", entries("left").as_str()), ("POST", &entries("right"))]
+    );
+    let shown = world.server.cli(&["link", "trace", "pair"]);
+    assert!(shown.out.contains("/right/entries"), "{shown:?}");
+
     // What one side changes the other is told, and only that; members that are nobody's business stay.
     world
         .ledger
@@ -161,6 +176,46 @@ fn both_sides_say_the_same_and_nothing_echoes() {
         "target": {"connection": world.right, "stream": "archive"},
         "settings": {"fields": [{"source": "a", "target": "a"}]}});
     assert_eq!(api.try_post("/api/v1/links", &body).code(), "write.unsupported");
+}
+
+/// A page that was read before a link's write, and would be committed after it, says what the vendor does not say any more.
+#[test]
+fn a_page_from_before_a_links_write_does_not_take_it_back() {
+    let world = world(&both_ways(&json!({"kind": "source-wins"})));
+    let api = world.server.api();
+    let left = world
+        .ledger
+        .edit("left", "", &json!({"name": "one", "amount": 1}));
+    world.settle();
+    let right = api.all(&format!(
+        "/api/v1/connections/{}/records?stream=entries&latest=true",
+        world.right
+    ));
+    let right = right[0]["id"].as_str().unwrap();
+    let before = world.ledger.writes();
+    // The page has this record, because somebody made a note on it; it is read, and does not come yet.
+    world.ledger.edit("right", right, &json!({"note": "mine"}));
+    world.ledger.hold_readers("right");
+    let late = github::start_sync(&api, &world.right, &["entries"], "incremental");
+    wait_for("the page to be read", || {
+        (world.ledger.readers_waiting() == 1).then_some(())
+    });
+    world.ledger.edit("left", &left, &json!({"amount": 11}));
+    sync(&api, &[&world.left]);
+    up_to_date(&api, "pair");
+    assert_eq!(world.ledger.writes(), before + 1);
+    world.ledger.read();
+    world.ledger.answer_readers();
+    let ended = github::ended(&api, &late[0]);
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    assert_eq!(world.ledger.read().len(), 1, "the page is read again, once");
+    world.settle();
+    assert_eq!(world.ledger.writes(), before + 1, "nothing was written back");
+    assert_eq!(world.ledger.entry("left", &left).unwrap()["amount"], 11);
+    assert_eq!(
+        world.ledger.entry("right", right).unwrap(),
+        json!({"id": right, "rev": 3, "name": "one", "amount": 11, "note": "mine"})
+    );
 }
 
 #[test]

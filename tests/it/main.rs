@@ -17,6 +17,7 @@
 //! | [`peers`] | do floods, dawdlers, missing descriptors and signals leave the server serving, or ended as told? |
 //! | [`oauth`] | does a connection come by its credential, keep it fresh, lose it with a sign only, and never show it? |
 //! | [`sdks`] | do connectors in JavaScript, Python and C read what the one in Rust reads, and fail with file and line? |
+//! | [`garden`] | does a connector in each of these do everything that a connector can, and all give the same? |
 //! | [`registrations`] | is a webhook set up at its vendor once, kept up and ended, whatever is lost and whoever is killed? |
 //! | [`saas`] | does each connector read its vendor, enter its webhook there, and make events and records of what the vendor signs? |
 //! | [`vendors`] | are every vendor's signatures, questions, certificates and keys taken as the vendor means them, and forged ones never? |
@@ -66,6 +67,7 @@ mod contract;
 mod destinations;
 mod discovery;
 mod files;
+mod garden;
 mod hostile;
 mod keys;
 mod kills;

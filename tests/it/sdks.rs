@@ -17,9 +17,9 @@ use crate::server::{Api, Server, Setup, finish, wait_for};
 const LANGUAGES: [(&str, &str); 3] = [
     (
         "js",
-        "TypeError: cannot read property 'name' of undefined at src/connector.ts:44 in initials",
+        "TypeError: cannot read property 'name' of undefined at src/connector.ts:55 in initials",
     ),
-    ("python", "KeyError: 'name' at connector.py:37 in initials"),
+    ("python", "KeyError: 'name' at connector.py:46 in initials"),
     ("c", "an owner of 0 letters at connector.c:15 in initials"),
 ];
 
@@ -207,10 +207,31 @@ fn goes_wrong((name, place): (&str, &str)) {
     let lines = api.get(&format!("/api/v1/runs/{run}/logs"));
     let line = lines["items"][0]["message"].as_str().expect("a line");
     assert!(line.contains(place), "the log has it too: {lines}");
+    if name == "c" {
+        // The C library's own, and the SDK's, which names no more than the file either.
+        let place = "panicked at connector.c:50 in read_page: page->more does not hold";
+        check("asserts", "guest.trap", place);
+        check("libc_asserts", "guest.trap", &place.replace(":50", ":51"));
+    }
     check("refuses", "guest.config", "that is not how it is done");
     check("strays", "guest.config", "GET https://example.com/");
     check("loops", "guest.deadline", "longer than its 1000 ms");
     check("hoards", "guest.memory", "needs more memory than its");
+
+    // In a write and in a webhook it is told as well.
+    let connection = connect(&api, connector, &format!("{name}-told"), &json!({}));
+    api.post(&format!("/api/v1/connections/{connection}/test"), &json!({}));
+    let order = json!({"writes": [{"op": "create", "data": {}, "idempotency_key": "k1"}]});
+    let written = api.try_post(
+        &format!("/api/v1/connections/{connection}/streams/throws/writes"),
+        &order,
+    );
+    assert!(written.text().contains(place), "{name}: {}", written.text());
+    let hook = github::Hook::create(&api, &connection);
+    let answer = github::post(api.address, &hook.id, &hook.sign(&api, b"{}"), b"{}").expect("an answer");
+    assert!((200..300).contains(&answer.status), "{}", answer.text());
+    let receipts = hook.settled(&api);
+    assert!(receipts[0].to_string().contains(place), "{name}: {receipts:?}");
 }
 
 /// The answer with who the token belongs to is a file that is worth as much as any.

@@ -117,6 +117,10 @@ fn build() -> Result<()> {
         let connectors = [
             ("template", own.join("template")),
             ("faulty", place::root().join("fixtures/sdks").join(sdk.name)),
+            (
+                "garden",
+                place::root().join("fixtures/sdks/garden").join(sdk.name),
+            ),
             ("github-issues", own.join("examples/github-issues")),
         ];
         for (name, source) in connectors {

@@ -1,6 +1,7 @@
 //! The way of a webhook into the server, next to a flow builder that checks the same signature and then answers: in turns, on the same
 //! machine; then both are killed under load, and what was acknowledged is looked for. Started by `bench/hooks.sh`:
-//! `flows NAME ADDRESS PATH SECRET PID`.
+//! `flows NAME ADDRESS PATH SECRET PID BAR`. `PEER_KEPT` is a command that says how many requests the other has kept; without one it keeps
+//! none.
 
 #![expect(
     clippy::print_stdout,
@@ -19,8 +20,6 @@ use sluice_bench::hook::{self, Hook};
 use sluice_bench::load::{self, Make};
 use sluice_bench::{Server, Usage};
 
-/// Requests per processor second, as a share of the other's.
-const BAR: f64 = 1.0;
 const ROUNDS: u64 = 4;
 const ROUND: Duration = Duration::from_secs(5);
 const CONNECTIONS: usize = 64;
@@ -29,9 +28,9 @@ const CONNECTIONS: usize = 64;
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match measure(&arguments).await {
-        Ok(ratio) if ratio >= BAR => ExitCode::SUCCESS,
-        Ok(ratio) => {
-            eprintln!("flows: {ratio:.2} of the other's requests per processor second (bar: {BAR})");
+        Ok((ratio, bar)) if ratio >= bar => ExitCode::SUCCESS,
+        Ok((ratio, bar)) => {
+            eprintln!("flows: {ratio:.2} of the other's requests per processor second (bar: {bar})");
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -68,10 +67,12 @@ impl Sum {
     }
 }
 
-async fn measure(arguments: &[String]) -> Result<f64> {
-    let [name, address, path, secret, process] = arguments else {
-        anyhow::bail!("NAME ADDRESS PATH SECRET PID");
+/// Requests per processor second, as a share of the other's, and the bar for it.
+async fn measure(arguments: &[String]) -> Result<(f64, f64)> {
+    let [name, address, path, secret, process, bar] = arguments else {
+        anyhow::bail!("NAME ADDRESS PATH SECRET PID BAR");
     };
+    let bar: f64 = bar.parse()?;
     let peer: SocketAddr = address.parse()?;
     let scratch = tempfile::tempdir()?;
     let (far, server) = hook::server(scratch.path(), "1", &[], 1)?;
@@ -101,7 +102,7 @@ async fn measure(arguments: &[String]) -> Result<f64> {
             "ours": own.shown(), name: other.shown(), "ratio_per_cpu_s": own.per_cpu_s() / other.per_cpu_s(),
             "killed": {
                 "ours": {"acknowledged": own.answers + acknowledged, "kept": kept},
-                name: {"acknowledged": lost, "kept": 0},
+                name: {"acknowledged": other.answers + lost, "kept": peer_kept()?},
             },
         })
     );
@@ -109,7 +110,20 @@ async fn measure(arguments: &[String]) -> Result<f64> {
         kept >= own.answers + acknowledged,
         "{kept} are kept of what was acknowledged"
     );
-    Ok(own.per_cpu_s() / other.per_cpu_s())
+    Ok((own.per_cpu_s() / other.per_cpu_s(), bar))
+}
+
+/// How many requests the killed peer has kept.
+fn peer_kept() -> Result<u64> {
+    let Ok(command) = std::env::var("PEER_KEPT") else {
+        return Ok(0);
+    };
+    let said = Command::new("sh").args(["-c", &command]).output()?;
+    ensure!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let said = String::from_utf8(said.stdout)?;
+    said.trim()
+        .parse()
+        .with_context(|| format!("`{}` is no number", said.trim()))
 }
 
 /// Kills it under load; answers how many were acknowledged from then to its end.

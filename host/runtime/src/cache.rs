@@ -3,33 +3,23 @@
 //! not verify is as good as none. The MAC is keyed BLAKE3: a load waits for it, and it is several times as fast as HMAC with
 //! SHA-256 over megabytes of code.
 //!
-//! Files are read into memory, verified there and loaded from there: what was verified is what runs. Nothing here is
-//! ever needed; losing the directory costs time.
+//! Files are copied into memory that is sealed, verified on the way and loaded from there: what was verified is what runs. Nothing
+//! here is ever needed; losing the directory costs time.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use data_encoding::HEXLOWER;
 use sluice_model::secret::same;
 
+use crate::artifact::Artifact;
+
 /// What a file begins with; the number is the format's.
 const MAGIC: &[u8; 8] = b"SLUICEC2";
 
 const MAC_BYTES: usize = blake3::OUT_LEN;
-
-/// Machine code, where it is in what was read: megabytes that are not moved once more.
-pub(crate) struct Artifact {
-    file: Vec<u8>,
-    start: usize,
-}
-
-impl Artifact {
-    pub(crate) fn code(&self) -> &[u8] {
-        self.file.get(self.start..).unwrap_or_default()
-    }
-}
 
 /// A directory of compiled connectors for one engine.
 pub(crate) struct Cache {
@@ -62,14 +52,20 @@ impl Cache {
 
     /// The machine code made from the component with this digest, if it is here, whole, ours and for this engine.
     pub(crate) fn get(&self, source: &[u8; 32], artifact_limit: u64) -> Option<Artifact> {
-        let path = self.path(source);
-        let size = fs::metadata(&path).ok()?.len();
-        if size > artifact_limit.saturating_add((MAGIC.len() + MAC_BYTES) as u64) {
+        let mut file = fs::File::open(self.path(source)).ok()?;
+        let mut head = [0; MAGIC.len() + MAC_BYTES];
+        if file.metadata().ok()?.len() > artifact_limit.saturating_add(head.len() as u64) {
             return None;
         }
-        let file = fs::read(&path).ok()?;
-        let start = file.len() - self.verify(&file, source)?;
-        Some(Artifact { file, start })
+        file.read_exact(&mut head).ok()?;
+        let tag = head.strip_prefix(MAGIC)?;
+        let mut mac = self.mac(source);
+        // However long the file has become since.
+        let artifact = Artifact::copy(file.take(artifact_limit), |piece| {
+            mac.update(piece);
+        });
+        let artifact = artifact.ok()?;
+        same(mac.finalize().as_bytes(), tag).then_some(artifact)
     }
 
     /// Keeps machine code. What cannot be written is not kept, which is told to the log and nobody else.
@@ -84,7 +80,7 @@ impl Cache {
     }
 
     fn write(&self, source: &[u8; 32], artifact: &[u8]) -> io::Result<()> {
-        let tag = self.mac(source, artifact);
+        let tag = self.mac(source).update(artifact).finalize();
         let path = self.path(source);
         let made = path.with_extension(format!("{}.tmp", std::process::id()));
         let mut options = fs::OpenOptions::new();
@@ -104,18 +100,11 @@ impl Cache {
         written
     }
 
-    /// The length of the artifact at the end of `file`, if the MAC says that it is ours.
-    fn verify(&self, file: &[u8], source: &[u8; 32]) -> Option<usize> {
-        let rest = file.strip_prefix(MAGIC)?;
-        let (tag, artifact) = rest.split_at_checked(MAC_BYTES)?;
-        same(self.mac(source, artifact).as_bytes(), tag).then_some(artifact.len())
-    }
-
-    /// Over parts of fixed lengths and the code behind them, so that no two inputs read the same.
-    fn mac(&self, source: &[u8; 32], artifact: &[u8]) -> blake3::Hash {
+    /// Over parts of fixed lengths and the code that is to follow, so that no two inputs read the same.
+    fn mac(&self, source: &[u8; 32]) -> blake3::Hasher {
         let mut mac = blake3::Hasher::new_keyed(&self.key);
         mac.update(MAGIC).update(&self.compatibility).update(source);
-        mac.update(artifact).finalize()
+        mac
     }
 
     /// Named by what it was made from and, in part, what for: engines that differ do not overwrite each other's files.
@@ -167,7 +156,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let ours = cache(dir.path(), 1, 1, 1 << 20);
         ours.put(&[7; 32], b"machine code");
-        assert_eq!(ours.get(&[7; 32], 100).unwrap().code(), b"machine code");
+        assert_eq!(ours.get(&[7; 32], 100).unwrap().bytes(), b"machine code");
         assert!(ours.get(&[8; 32], 100).is_none());
         assert!(ours.get(&[7; 32], 5).is_none());
         assert!(cache(dir.path(), 2, 1, 1 << 20).get(&[7; 32], 100).is_none());

@@ -20,6 +20,7 @@ mod values;
 mod call;
 mod runtime;
 
+mod artifact;
 mod cache;
 mod compile;
 mod imports;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 use ring::digest;
-use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use crate::bindings::exports::sluice::connector::{actions, auth, sync, webhook};
@@ -56,22 +55,6 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
 /// The text of a digest.
 pub(crate) fn digest_text(sha256: &[u8; 32]) -> String {
     format!("sha256:{}", HEXLOWER.encode(sha256))
-}
-
-/// Machine code as a component of this engine.
-///
-/// The artifact must come from [`crate::compile::compile`] in this process, or from [`crate::cache::Cache::get`].
-#[expect(
-    unsafe_code,
-    reason = "machine code can only be loaded unsafely; the argument stands below"
-)]
-pub(crate) fn deserialize(engine: &Engine, artifact: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: `Component::deserialize` runs what it is given, so it must be given the engine's own, unchanged output.
-    // Both sources vouch for that: the compiler's child is a process that this one started and whose pipe nobody else
-    // holds, and the cache gives only bytes whose MAC, under a key that never leaves this process, was made over the
-    // same bytes here. They are in memory since they were verified, so no file can change below them. Version and
-    // settings are checked once more by the engine.
-    unsafe { Component::deserialize(engine, artifact) }
 }
 
 /// Links `component` and looks its exports up.

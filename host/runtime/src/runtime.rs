@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
+use crate::artifact::Artifact;
 use crate::cache::Cache;
 use crate::compile;
 use crate::config::Config;
@@ -203,7 +204,7 @@ impl Runtime {
             let cache = inner.cache.as_ref()?;
             let artifact = cache.get(&source, inner.config.compile.artifact_bytes)?;
             // What this engine cannot read is made again.
-            load::deserialize(&inner.engine, artifact.code()).ok()
+            artifact.deserialize(&inner.engine).ok()
         })
     }
 
@@ -215,7 +216,7 @@ impl Runtime {
             if let Some(cache) = &inner.cache {
                 cache.put(&source, &artifact);
             }
-            load::deserialize(&inner.engine, &artifact)
+            Artifact::Memory(artifact).deserialize(&inner.engine)
         };
         let kept = tokio::task::spawn_blocking(write).await;
         kept.map_err(|error| failed(error.to_string()))?

@@ -13,6 +13,7 @@ mod upgrade;
 use serde_json::{Value, json};
 use sluice_model::Timestamp;
 use sluice_model::connection::ConnectionState;
+use sluice_model::event::NewEvent;
 use sluice_model::id::{ConnectionId, InstallId, OrgId};
 use sluice_store::connection::{ConnectionChange, NewConnection};
 use sluice_store::credential::Life;
@@ -31,6 +32,7 @@ pub use upgrade::{To, Upgrade, Version, upgrade};
 use crate::page::{Listed, Page};
 use crate::problem::Problem;
 use crate::schema::Violation;
+use crate::sync::contract::Contract;
 use crate::{Service, catalogue, event, install};
 use secret::put_secret;
 
@@ -49,6 +51,8 @@ pub struct Connection {
     pub account: Option<Account>,
     /// The channel that it follows; pinned to its install without.
     pub channel: Option<String>,
+    /// What becomes of streams that its account did not have before.
+    pub contract: Contract,
     /// Why it is in its state, where that is not a good one.
     pub error: Option<Problem>,
     pub created: Timestamp,
@@ -230,6 +234,19 @@ struct Settings {
     account: Option<Account>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     channel: Option<String>,
+    #[serde(default, skip_serializing_if = "Contract::is_default")]
+    contract: Contract,
+}
+
+impl Settings {
+    fn of(connection: &Connection) -> Self {
+        Self {
+            auth: connection.auth.clone(),
+            account: connection.account.clone(),
+            channel: connection.channel.clone(),
+            contract: connection.contract.clone(),
+        }
+    }
 }
 
 /// Makes a draft: the configuration is checked, the secret sealed and bound to the origins that its scheme names for
@@ -431,9 +448,8 @@ pub(crate) async fn set_channel(
     channel: Option<String>,
 ) -> Result<Connection, Error> {
     let settings = Settings {
-        auth: of.auth.clone(),
-        account: of.account.clone(),
         channel: channel.clone(),
+        ..Settings::of(of)
     };
     let told = event::of_platform(
         service,
@@ -441,15 +457,43 @@ pub(crate) async fn set_channel(
         of.id,
         || json!({"connector": of.connector, "channel": channel}),
     );
+    change_settings(service, org, of, (&settings, told)).await
+}
+
+/// Sets what becomes of streams that its account did not have before.
+pub(crate) async fn set_contract(
+    service: &Service,
+    org: OrgId,
+    of: &Connection,
+    contract: Contract,
+) -> Result<Connection, Error> {
+    let told = event::of_platform(
+        service,
+        "sluice.connection.contract",
+        of.id,
+        || json!({"new_streams": contract.new_streams}),
+    );
+    let settings = Settings {
+        contract,
+        ..Settings::of(of)
+    };
+    change_settings(service, org, of, (&settings, told)).await
+}
+
+async fn change_settings(
+    service: &Service,
+    org: OrgId,
+    of: &Connection,
+    (settings, told): (&Settings, NewEvent),
+) -> Result<Connection, Error> {
     let change = ConnectionChange {
-        settings: Some(settings_text(&settings)),
+        settings: Some(settings_text(settings)),
         event: Some(told),
         ..ConnectionChange::default()
     };
-    let (revision, now) = (of.revision, service.now());
     let kept = service
         .store()
-        .update_connection(org, of.id, revision, change, now)
+        .update_connection(org, of.id, of.revision, change, service.now())
         .await?;
     view(kept)
 }
@@ -479,6 +523,7 @@ fn view(stored: sluice_store::connection::Connection) -> Result<Connection, Erro
         auth: settings.auth,
         account: settings.account,
         channel: settings.channel,
+        contract: settings.contract,
         error: stored.reason.map(|reason| Problem {
             code: reason.code,
             message: reason.message,

@@ -36,6 +36,7 @@ pub mod replay;
 pub mod secret;
 pub mod source;
 pub mod sync;
+mod trace;
 pub mod trust;
 pub mod write;
 

@@ -15,6 +15,7 @@ mod writing;
 
 use serde_json::json;
 use sluice_model::Timestamp;
+use sluice_model::exchange::Exchange;
 use sluice_model::id::{ConnectionId, LinkId, OrgId};
 use sluice_model::manifest::WriteKind;
 
@@ -23,12 +24,14 @@ pub use error::Error;
 pub use settings::{Direction, FieldPair, LinkSettings};
 pub use sluice_mapping::reconcile::{Policy, Take};
 pub use sluice_store::link::End;
+use sluice_store::trace::{LogLine, TraceOwner};
 
 pub(crate) use carry::drive;
 
 use crate::call::Callee;
+use crate::page::{Listed, Page};
 use crate::problem::Problem;
-use crate::{Service, connection, event, write};
+use crate::{Service, connection, event, trace as traces, write};
 use ways::Ways;
 
 /// A link as it may be shown.
@@ -134,6 +137,31 @@ pub async fn set(
 /// [`Error::Missing`].
 pub async fn get(service: &Service, org: OrgId, which: &str) -> Result<Link, Error> {
     view(find(service, org, which).await?)
+}
+
+/// The last requests of its writes, in their order.
+///
+/// # Errors
+///
+/// [`Error::Missing`].
+pub async fn trace(
+    service: &Service,
+    org: OrgId,
+    which: &str,
+    page: &Page,
+) -> Result<Listed<Exchange>, Error> {
+    let owner = TraceOwner::Link(find(service, org, which).await?.id);
+    Ok(traces::exchanges(service, org, owner, page).await?)
+}
+
+/// What the connectors wrote at its last writes, in its order.
+///
+/// # Errors
+///
+/// [`Error::Missing`].
+pub async fn logs(service: &Service, org: OrgId, which: &str, page: &Page) -> Result<Listed<LogLine>, Error> {
+    let owner = TraceOwner::Link(find(service, org, which).await?.id);
+    Ok(traces::logs(service, org, owner, page).await?)
 }
 
 /// The organization's links, oldest first; of one connection: those that it is a side of.

@@ -1,6 +1,7 @@
 //! Syncs: runs are queued here, one for each stream, and moved page by page by the workers.
 
 pub mod cadence;
+pub mod contract;
 pub mod discover;
 mod leg;
 pub(crate) mod page;
@@ -34,7 +35,7 @@ use crate::catalogue::streams::Streams;
 use crate::connection::Connection;
 use crate::page::{Listed, Page};
 use crate::problem::Problem;
-use crate::{Service, catalogue, connection, destination, event};
+use crate::{Service, catalogue, connection, destination, event, trace};
 
 /// One execution of a sync of one stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -486,20 +487,7 @@ pub async fn undo(service: &Service, org: OrgId, id: RunId) -> Result<(Undone, V
 /// [`Error::Missing`].
 pub async fn trace(service: &Service, org: OrgId, id: RunId, page: &Page) -> Result<Listed<Exchange>, Error> {
     get(service, org, id).await?;
-    let after = page.after.as_deref().and_then(|after| after.parse().ok());
-    let wanted = sluice_store::Page {
-        after,
-        limit: page.bounded(),
-    };
-    let found = service
-        .store()
-        .exchanges(org, TraceOwner::Run(id), wanted)
-        .await?;
-    let items = found.items.into_iter().map(|(_, exchange)| exchange).collect();
-    Ok(Listed {
-        items,
-        next: found.next.map(|next| next.to_string()),
-    })
+    Ok(trace::exchanges(service, org, TraceOwner::Run(id), page).await?)
 }
 
 /// The run's log in its order.
@@ -509,17 +497,7 @@ pub async fn trace(service: &Service, org: OrgId, id: RunId, page: &Page) -> Res
 /// [`Error::Missing`].
 pub async fn logs(service: &Service, org: OrgId, id: RunId, page: &Page) -> Result<Listed<LogLine>, Error> {
     get(service, org, id).await?;
-    let after = page.after.as_deref().and_then(|after| after.parse().ok());
-    let wanted = sluice_store::Page {
-        after,
-        limit: page.bounded(),
-    };
-    let found = service.store().logs(org, TraceOwner::Run(id), wanted).await?;
-    let items = found.items.into_iter().map(|(_, line)| line).collect();
-    Ok(Listed {
-        items,
-        next: found.next.map(|next| next.to_string()),
-    })
+    Ok(trace::logs(service, org, TraceOwner::Run(id), page).await?)
 }
 
 fn view(service: &Service, run: sluice_store::run::Run) -> Run {

@@ -8,7 +8,7 @@ use sluice_model::fault::Fault;
 use sluice_model::id::{ConnectionId, OrgId};
 use sluice_model::manifest::WriteKind;
 use sluice_model::record::{Change, Item};
-use sluice_runtime::{CallError, PendingWrite, WriteOp, WriteOutcome};
+use sluice_runtime::{CallError, Effects, PendingWrite, WriteOp, WriteOutcome};
 use sluice_store::link::{End, Written};
 use tokio_util::sync::CancellationToken;
 
@@ -143,7 +143,8 @@ pub async fn write(
     }
     let callee = Callee::read(service, org, id).await?;
     check(&callee, stream, &writes)?;
-    let outcomes = send(service, &callee, stream, &writes, CancellationToken::new()).await?;
+    let (stop, mut effects) = (CancellationToken::new(), Effects::default());
+    let outcomes = send(service, &callee, stream, &writes, (stop, &mut effects)).await?;
     let written = kept(service, &callee, stream, &outcomes)
         .await
         .map_err(Error::Kept)?;
@@ -190,22 +191,24 @@ pub(crate) fn takes(callee: &Callee, stream: &str, kind: WriteKind) -> bool {
         .is_some_and(|declared| declared.writes.contains(&kind))
 }
 
-/// Has the connector write. One outcome for each, in order.
+/// Has the connector write. One outcome for each, in order. What the call did is left in `effects`, for the trace of what it was made
+/// for.
 pub(crate) async fn send(
     service: &Service,
     callee: &Callee,
     stream: &str,
     writes: &[Write],
-    cancel: CancellationToken,
+    (cancel, effects): (CancellationToken, &mut Effects),
 ) -> Result<Vec<Outcome>, Error> {
     if writes.is_empty() {
         return Ok(Vec::new());
     }
     let call = callee.call(service, cancel).await?;
     let pending: Vec<PendingWrite> = writes.iter().map(pending).collect();
-    let mut outcome = service.runtime().write(call, stream.to_owned(), pending).await;
+    let outcome = service.runtime().write(call, stream.to_owned(), pending).await;
     call::observe(service, "write", callee, &outcome);
-    let staged = callee.writes(service, &mut outcome.effects);
+    *effects = outcome.effects;
+    let staged = callee.writes(service, effects);
     let outcomes = match outcome.result? {
         Ok(outcomes) => outcomes,
         Err(fault) => {

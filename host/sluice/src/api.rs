@@ -42,6 +42,7 @@ mod spool;
 mod streams;
 mod tail;
 mod text;
+mod traces;
 mod trust;
 mod upgrades;
 mod writes;

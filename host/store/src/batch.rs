@@ -182,6 +182,7 @@ impl Batch {
             org, connection, now, ..
         } = into;
         let of_stream = stream_key(org, connection, &self.stream);
+        let before = *last;
         let mut counts = Counts {
             unchanged: self.overtaken,
             ..Counts::default()
@@ -255,9 +256,46 @@ impl Batch {
             }
         }
         state.records = (state.records + counts.added).saturating_sub(counts.deleted);
+        if into.run.is_none() && *last != before {
+            state.others = *last;
+        }
         self.quarantine(rows, &of_stream, state)?;
         counts.quarantined = self.quarantined.len() as u64;
         Ok(counts)
+    }
+
+    /// Refuses what is older than what is there: where somebody else than the run has written one of these records behind `since`, the
+    /// feed's last number when the reading began, and has written it otherwise. Nobody knows then which of the two the vendor said last.
+    pub(crate) fn require_newer(
+        &self,
+        rows: &mut impl Rows,
+        into: Into,
+        state: &State,
+        since: u64,
+    ) -> Result<(), Error> {
+        if state.others <= since {
+            return Ok(());
+        }
+        let of_stream = stream_key(into.org, into.connection, &self.stream);
+        for prepared in &self.changes {
+            let id = prepared.change.id();
+            let head = |content: &[u8]| Ok(Head::read(content)?.0);
+            let Some(known) = rows.look(Table::Records, &of_stream.clone().tail(id), head)? else {
+                continue;
+            };
+            if known.seq <= since || prepared.op(Some(&known)).is_none() {
+                continue;
+            }
+            let place = of_stream.clone().number(known.seq);
+            let by = rows.look(Table::Feed, &place, |content| Ok(FeedHead::read(content)?.0.run))?;
+            if by != Some(into.run) {
+                return Err(Error::RecordChanged {
+                    stream: self.stream.clone(),
+                    id: id.to_owned(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Takes ids that came in well out of quarantine, and puts the refused ones in.

@@ -26,6 +26,9 @@ pub struct PageCommit {
     pub stream: String,
     /// How many pages of the connector's it is.
     pub pages: u64,
+    /// The feed's last number when its reading began ([`Store::feed_number`]): a record that somebody else has written otherwise behind
+    /// it refuses the page. `None`: the page counts, whatever was written meanwhile.
+    pub since: Option<u64>,
     /// If an id is there more than once, the last one counts and the others are `unchanged`.
     pub changes: Vec<Change>,
     pub quarantined: Vec<Quarantined>,
@@ -56,6 +59,8 @@ impl PageCommit {
     /// well in the next one: within a commit nobody knows which was later.
     pub fn append(&mut self, next: Self) {
         self.pages += next.pages;
+        // This one's reading began earlier.
+        self.since = self.since.filter(|_| next.since.is_some());
         self.changes.extend(next.changes);
         self.quarantined.extend(next.quarantined);
         self.filtered += next.filtered;
@@ -72,12 +77,20 @@ impl PageCommit {
 }
 
 impl Store {
+    /// The number of the last row of a connection's feed; 0 where there is none.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub fn feed_number(&self, org: OrgId, connection: ConnectionId) -> Result<u64, Error> {
+        self.read_now(|rows| rows.get_number(Table::FeedNumbers, &Key::org(org).id(connection)))
+    }
+
     /// Commits a page: records, feed, quarantine, cursor, the run's progress, staged storage, trace and logs; all or
     /// nothing. Content that is already there writes no record and no feed row.
     ///
     /// # Errors
     /// [`Error::Fenced`] for a stale lease or an ended run; [`Error::Quota`], [`Error::StorageVersion`],
-    /// [`Error::TooLarge`], [`Error::Missing`].
+    /// [`Error::TooLarge`], [`Error::Missing`]; [`Error::RecordChanged`] where [`PageCommit::since`] says so.
     pub async fn commit_page(&self, page: PageCommit) -> Result<PageOutcome, Error> {
         let PageCommit {
             org,
@@ -86,6 +99,7 @@ impl Store {
             connection,
             stream,
             pages,
+            since,
             changes,
             quarantined,
             filtered,
@@ -131,6 +145,9 @@ impl Store {
                     history: stream_settings::keeps_history(rows, org, connection, batch.stream())?,
                     now,
                 };
+                if let Some(since) = since {
+                    batch.require_newer(rows, into, &state, since)?;
+                }
                 let numbers = Key::org(org).id(connection);
                 let mut last_seq = rows.get_number(Table::FeedNumbers, &numbers)?;
                 // Decided: from here on everything is written.

@@ -3,7 +3,7 @@
 use sluice_model::Timestamp;
 use sluice_model::connection::ConnectionState;
 use sluice_model::event::NewEvent;
-use sluice_model::id::{ConnectionId, InstallId, OrgId, kind};
+use sluice_model::id::{ConnectionId, InstallId, LinkId, OrgId, kind};
 use sluice_model::manifest::StorageStep;
 
 use crate::due::{self, Work};
@@ -14,6 +14,7 @@ use crate::org::require;
 use crate::row::{MAX_VALUE_BYTES, cap, cap_name, corrupt, from_json};
 use crate::sweep::STEP_ROWS;
 use crate::table::{Rows, Table, Writer};
+use crate::trace::{self, TraceOwner};
 use crate::{Error, Listing, Page, Store, file, hook, link, load, moved, receipt, run, storage};
 
 /// A connection that is to be created.
@@ -441,6 +442,9 @@ pub(crate) fn remove_step(rows: &mut Writer<'_>, org: OrgId, id: ConnectionId) -
     rows.delete_prefix(Table::Secrets, &Key::org(org).text(&id.to_string()), &mut budget)?;
     run::remove_rows(rows, org, id, &mut budget)?;
     receipt::remove_rows(rows, org, id, &mut budget)?;
+    // A link that was removed is swept like a connection, under its own id.
+    let link = TraceOwner::Link(LinkId::from_bytes(*id.as_bytes()));
+    trace::remove_rows(rows, org, link, &mut budget)?;
     if budget == 0 {
         return Ok(true);
     }

@@ -66,6 +66,9 @@ pub enum Error {
     /// What a call found under a file's key is not there any more.
     #[error("keep the connector's file `{key}`: another call has changed it meanwhile")]
     FileChanged { key: String },
+    /// Somebody else than the run wrote the record after its page began to be read: a webhook, a link, a person.
+    #[error("commit a page of `{stream}`: record `{id}` was changed while the page was read")]
+    RecordChanged { stream: String, id: String },
     /// A secret cannot be sealed or opened.
     #[error("seal or open a secret")]
     Seal(#[source] SealError),
@@ -92,6 +95,7 @@ impl Error {
         "file.quota",
         "storage.conflict",
         "file.changed",
+        "record.changed",
         "store.bug",
     ];
 
@@ -114,13 +118,14 @@ impl Error {
             Self::FileQuota { .. } => "file.quota",
             Self::StorageVersion { .. } => "storage.conflict",
             Self::FileChanged { .. } => "file.changed",
+            Self::RecordChanged { .. } => "record.changed",
             Self::Seal(error) => error.code(),
             Self::Broken(_) => "store.bug",
         }
     }
 
-    /// Whether it is a call's own outcome that cannot be committed, what it wrote to its storage or its files. Committing the
-    /// same again ends the same; the store is as it was.
+    /// Whether it is a call's own outcome that cannot be committed: what it wrote to its storage or its files, or a page that is out of
+    /// date. Committing the same again ends the same; the store is as it was.
     #[must_use]
     pub const fn is_refusal(&self) -> bool {
         matches!(
@@ -132,7 +137,10 @@ impl Error {
     /// Whether the call that was refused may do better when it is made again: it finds what was written meanwhile.
     #[must_use]
     pub const fn passes(&self) -> bool {
-        matches!(self, Self::StorageVersion { .. } | Self::FileChanged { .. })
+        matches!(
+            self,
+            Self::StorageVersion { .. } | Self::FileChanged { .. } | Self::RecordChanged { .. }
+        )
     }
 
     /// The next step, where a person has to take one.
@@ -284,6 +292,10 @@ mod tests {
                 found: 0,
             },
             Error::FileChanged { key: name() },
+            Error::RecordChanged {
+                stream: name(),
+                id: name(),
+            },
             Error::Broken(""),
         ];
         let codes: Vec<_> = errors.iter().map(Error::code).collect();

@@ -86,24 +86,24 @@ impl Store {
                 None => Change::Delete(id),
             };
             let batch = Batch::prepare(stream, vec![change], &[])?;
-            write_back(rows, org, connection, &batch, now)
+            write_back(rows, (org, connection), None, &batch, now)
         })
         .await
     }
 }
 
-/// Writes changes that no run and no webhook brought.
+/// Writes changes that no run and no webhook brought; `run` is whose word they are again.
 pub(crate) fn write_back(
     rows: &mut Writer<'_>,
-    org: OrgId,
-    connection: ConnectionId,
+    (org, connection): (OrgId, ConnectionId),
+    run: Option<RunId>,
     batch: &Batch,
     now: Timestamp,
 ) -> Result<(), Error> {
     let into = Into {
         org,
         connection,
-        run: None,
+        run,
         history: stream_settings::keeps_history(rows, org, connection, batch.stream())?,
         now,
     };

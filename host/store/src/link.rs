@@ -10,6 +10,7 @@ mod pair;
 use std::time::Duration;
 
 use sluice_model::Timestamp;
+use sluice_model::exchange::Exchange;
 use sluice_model::id::{ConnectionId, LinkId, OrgId, kind};
 
 use crate::batch::Batch;
@@ -21,6 +22,7 @@ use crate::record;
 use crate::row::{MAX_VALUE_BYTES, cap, cap_name, from_json};
 use crate::run::RunError;
 use crate::table::{Rows, Table, Writer};
+use crate::trace::{LogLine, TraceOwner, TraceRows, Traced};
 use crate::turn::{self, Turn, Turned};
 use crate::{Error, Listing, MAX_LIMIT, Page, Store, connection, load};
 
@@ -78,6 +80,11 @@ pub struct Link {
     pub conflicts: u64,
     /// Writes that vendors took.
     pub written: u64,
+    /// How many exchanges and log lines its trace has had.
+    #[serde(default)]
+    pub traced: u64,
+    #[serde(default)]
+    pub logged: u64,
 }
 
 impl Link {
@@ -149,6 +156,8 @@ impl Store {
                 pairs: 0,
                 conflicts: 0,
                 written: 0,
+                traced: 0,
+                logged: 0,
             };
             for end in [&link.source, &link.target] {
                 rows.put(Table::LinksByConnection, &by_connection(org, end, id), &[])?;
@@ -354,7 +363,7 @@ impl Store {
                 drop_pair(rows, org, &mut link, *number)?;
             }
             for (connection, batch) in &batches {
-                history::write_back(rows, org, *connection, batch, step.now)?;
+                history::write_back(rows, (org, *connection), None, batch, step.now)?;
             }
             if let Some((side, at)) = step.at {
                 link.set_at(side, at);
@@ -362,6 +371,32 @@ impl Store {
             link.written += step.writes;
             link.turn.went_well();
             turn::set_due(rows, org, &mut link, Some(step.until))?;
+            turn::save(rows, org, &link)
+        })
+        .await
+    }
+
+    /// Keeps what a call of a link asked of the network and what it said. [`Error::Fenced`].
+    pub async fn note_link(
+        &self,
+        org: OrgId,
+        id: LinkId,
+        fencing: u64,
+        (exchanges, logs): (Vec<Exchange>, Vec<LogLine>),
+    ) -> Result<(), Error> {
+        let trace = TraceRows::encode(&exchanges, &logs)?;
+        if trace.is_empty() {
+            return Ok(());
+        }
+        self.write(256 + trace.bytes(), move |rows| {
+            let mut link: Link = turn::leased(rows, org, id, fencing)?;
+            let traced = Traced {
+                exchanges: link.traced,
+                logs: link.logged,
+                dropped: 0,
+            };
+            let traced = trace.append(rows, org, TraceOwner::Link(id), traced)?;
+            (link.traced, link.logged) = (traced.exchanges, traced.logs);
             turn::save(rows, org, &link)
         })
         .await
@@ -378,7 +413,7 @@ impl Store {
         let batch = Batch::prepare(end.stream, written.changes, &written.quarantined)?;
         self.write(batch.bytes(), move |rows| {
             require_connection(rows, org, end.connection)?;
-            history::write_back(rows, org, end.connection, &batch, now)
+            history::write_back(rows, (org, end.connection), None, &batch, now)
         })
         .await
     }

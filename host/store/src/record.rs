@@ -193,21 +193,22 @@ impl Store {
         })
     }
 
-    /// The counts of every stream that was ever written.
+    /// The counts of every stream that was ever written; as they were before, while a generation takes a stream's records' place.
     pub async fn counts(&self, org: OrgId, connection: ConnectionId) -> Result<Vec<StreamCount>, Error> {
-        self.read(move |rows| {
-            let mut counts = Vec::new();
-            for name in stream::names(rows, org, connection)? {
-                let state = stream::state(rows, org, connection, &name)?;
-                counts.push(StreamCount {
-                    stream: name,
-                    records: state.records,
-                    quarantined: state.quarantined,
-                });
-            }
-            Ok(counts)
-        })
-        .await
+        let names = self
+            .read(move |rows| stream::names(rows, org, connection))
+            .await?;
+        let count = |name: String| {
+            let state = self.read_stream_now((org, connection, &name), |rows| {
+                stream::state(rows, org, connection, &name)
+            })?;
+            Ok(StreamCount {
+                stream: name,
+                records: state.records,
+                quarantined: state.quarantined,
+            })
+        };
+        names.into_iter().map(count).collect()
     }
 
     /// The stream's refused records. The page's key is opaque: pass on what came.

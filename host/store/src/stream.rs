@@ -14,6 +14,9 @@ pub(crate) struct State {
     pub(crate) cursor: Kept,
     pub(crate) records: u64,
     pub(crate) quarantined: u64,
+    /// The feed's number of what somebody else than a run wrote last: a webhook, a link, a person.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) others: u64,
     /// What makes the ids of its records; unknown of files from before it was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<String>,
@@ -55,6 +58,11 @@ const MAX_MOVES_BYTES: usize = 64 << 10;
 
 const fn one() -> u32 {
     1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the way serde calls it")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Kept {

@@ -1,9 +1,9 @@
-//! Traces and logs: what a run's or a receipt's calls asked of the network, and what the guest said. Redacted by those
+//! Traces and logs: what the calls of a run, a receipt or a link asked of the network, and what the guest said. Redacted by those
 //! who made them; bounded per owner.
 
 use sluice_model::Timestamp;
 use sluice_model::exchange::Exchange;
-use sluice_model::id::{OrgId, ReceiptId, RunId};
+use sluice_model::id::{LinkId, OrgId, ReceiptId, RunId};
 
 use crate::key::{Key, Parts, Span};
 use crate::row::{corrupt, from_json, to_json};
@@ -26,10 +26,21 @@ pub struct LogLine {
 pub enum TraceOwner {
     Run(RunId),
     Receipt(ReceiptId),
+    Link(LinkId),
 }
 
-/// At most this many exchanges, and as many log lines, are kept per owner; the first ones, since they say how it began.
+/// At most this many exchanges, and as many log lines, are kept of what ends; the first ones, since they say how it began.
 pub const MAX_ROWS: u64 = 10_000;
+
+/// As many are kept of what goes on for ever; the last ones.
+pub const LAST_ROWS: u64 = 1000;
+
+impl TraceOwner {
+    /// Whether nothing ends it but its removal.
+    const fn goes_on(self) -> bool {
+        matches!(self, Self::Link(_))
+    }
+}
 
 impl Store {
     /// The exchanges in their order. The page's key is the number of the last one seen.
@@ -103,6 +114,10 @@ impl TraceRows {
         self.exchanges.iter().chain(&self.logs).map(Vec::len).sum()
     }
 
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.exchanges.is_empty() && self.logs.is_empty()
+    }
+
     /// Appends the rows behind those that are there.
     pub(crate) fn append(
         &self,
@@ -116,12 +131,15 @@ impl TraceRows {
             (Table::Logs, &self.logs, &mut traced.logs),
         ] {
             for row in new {
-                if *count >= MAX_ROWS {
+                if *count >= MAX_ROWS && !owner.goes_on() {
                     traced.dropped += 1;
                     continue;
                 }
                 *count += 1;
                 rows.put(table, &owner_key(org, owner).number(*count), &[row])?;
+                if owner.goes_on() && *count > LAST_ROWS {
+                    rows.delete(table, &owner_key(org, owner).number(*count - LAST_ROWS))?;
+                }
             }
         }
         Ok(traced)
@@ -143,5 +161,6 @@ fn owner_key(org: OrgId, owner: TraceOwner) -> Key {
     match owner {
         TraceOwner::Run(id) => Key::org(org).mark(b'r').id(id),
         TraceOwner::Receipt(id) => Key::org(org).mark(b'c').id(id),
+        TraceOwner::Link(id) => Key::org(org).mark(b'l').id(id),
     }
 }

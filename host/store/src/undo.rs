@@ -1,10 +1,13 @@
 //! Undoing a run: its records become what they were before it, and its cursors go back.
 //!
 //! The reversal is written like every other change, so whoever follows the feed gets it, outside destinations too. What somebody
-//! else has changed since stays as it is and is counted. Undoing twice, or going on after a crash, finds less to do.
+//! else has changed since stays as it is and is counted. In whatever order runs are undone, a record is in the end what the last run
+//! that stands, or somebody else, made of it. Undoing twice, or going on after a crash, finds less to do.
 //!
 //! The cursors go back in the first commit, with the first records: where the undoing is cut off, or another run begins before
 //! it is over, what has gone back is read again instead of being missed.
+
+use std::collections::HashMap;
 
 use sluice_model::Timestamp;
 use sluice_model::id::{OrgId, RunId};
@@ -117,62 +120,102 @@ fn step(
     let more = (feed.len() == STEP)
         .then(|| feed.last().map(|(seq, ..)| *seq))
         .flatten();
-    let mut changes = Vec::new();
+    let mut back = Vec::new();
+    let mut known = HashMap::new();
     for (seq, head, id) in feed {
         if head.run != Some(run.id) {
             continue;
         }
-        match earlier(rows, &of_stream, run.id, (seq, head.op))? {
-            Earlier::Nothing => {
+        match earlier(rows, (org, &of_stream), run.id, (seq, head.op), &mut known)? {
+            Earlier::Nothing(by) => {
                 undone.removed += 1;
-                changes.push(Change::Delete(id));
+                back.push((by, Change::Delete(id)));
             }
-            Earlier::Was(item) => {
+            Earlier::Was(item, by) => {
                 undone.restored += 1;
-                changes.push(Change::Upsert(Item { id, ..item }));
+                back.push((by, Change::Upsert(Item { id, ..item })));
             }
             Earlier::Lost => undone.lost += 1,
         }
     }
-    if !changes.is_empty() {
+    // In their order: as many batches as there are stretches of one run's.
+    let mut back = back.into_iter().peekable();
+    while let Some((by, first)) = back.next() {
+        let mut changes = vec![first];
+        while let Some((_, change)) = back.next_if(|(other, _)| *other == by) {
+            changes.push(change);
+        }
         let batch = Batch::prepare(run.stream.clone(), changes, &[])?;
-        history::write_back(rows, org, run.connection, &batch, now)?;
+        history::write_back(rows, (org, run.connection), by, &batch, now)?;
     }
     Ok((undone, more))
 }
 
-/// What a record was before a run.
+/// What a record was before a run, and the run whose word that is.
 enum Earlier {
-    Nothing,
+    Nothing(Option<RunId>),
     /// Without its id.
-    Was(Item),
+    Was(Item, Option<RunId>),
     Lost,
 }
 
-/// Goes back from a version that the run wrote to the first one that it did not.
+/// Goes back from a version of a run to the first one that neither it nor a run that was undone wrote. What is restored is again that
+/// version's run's: whoever undoes that one too finds it.
 fn earlier(
     rows: &mut Writer<'_>,
-    of_stream: &Key,
+    (org, of_stream): (OrgId, &Key),
     run: RunId,
     (mut seq, op): (u64, Op),
+    known: &mut HashMap<RunId, bool>,
 ) -> Result<Earlier, Error> {
     let mut added = op == Op::Added;
     loop {
         let Some(kept) = history::before(rows, of_stream, seq)? else {
-            return Ok(if added { Earlier::Nothing } else { Earlier::Lost });
+            return Ok(if added {
+                Earlier::Nothing(None)
+            } else {
+                Earlier::Lost
+            });
         };
         let version = kept.version;
-        if version.run != Some(run) {
+        let stands = match version.run {
+            Some(by) if by == run => false,
+            Some(by) => !is_undone(rows, org, by, known)?,
+            None => true,
+        };
+        if stands {
             return Ok(match version.data {
-                Some(data) => Earlier::Was(Item {
-                    id: String::new(),
-                    data,
-                    modified: version.modified,
-                }),
-                None => Earlier::Nothing,
+                Some(data) => {
+                    let item = Item {
+                        id: String::new(),
+                        data,
+                        modified: version.modified,
+                    };
+                    Earlier::Was(item, version.run)
+                }
+                None => Earlier::Nothing(version.run),
             });
         }
         seq = version.seq;
         added = kept.added;
     }
+}
+
+/// A run that is not kept any more counts as one that stands.
+fn is_undone(
+    rows: &mut Writer<'_>,
+    org: OrgId,
+    id: RunId,
+    known: &mut HashMap<RunId, bool>,
+) -> Result<bool, Error> {
+    if let Some(undone) = known.get(&id) {
+        return Ok(*undone);
+    }
+    let undone = match run::load(rows, org, id) {
+        Ok(run) => run.undone.is_some(),
+        Err(Error::Missing { .. }) => false,
+        Err(error) => return Err(error),
+    };
+    known.insert(id, undone);
+    Ok(undone)
 }

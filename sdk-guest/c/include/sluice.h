@@ -3,8 +3,9 @@
  * A connector runs in a sandbox. It gets a fresh instance for every call, keeps nothing between calls but what it returns, and
  * reaches the outside only through `sl_send`. It never holds a secret: the host puts credentials on the wire.
  *
- * Memory: the instance ends with the call, so nothing is freed. What a function here returns stays valid until then. Where there is
- * no memory left the call ends, and the host says so.
+ * Memory: the instance ends with the call, so nothing is freed. What a function here gives stays valid until then (the piece of
+ * `sl_read` alone is good until the next one), and what it is given is only read. Where there is no memory left, which the manifest's
+ * `memory_bytes` says, the call ends, and the host says so. There is nothing to initialise and no state: two calls share no memory.
  *
  * Texts are slices (`sl_str`), not terminated by a zero. A slice of a longer text shares its bytes.
  */
@@ -47,6 +48,14 @@ sl_str sl_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Percent-encodes all but RFC 3986's unreserved characters, so that a text stays one segment of a path or one value of a query. */
 sl_str sl_encode(sl_str text);
 
+/* Texts of which there may be many. Begin with `{0}` and add. */
+typedef struct sl_list {
+  sl_str *items;
+  size_t count, room;
+} sl_list;
+
+void sl_add(sl_list *list, sl_str text);
+
 /* ---- errors --------------------------------------------------------------------------------------------------------- */
 
 /* What went wrong, by who has to act. The host decides about retries from the case alone. */
@@ -76,7 +85,7 @@ bool sl_fail(sl_error *error, sl_case kind, const char *pointer, const char *for
 bool sl_bug(sl_error *error, const char *file, int line, const char *function, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
-/* Ends the call when something that cannot be is; the place goes to the run's log. */
+/* Ends the call when something that cannot be is; the run says what, and where in the source. `assert` does the same. */
 #define SL_ASSERT(condition) ((condition) ? (void)0 : sl_broken(__FILE__, __LINE__, __func__, #condition))
 _Noreturn void sl_broken(const char *file, int line, const char *function, const char *condition);
 
@@ -85,6 +94,22 @@ _Noreturn void sl_broken(const char *file, int line, const char *function, const
 typedef struct sl_header {
   sl_str name, value;
 } sl_header;
+
+/* Where the broker puts a value of the response instead of handing it over. */
+typedef enum sl_into {
+  SL_INTO_SECRET,       /* a secret of this connection, by the name the manifest gives it */
+  SL_INTO_EXPIRES_IN_S, /* lifetime of the captured credential in seconds */
+  SL_INTO_EXPIRES_AT_S, /* end of its life as seconds since 1970 */
+  SL_INTO_SCOPES,
+  SL_INTO_ACCOUNT
+} sl_into;
+
+/* For auth flows and webhooks' secrets: what `pointer` (RFC 6901) finds in the JSON body is kept, and the body shows a placeholder. */
+typedef struct sl_capture {
+  const char *pointer;
+  sl_into into;
+  const char *secret; /* of SL_INTO_SECRET */
+} sl_capture;
 
 typedef struct sl_request {
   const char *method; /* in upper case; none: GET */
@@ -95,6 +120,8 @@ typedef struct sl_request {
   const char *credential;      /* the manifest's auth scheme to apply; none: the connection's own; "": no credential */
   const char *idempotency_key; /* makes an unsafe method retryable */
   uint32_t timeout_ms;         /* in all, retries included; 0: the host's own */
+  const sl_capture *captures;
+  size_t capture_count;
 } sl_request;
 
 typedef struct sl_response {
@@ -106,6 +133,33 @@ typedef struct sl_response {
 
 /* Sends it and holds the whole response, whatever its status. False: there was none, and `error` says who has to act. */
 bool sl_send(const sl_request *request, sl_response *response, sl_error *error);
+
+/* What came of one of many: `response` where it is `ok`, else `error`. */
+typedef struct sl_answer {
+  bool ok;
+  sl_response response;
+  sl_error error;
+} sl_answer;
+
+/* Sends all of them concurrently, within the connection's limits. `answers` has room for `count`; they are in the order of the requests. */
+void sl_send_all(const sl_request *requests, size_t count, sl_answer *answers);
+
+/* A response whose body is read piece by piece, for bodies that should not be held in memory. */
+typedef struct sl_incoming {
+  int status;
+  const sl_header *headers;
+  size_t header_count;
+  int32_t handle; /* the host's */
+  void *piece;    /* the last one that was read */
+} sl_incoming;
+
+/* Sends it and returns as soon as the head of the response is there. Captures are refused here. */
+bool sl_open(const sl_request *request, sl_incoming *incoming, sl_error *error);
+/* At least one and at most `max` bytes, good until the next piece is read; an empty one at the end of the body. */
+bool sl_read(sl_incoming *incoming, uint32_t max, sl_str *piece, sl_error *error);
+/* Gives the rest of it up. */
+void sl_close(sl_incoming *incoming);
+
 /* Whether the status is 2xx or 304; otherwise `error` is what it means. With a `pointer` (not NULL), "there is no such thing" is the
  * configuration's fault: what it points at named the thing. */
 bool sl_ok(const sl_response *response, const char *pointer, sl_error *error);
@@ -160,15 +214,69 @@ sl_str sl_time_text(int64_t ms);
 
 typedef enum sl_level { SL_DEBUG, SL_INFO, SL_WARN, SL_ERROR } sl_level;
 void sl_log(sl_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Adds to a counter of the connector's own. */
+/* The same with more about the line: a JSON object. */
+void sl_log_with(sl_level level, sl_str message, sl_str fields);
+/* Adds to a counter of the connector's own; names are `[a-z][a-z0-9_]*` of at most 64 bytes, at most 32 of them a call. */
 void sl_count(const char *name, uint64_t by);
+/* Sets a value that goes up and down. */
+void sl_gauge(const char *name, double value);
 
 /* ---- storage -------------------------------------------------------------------------------------------------------- */
 
-/* Key-value storage of the connection; writes become durable with the call's outcome or not at all. */
+/* Key-value storage of the connection, within the manifest's `storage_bytes`; writes become durable with the call's outcome or not at
+ * all. A cursor belongs in the page, not here. */
+typedef struct sl_entry {
+  sl_str value;
+  uint64_t version; /* counts the writes of the key, from 1 on */
+} sl_entry;
+
 bool sl_get(const char *key, sl_str *value);
-/* `expect`: the version seen before (0: must not exist); below 0: whatever is there. */
+bool sl_get_entry(const char *key, sl_entry *entry);
+
+typedef enum sl_stored {
+  SL_STORED,
+  SL_OVER_QUOTA, /* the bytes of keys and values would be more than the grant's */
+  SL_CONFLICT,   /* the entry is not at the expected version */
+  SL_NO_KEY      /* a key is 1 to 256 bytes of UTF-8 without control characters */
+} sl_stored;
+
+/* Writes and says what became of it. `expect`: the version seen before (0: must not exist); below 0: whatever is there. */
+sl_stored sl_store(const char *key, sl_str value, int64_t expect);
+/* The same, where all but SL_STORED is an error. */
 bool sl_set(const char *key, sl_str value, int64_t expect, sl_error *error);
+/* Deleting what is not there succeeds. */
+bool sl_delete(const char *key, sl_error *error);
+/* Keys with this prefix that sort after `after` (NULL: from the first), in byte order, at most `limit` of them (1,000 at the most). */
+sl_list sl_keys(const char *prefix, const char *after, uint32_t limit);
+
+/* ---- secrets -------------------------------------------------------------------------------------------------------- */
+
+/* A secret is a handle: it can be put on the wire and derived from, it can't be read. What is derived is again one. */
+typedef struct sl_secret {
+  int32_t handle;
+} sl_secret;
+
+typedef enum sl_algorithm { SL_HMAC_SHA1, SL_HMAC_SHA256, SL_HMAC_SHA512 } sl_algorithm;
+typedef enum sl_encoding { SL_HEX, SL_BASE64, SL_BASE64URL } sl_encoding;
+
+/* The name of the webhook's secret in the functions that set it up; a vendor that makes it has it captured under this name. */
+#define SL_WEBHOOK_SECRET "webhook.secret"
+
+/* The secret that the manifest names, if this connection has it; false for somebody else's too. */
+bool sl_secret_open(const char *name, sl_secret *secret);
+/* A text that stands for the value in a header, the query or the body of a request of this same call. */
+sl_str sl_placeholder(sl_secret secret);
+/* The keyed hash of `message`, bound to the same origins. */
+sl_secret sl_hmac(sl_secret secret, sl_algorithm algorithm, sl_str message, sl_encoding encoding);
+/* A compact JWS over header and claims (JSON texts); `alg` is HS256 or RS256. */
+bool sl_sign_jwt(sl_secret secret, sl_str header, sl_str claims, sl_secret *jws, sl_error *error);
+/* Whether `signature` (its bytes) is the keyed hash of `message`; compared in constant time. */
+bool sl_verify_hmac(sl_secret secret, sl_algorithm algorithm, sl_str message, sl_str signature);
+/* Gives a handle back: only for calls that open or derive hundreds. */
+void sl_forget(sl_secret secret);
+/* The address that makes the request possible for so many seconds, for whoever has it: method, URL and credential count, which has to
+ * be an `aws-sigv4` one. Its placeholder goes into the output of an action that `presigns`. */
+bool sl_presign(const sl_request *request, uint32_t expires_s, sl_secret *address, sl_error *error);
 
 /* ---- files ---------------------------------------------------------------------------------------------------------- */
 
@@ -206,9 +314,29 @@ typedef struct sl_connection {
 
 typedef struct sl_account {
   sl_str id, name;
-  const sl_str *scopes;
-  size_t scope_count;
+  sl_list scopes; /* where the vendor tells them */
 } sl_account;
+
+/* Where to send the user's browser, and what to keep until they come back: JSON; empty: null. */
+typedef struct sl_redirect {
+  sl_str url, state;
+} sl_redirect;
+
+/* A stream that only the account has. */
+typedef struct sl_stream {
+  sl_str name;
+  sl_str schema;           /* JSON Schema of a record's data */
+  sl_list primary_key;     /* empty: `id` */
+  uint32_t cursor_version; /* 0: 1 */
+} sl_stream;
+
+/* Begin with nothing and add. */
+typedef struct sl_streams {
+  sl_stream *items;
+  size_t count, room;
+} sl_streams;
+
+void sl_discovered(sl_streams *streams, const sl_stream *stream);
 
 typedef struct sl_read_request {
   sl_str stream;
@@ -225,6 +353,7 @@ typedef struct sl_page {
   size_t count, room;
   sl_str cursor; /* JSON; empty: it stays as it was */
   bool more;
+  int64_t total_hint; /* how many records the whole run will read, where the vendor tells; below 0: not known */
 } sl_page;
 
 /* A record that is to be there: `data` is a JSON object, `modified` in milliseconds or below 0. */
@@ -237,6 +366,7 @@ typedef struct sl_write {
   enum { SL_CREATE, SL_UPDATE, SL_DELETE } op;
   sl_str id;              /* empty to create */
   sl_str data;            /* a JSON object; empty to delete */
+  int64_t modified;       /* of an update, in milliseconds or below 0 */
   sl_str idempotency_key; /* the same for every try of the same write */
   sl_str revision;        /* the vendor's revision that it builds on; empty: whatever is there */
 } sl_write;
@@ -248,6 +378,13 @@ typedef struct sl_written {
   sl_str data; /* of what was deleted it stays empty */
   int64_t modified;
 } sl_written;
+
+/* A webhook's subscription at the vendor. */
+typedef struct sl_registration {
+  sl_str id;
+  int64_t expires; /* in milliseconds; below 0: it does not end */
+  sl_str state;    /* JSON that is given back; empty: null */
+} sl_registration;
 
 /* One webhook as it arrived: the exact bytes of the body, header names in lower case. */
 typedef struct sl_receipt {
@@ -285,20 +422,63 @@ void sl_told_remove(sl_handled *handled, sl_str stream, sl_str id);
 /* The stream is to be synced, because the webhook tells less than the API. */
 void sl_resync(sl_handled *handled, sl_str stream);
 
-/* What an author fills in; what is left out says `unsupported`. All of them may be called again with the same arguments after a crash
- * and must then do the same. False: it failed, and `error` says how. */
+/* An action beyond the manifest's; `input` and `output` are JSON Schemas. */
+typedef struct sl_action {
+  sl_str name, title; /* no title: the name */
+  sl_str input, output;
+} sl_action;
+
+/* Begin with nothing and add. */
+typedef struct sl_actions {
+  sl_action *items;
+  size_t count, room;
+} sl_actions;
+
+void sl_offer(sl_actions *actions, const sl_action *action);
+
+/* What an author fills in; what is left out says `unsupported`, or nothing where nothing is a right answer. All of them may be called
+ * again with the same arguments after a crash and must then do the same. False: it failed, and `error` says how. What they are given
+ * is the host's and only read; what they fill in begins as nothing. */
 typedef struct sl_connector {
   /* Who does the connection belong to? It is the connection test, so it should cost one cheap request. */
   bool (*check)(const sl_connection *connection, sl_account *account, sl_error *error);
+
+  /* A custom auth flow (`scheme = "custom"`): where the browser goes, what it came back with, renewing and giving back what was got.
+   * Secrets are captured and never seen. SL_AUTH from `refresh_auth` means that the grant is over. */
+  bool (*begin_auth)(const sl_connection *connection, sl_str callback_url, sl_redirect *redirect, sl_error *error);
+  bool (*complete_auth)(const sl_connection *connection, sl_str state, const sl_header *query, size_t query_count, sl_error *error);
+  bool (*refresh_auth)(const sl_connection *connection, sl_error *error);
+  bool (*revoke_auth)(const sl_connection *connection, sl_error *error);
+
+  /* Streams beyond the manifest's, for vendors whose streams are the user's own (`[discovered]`). */
+  bool (*discover)(const sl_connection *connection, sl_streams *streams, sl_error *error);
+  /* The partitions of a stream (`partitioned = true`), each with a cursor of its own. */
+  bool (*partitions)(const sl_connection *connection, sl_str stream, sl_list *partitions, sl_error *error);
   /* One page of a stream. */
   bool (*read)(const sl_connection *connection, const sl_read_request *request, sl_page *page, sl_error *error);
+  /* A cursor of an older `cursor_version` as the current one; left empty, it can't be carried over: start again. */
+  bool (*migrate_cursor)(sl_str stream, uint32_t from_version, sl_str cursor, sl_str *migrated, sl_error *error);
+  /* Writes one record to the vendor. False: it failed; after SL_INVALID_DATA the next one is tried, after anything else none is. */
+  bool (*write)(const sl_connection *connection, sl_str stream, const sl_write *write, sl_written *written, sl_error *error);
+
   /* Performs an action; input and output are JSON. */
   bool (*run_action)(const sl_connection *connection, sl_str name, sl_str input, sl_str idempotency_key, sl_str *output,
                      sl_error *error);
-  /* Writes one record to the vendor. False: it failed; after SL_INVALID_DATA the next one is tried, after anything else none is. */
-  bool (*write)(const sl_connection *connection, sl_str stream, const sl_write *write, sl_written *written, sl_error *error);
+  /* Actions beyond the manifest's. */
+  bool (*list_actions)(const sl_connection *connection, sl_actions *actions, sl_error *error);
+
   /* What a webhook means; the same receipt must give the same. It was verified by the manifest's recipe. */
   bool (*handle)(const sl_connection *connection, const sl_receipt *receipt, sl_handled *handled, sl_error *error);
+  /* Whether a receipt is the vendor's, where no recipe can tell. */
+  bool (*verify)(const sl_receipt *receipt, bool *genuine, sl_error *error);
+  /* For an address that many accounts share: the ids of the accounts that a receipt concerns. */
+  bool (*route)(const sl_receipt *receipt, sl_list *accounts, sl_error *error);
+  /* Subscribes `url` to `events` at the vendor, once for the same `url` (`registration` of the manifest). */
+  bool (*register_webhook)(const sl_connection *connection, sl_str url, const sl_list *events, sl_registration *made, sl_error *error);
+  /* Extends a registration before it ends; SL_INVALID_DATA where the vendor does not know it any more. */
+  bool (*renew_webhook)(const sl_connection *connection, const sl_registration *known, sl_registration *renewed, sl_error *error);
+  /* Ends it; succeeds where it is gone already. */
+  bool (*unregister_webhook)(const sl_connection *connection, const sl_registration *known, sl_error *error);
 } sl_connector;
 
 extern const sl_connector sluice_connector;

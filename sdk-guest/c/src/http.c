@@ -1,18 +1,14 @@
-/* Requests through the broker, what their answers mean, and answers that are kept as files. */
+/* Requests through the broker, and what their answers mean. */
 
+#include <stdlib.h>
 #include <string.h>
 
-#include "connector.h"
-#include "inner.h"
+#include "contract.h"
 
 /* A vendor's own words in a message are cut here, in bytes. */
 enum { WORDS = 300 };
 
-static connector_string_t given(sl_str text) { return (connector_string_t){(uint8_t *)text.ptr, text.len}; }
-
-static sl_str taken(connector_string_t text) { return (sl_str){(const char *)text.ptr, text.len}; }
-
-static bool refused(const sluice_connector_http_error_t *from, sl_error *error) {
+bool sl_refused(const sluice_connector_http_error_t *from, sl_error *error) {
   switch (from->tag) {
     case SLUICE_CONNECTOR_HTTP_ERROR_DENIED:
       return sl_fail(error, SL_CONFIG, NULL, "not permitted: %.*s", SL_ARG(taken(from->val.denied)));
@@ -38,8 +34,18 @@ static bool refused(const sluice_connector_http_error_t *from, sl_error *error) 
   }
 }
 
-/* As the contract has it. */
-static sluice_connector_http_request_t asked(const sl_request *request) {
+/* The header's numbers are the contract's. */
+_Static_assert(SL_INTO_SECRET == SLUICE_CONNECTOR_HTTP_CAPTURE_INTO_SECRET && SL_INTO_ACCOUNT == SLUICE_CONNECTOR_HTTP_CAPTURE_INTO_ACCOUNT,
+               "what is captured is numbered alike");
+
+sluice_connector_http_request_t sl_asked(const sl_request *request) {
+  sluice_connector_http_capture_t *captures = sl_room(request->capture_count, sizeof *captures);
+  for (size_t at = 0; at < request->capture_count; at++) {
+    const sl_capture *capture = &request->captures[at];
+    captures[at].pointer = given(sl_of(capture->pointer));
+    captures[at].into.tag = (uint8_t)capture->into;
+    if (capture->into == SL_INTO_SECRET) captures[at].into.val.secret = given(sl_of(capture->secret));
+  }
   connector_tuple2_string_string_t *headers = sl_room(request->header_count, sizeof *headers);
   for (size_t at = 0; at < request->header_count; at++) {
     headers[at] = (connector_tuple2_string_string_t){given(request->headers[at].name), given(request->headers[at].value)};
@@ -51,30 +57,84 @@ static sluice_connector_http_request_t asked(const sl_request *request) {
       .body = {request->body.ptr != NULL, {(uint8_t *)request->body.ptr, request->body.len}},
       .credential = {request->credential != NULL, given(sl_of(request->credential))},
       .idempotency_key = {request->idempotency_key != NULL, given(sl_of(request->idempotency_key))},
+      .captures = {captures, request->capture_count},
       .timeout_ms = {request->timeout_ms > 0, request->timeout_ms},
   };
 }
 
-static sl_response answered(const sluice_connector_http_response_t *answer) {
-  sl_header *fields = sl_room(answer->headers.len, sizeof *fields);
-  for (size_t at = 0; at < answer->headers.len; at++) {
-    fields[at] = (sl_header){taken(answer->headers.ptr[at].f0), taken(answer->headers.ptr[at].f1)};
-  }
+static const sl_header *fields_of(const sluice_connector_http_headers_t *from) {
+  sl_header *fields = sl_room(from->len, sizeof *fields);
+  for (size_t at = 0; at < from->len; at++) fields[at] = (sl_header){taken(from->ptr[at].f0), taken(from->ptr[at].f1)};
+  return fields;
+}
+
+sl_response sl_answered(const sluice_connector_http_response_t *answer) {
   return (sl_response){
       .status = answer->status,
-      .headers = fields,
+      .headers = fields_of(&answer->headers),
       .header_count = answer->headers.len,
       .body = {(const char *)answer->body.ptr, answer->body.len},
   };
 }
 
 bool sl_send(const sl_request *request, sl_response *response, sl_error *error) {
-  sluice_connector_http_request_t sent = asked(request);
+  sluice_connector_http_request_t sent = sl_asked(request);
   sluice_connector_http_response_t answer;
   sluice_connector_http_error_t failure;
-  if (!sluice_connector_http_send(&sent, &answer, &failure)) return refused(&failure, error);
-  *response = answered(&answer);
+  if (!sluice_connector_http_send(&sent, &answer, &failure)) return sl_refused(&failure, error);
+  *response = sl_answered(&answer);
   return true;
+}
+
+void sl_send_all(const sl_request *requests, size_t count, sl_answer *answers) {
+  sluice_connector_http_request_t *sent = sl_room(count, sizeof *sent);
+  for (size_t at = 0; at < count; at++) sent[at] = sl_asked(&requests[at]);
+  sluice_connector_http_list_request_t all = {sent, count};
+  sluice_connector_http_list_result_response_error_t came;
+  sluice_connector_http_send_all(&all, &came);
+  for (size_t at = 0; at < count; at++) {
+    answers[at] = (sl_answer){.ok = !came.ptr[at].is_err};
+    if (answers[at].ok) answers[at].response = sl_answered(&came.ptr[at].val.ok);
+    else sl_refused(&came.ptr[at].val.err, &answers[at].error);
+  }
+}
+
+static sluice_connector_http_borrow_incoming_t lent(const sl_incoming *incoming) {
+  return sluice_connector_http_borrow_incoming((sluice_connector_http_own_incoming_t){incoming->handle});
+}
+
+bool sl_open(const sl_request *request, sl_incoming *incoming, sl_error *error) {
+  sluice_connector_http_request_t sent = sl_asked(request);
+  sluice_connector_http_own_incoming_t opened;
+  sluice_connector_http_error_t failure;
+  if (!sluice_connector_http_open(&sent, &opened, &failure)) return sl_refused(&failure, error);
+  *incoming = (sl_incoming){.handle = opened.__handle};
+  incoming->status = sluice_connector_http_method_incoming_status(lent(incoming));
+  sluice_connector_http_headers_t headers;
+  sluice_connector_http_method_incoming_headers(lent(incoming), &headers);
+  incoming->headers = fields_of(&headers);
+  incoming->header_count = headers.len;
+  return true;
+}
+
+bool sl_read(sl_incoming *incoming, uint32_t max, sl_str *piece, sl_error *error) {
+  /* The one thing that is freed: otherwise the whole body would be held after all. */
+  free(incoming->piece);
+  incoming->piece = NULL;
+  *piece = (sl_str){0};
+  connector_option_list_u8_t came;
+  sluice_connector_http_error_t failure;
+  if (!sluice_connector_http_method_incoming_read(lent(incoming), max, &came, &failure)) return sl_refused(&failure, error);
+  if (!came.is_some) return true;
+  incoming->piece = came.val.ptr;
+  *piece = (sl_str){(const char *)came.val.ptr, came.val.len};
+  return true;
+}
+
+void sl_close(sl_incoming *incoming) {
+  free(incoming->piece);
+  incoming->piece = NULL;
+  sluice_connector_http_incoming_drop_own((sluice_connector_http_own_incoming_t){incoming->handle});
 }
 
 sl_str sl_header_of(const sl_response *response, const char *name) {
@@ -183,81 +243,4 @@ sl_str sl_link(const sl_response *response, const char *relation) {
     if (target.ptr != NULL) return target;
   }
   return (sl_str){0};
-}
-
-/* ---- files ---- */
-
-static bool unkept(const sluice_connector_files_error_t *from, sl_str key, sl_error *error) {
-  switch (from->tag) {
-    case SLUICE_CONNECTOR_FILES_ERROR_HTTP:
-      return refused(&from->val.http, error);
-    case SLUICE_CONNECTOR_FILES_ERROR_TOO_LARGE:
-      if (from->val.too_large == 0) return sl_fail(error, SL_CONFIG, NULL, "not permitted: to keep files");
-      return sl_fail(error, SL_CONFIG, NULL, "the file is larger than the %llu bytes of the grant",
-                     (unsigned long long)from->val.too_large);
-    case SLUICE_CONNECTOR_FILES_ERROR_QUOTA:
-      return sl_fail(error, SL_CONFIG, NULL, "the files would be more than the %llu bytes of the grant",
-                     (unsigned long long)from->val.quota);
-    case SLUICE_CONNECTOR_FILES_ERROR_UNAVAILABLE:
-      return sl_fail(error, SL_TRANSIENT, NULL, "the file is not kept: %.*s", SL_ARG(taken(from->val.unavailable)));
-    default:
-      return sl_fail(error, SL_INTERNAL, NULL, "`%.*s` is no key of a file, or its owner is none", SL_ARG(key));
-  }
-}
-
-static sl_file reference(const sluice_connector_files_file_t *from) {
-  return (sl_file){
-      .id = taken(from->id),
-      .name = taken(from->name),
-      .media_type = taken(from->media_type),
-      .sha256 = taken(from->sha256),
-      .bytes = from->size,
-  };
-}
-
-bool sl_file_fetch(const sl_request *request, const sl_save *into, sl_file *file, sl_error *error) {
-  sluice_connector_http_request_t sent = asked(request);
-  sluice_connector_files_save_t save = {
-      .key = given(into->key),
-      .name = given(into->name.len > 0 ? into->name : into->key),
-      .owner = {into->owner_id.len > 0, {given(into->owner_stream), given(into->owner_id)}},
-  };
-  sluice_connector_files_fetched_t fetched;
-  sluice_connector_files_error_t failure;
-  if (!sluice_connector_files_fetch(&sent, &save, &fetched, &failure)) return unkept(&failure, into->key, error);
-  if (fetched.tag == SLUICE_CONNECTOR_FILES_FETCHED_FILE) {
-    *file = reference(&fetched.val.file);
-    return true;
-  }
-  sl_response response = answered(&fetched.val.response);
-  if (!sl_ok(&response, NULL, error)) return false;
-  /* 304 is no error, and no file either. */
-  return sl_fail(error, SL_TRANSIENT, NULL, "the vendor answered %d, which is no file", response.status);
-}
-
-bool sl_file_get(sl_str key, sl_file *file) {
-  connector_string_t wanted = given(key);
-  sluice_connector_files_file_t found;
-  if (!sluice_connector_files_get(&wanted, &found)) return false;
-  *file = reference(&found);
-  return true;
-}
-
-bool sl_file_delete(sl_str key, sl_error *error) {
-  connector_string_t wanted = given(key);
-  sluice_connector_files_error_t failure;
-  return sluice_connector_files_delete(&wanted, &failure) || unkept(&failure, key, error);
-}
-
-void sl_put_file(sl_buf *buf, const sl_file *file) {
-  const struct {
-    const char *name;
-    sl_str value;
-  } texts[] = {{"{\"id\":", file->id}, {",\"name\":", file->name}, {",\"media_type\":", file->media_type},
-               {",\"sha256\":", file->sha256}};
-  for (size_t at = 0; at < sizeof texts / sizeof *texts; at++) {
-    sl_put(buf, sl_of(texts[at].name));
-    sl_put_json(buf, texts[at].value);
-  }
-  sl_printf(buf, ",\"bytes\":%llu}", (unsigned long long)file->bytes);
 }

@@ -32,6 +32,11 @@ void sl_keep(void *room) { (void)room; }
 
 sl_str sl_of(const char *text) { return text == NULL ? (sl_str){0} : (sl_str){text, strlen(text)}; }
 
+void sl_add(sl_list *list, sl_str text) {
+  sl_more((void **)&list->items, &list->room, list->count, sizeof *list->items);
+  list->items[list->count++] = text;
+}
+
 bool sl_eq(sl_str a, sl_str b) { return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0); }
 
 int sl_compare(sl_str a, sl_str b) {
@@ -155,7 +160,16 @@ bool sl_bug(sl_error *error, const char *file, int line, const char *function, c
   return false;
 }
 
+/* In the words of a panic of Rust's, which the host takes what the run says from. */
 _Noreturn void sl_broken(const char *file, int line, const char *function, const char *condition) {
-  sl_log(SL_ERROR, "%s does not hold at %s:%d in %s", condition, last_part(file), line, function);
+  fprintf(stderr, "thread 'connector' panicked at %s:%d in %s:\n%s does not hold\n", last_part(file), line, function, condition);
   __builtin_trap();
 }
+
+#ifdef __wasm__
+/* What `assert` of <assert.h> calls: the place of the C library's. */
+_Noreturn void __assert_fail(const char *condition, const char *file, int line, const char *function);
+_Noreturn void __assert_fail(const char *condition, const char *file, int line, const char *function) {
+  sl_broken(file, line, function, condition);
+}
+#endif

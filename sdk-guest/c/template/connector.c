@@ -1,5 +1,5 @@
-/* A connector to start from: one stream, read page by page along `Link` headers, written to, and told of by a webhook. What you do not
- * need, leave out here and in connector.toml. */
+/* A connector to start from: one stream that is read page by page and from then on by what changed, written to, and told of by a
+ * webhook. What you do not need, leave out here and in connector.toml. */
 
 #include <sluice.h>
 
@@ -26,40 +26,54 @@ static bool tasks_of(const sl_connection *connection, sl_str *url, sl_error *err
   return true;
 }
 
-/* When the vendor says that it was changed; below 0 where it does not say. */
-static int64_t changed_at(sl_str task) {
+/* When the vendor says that it was changed; empty where it does not say. */
+static sl_str changed_of(sl_str task) {
   sl_str changed = {0};
   sl_json_text(sl_member(task, "updated_at"), &changed);
-  return sl_time(changed);
+  return changed;
+}
+
+/* As JSON: the newest change that was seen; and while there are more pages, the address of the next one. */
+static sl_str cursor_of(sl_str since, sl_str next) {
+  sl_buf cursor = {0};
+  sl_put(&cursor, SL("{\"since\":"));
+  if (since.len > 0) sl_put_json(&cursor, since);
+  else sl_put(&cursor, SL("null"));
+  if (next.len > 0) {
+    sl_put(&cursor, SL(",\"next\":"));
+    sl_put_json(&cursor, next);
+  }
+  sl_put(&cursor, SL("}"));
+  return sl_text(&cursor);
 }
 
 static bool read_page(const sl_connection *connection, const sl_read_request *request, sl_page *page, sl_error *error) {
   if (!sl_eq(request->stream, SL("tasks"))) {
     return sl_fail(error, SL_UNSUPPORTED, NULL, "there is no stream `%.*s`", SL_ARG(request->stream));
   }
-  /* The cursor is the address of the next page, as JSON. */
-  sl_str url;
-  if (!sl_json_text(request->cursor, &url)) {
+  sl_str url, since = {0};
+  sl_json_text(sl_member(request->cursor, "since"), &since);
+  if (!sl_json_text(sl_member(request->cursor, "next"), &url)) {
     if (!tasks_of(connection, &url, error)) return false;
     url = sl_format("%.*s?per_page=100", SL_ARG(url));
+    if (since.len > 0) url = sl_format("%.*s&updated_since=%.*s", SL_ARG(url), SL_ARG(sl_encode(since)));
   }
   sl_response response;
   if (!get(url, &response, "/list", error)) return false;
 
   sl_walk tasks = sl_walk_of(response.body);
   while (sl_next(&tasks)) {
+    sl_str changed = changed_of(tasks.value);
+    /* The times of one vendor sort as texts. */
+    if (sl_compare(changed, since) > 0) since = changed;
     /* The record is handed on as the vendor wrote it. */
-    sl_upsert(page, sl_json_id(sl_member(tasks.value, "id")), tasks.value, changed_at(tasks.value));
+    sl_upsert(page, sl_json_id(sl_member(tasks.value, "id")), tasks.value, sl_time(changed));
   }
   if (tasks.broken) return sl_fail(error, SL_INVALID_DATA, NULL, "the page is not a JSON array of tasks");
 
   sl_str next = sl_link(&response, "next");
   page->more = next.len > 0;
-  if (page->more) {
-    sl_buf cursor = {0};
-    sl_put_json(&cursor, next);
-    page->cursor = sl_text(&cursor);
-  }
+  page->cursor = cursor_of(since, next);
   return true;
 }
 
@@ -84,7 +98,7 @@ static bool write_task(const sl_connection *connection, sl_str stream, const sl_
   if (write->op == SL_DELETE) return true;
   written->id = sl_json_id(sl_member(response.body, "id"));
   written->data = response.body;
-  written->modified = changed_at(response.body);
+  written->modified = sl_time(changed_of(response.body));
   if (sl_json_valid(response.body) && written->id.len > 0) return true;
   return sl_fail(error, SL_INVALID_DATA, NULL, "the vendor does not say which task it wrote");
 }
@@ -100,7 +114,7 @@ static bool handle(const sl_connection *connection, const sl_receipt *receipt, s
   if (!sl_json_valid(receipt->body) || id.len == 0) {
     return sl_fail(error, SL_INVALID_DATA, NULL, "the webhook does not say which task it is about");
   }
-  int64_t changed = changed_at(task);
+  int64_t changed = sl_time(changed_of(task));
   if (gone) sl_told_remove(handled, SL("tasks"), id);
   else sl_told_upsert(handled, SL("tasks"), id, task, changed);
   sl_event(handled, kind, sl_receipt_header(receipt, "x-todo-delivery"), task, changed);

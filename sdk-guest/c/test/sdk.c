@@ -103,6 +103,9 @@ static void times(void) {
 }
 
 static void texts(void) {
+  sl_list list = {0};
+  for (int at = 0; at < 100; at++) sl_add(&list, sl_format("%d", at));
+  HOLDS(list.count == 100 && sl_eq(list.items[0], SL("0")) && sl_eq(list.items[99], SL("99")));
   HOLDS(sl_eq(sl_encode(SL("a/b c#d~\xc3\xa9")), SL("a%2Fb%20c%23d~%C3%A9")));
   HOLDS(sl_compare(SL("a"), SL("ab")) < 0 && sl_compare(SL("b"), SL("ab")) > 0 && sl_compare(SL(""), SL("")) == 0);
   HOLDS(strcmp(sl_format("%s/%d", "list", 7).ptr, "list/7") == 0);

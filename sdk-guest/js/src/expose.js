@@ -3,7 +3,7 @@
 
 import { use } from "./host.js";
 import { SettledPromise, settled } from "./promise.js";
-import { TextDecoder, TextEncoder } from "./text.js";
+import { TextDecoder, TextEncoder, decodeUtf8 } from "./text.js";
 import { URL, URLSearchParams } from "./url.js";
 import { Headers, Response, fetch } from "./fetch.js";
 import { InvalidDataError, UnsupportedError, toContract } from "./errors.js";
@@ -130,7 +130,19 @@ function connection({ id, config, account: known }) {
 }
 
 function receipt(r) {
-  return { ...r, headers: new Headers(r.headers), text: () => new TextDecoder().decode(r.body) };
+  return {
+    ...r,
+    received: Number(r.received),
+    headers: new Headers(r.headers),
+    text: () => new TextDecoder().decode(r.body),
+    json: () => {
+      try {
+        return JSON.parse(decodeUtf8(r.body, true));
+      } catch (error) {
+        throw new InvalidDataError(`the webhook is not JSON: ${error.message}`);
+      }
+    },
+  };
 }
 
 /** JSON of the host's, parsed. */

@@ -133,6 +133,37 @@ export function fetchAll(requests) {
   });
 }
 
+/**
+ * Sends a request and gives the response as soon as its head is there, for bodies that should not be held in memory: iterate over
+ * `pieces(max)`, or call `read(max)` until it gives null.
+ */
+export function open(url, init = {}) {
+  const request = toRequest(url, init);
+  const incoming = asked(() => host.http.open(request));
+  const read = (max = 65_536) => asked(() => incoming.read(max)) ?? null;
+  return {
+    status: incoming.status(),
+    headers: new Headers(incoming.headers()),
+    read,
+    *pieces(max) {
+      for (let piece = read(max); piece !== null; piece = read(max)) yield piece;
+    },
+  };
+}
+
+/** The address that makes a request possible for so many seconds, for whoever has it; see the contract's `http.presign`. */
+export function presign(url, { method = "GET", expiresS, credential = null }) {
+  return asked(() => host.http.presign({ method, url: String(url), expiresS, credential }));
+}
+
+function asked(run) {
+  try {
+    return run();
+  } catch (thrown) {
+    throw failure(thrown);
+  }
+}
+
 export function toRequest(url, init) {
   const headers = [...new Headers(init.headers)];
   let body = init.body ?? null;

@@ -10,12 +10,12 @@ export {
   UnsupportedError,
   ok,
 } from "./errors.js";
-export { fetchAll } from "./fetch.js";
+export { fetchAll, open, presign } from "./fetch.js";
 export { files } from "./files.js";
 export { host } from "./host.js";
 export { log, metrics } from "./log.js";
 export { each, remove, upsert } from "./records.js";
-export { secret, storage } from "./storage.js";
+export { StorageError, secret, storage } from "./storage.js";
 
 /** Says what a connector is to the type checker; it changes nothing. */
 export function defineConnector(connector) {

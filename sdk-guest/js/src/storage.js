@@ -4,6 +4,24 @@
 import { host } from "./host.js";
 import { decodeUtf8, encodeUtf8 } from "./text.js";
 
+/** Why something was not stored: `conflict` (another version is there), `quota` or `invalid-key`. */
+export class StorageError extends Error {
+  constructor(key, reason) {
+    super(`could not store ${JSON.stringify(key)}: ${reason}`);
+    this.name = "StorageError";
+    this.reason = reason;
+  }
+}
+
+function stored(key, run) {
+  try {
+    run();
+  } catch (thrown) {
+    const error = thrown?.payload ?? thrown;
+    throw new StorageError(key, error?.tag ?? String(error));
+  }
+}
+
 export const storage = {
   /** The value, or undefined. */
   get(key) {
@@ -18,16 +36,11 @@ export const storage = {
 
   /** `expect`: the version seen before (0: must not exist). */
   set(key, value, { expect } = {}) {
-    try {
-      host.storage.set(key, encodeUtf8(JSON.stringify(value)), expect ?? null);
-    } catch (thrown) {
-      const error = thrown?.payload ?? thrown;
-      throw new Error(`could not store ${JSON.stringify(key)}: ${error?.tag ?? error}`);
-    }
+    stored(key, () => host.storage.set(key, encodeUtf8(JSON.stringify(value)), expect ?? null));
   },
 
   delete(key) {
-    host.storage.delete(key);
+    stored(key, () => host.storage.delete(key));
   },
 
   keys({ prefix = "", after, limit = 1000 } = {}) {

@@ -25,6 +25,22 @@ export function serve(vendor) {
   use({
     http: {
       send,
+      // It has answered whole, and the pieces are of that.
+      open: (request) => {
+        const response = send(request);
+        let at = 0;
+        return {
+          status: () => response.status,
+          headers: () => response.headers,
+          read: (max) => {
+            if (at === response.body.length) return null;
+            const piece = response.body.subarray(at, at + Math.max(max, 1));
+            at += piece.length;
+            return piece;
+          },
+        };
+      },
+      presign: ({ method, url, expiresS }) => ({ placeholder: () => `sluice-placeholder-${method} ${url} for ${expiresS} s` }),
       sendAll: (all) => all.map((request) => {
         try {
           return { tag: "ok", val: send(request) };
@@ -53,7 +69,11 @@ export function serve(vendor) {
     secrets: { open: () => null },
     storage: {
       get: (key) => kept.get(key) ?? null,
-      set: (key, value) => void kept.set(key, { value, version: (kept.get(key)?.version ?? 0) + 1 }),
+      set: (key, value, expect) => {
+        const version = kept.get(key)?.version ?? 0;
+        if (expect !== null && expect !== version) throw { tag: "conflict" };
+        kept.set(key, { value, version: version + 1 });
+      },
       delete: (key) => void kept.delete(key),
       listKeys: (prefix) => [...kept.keys()].filter((key) => key.startsWith(prefix)).sort(),
     },

@@ -4,13 +4,14 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { InvalidDataError, RateLimitedError, ok, toContract } from "../src/errors.js";
-import { Response, linkTarget } from "../src/fetch.js";
+import { Response, linkTarget, open, presign } from "../src/fetch.js";
 import { decode } from "../src/place.js";
 import asynchronous, { SettledPromise, settled } from "../src/promise.js";
 import { each, toTimestamp, upsert } from "../src/records.js";
 import { decodeUtf8, encodeUtf8 } from "../src/text.js";
 import { files } from "../src/files.js";
 import { host } from "../src/host.js";
+import { StorageError, storage } from "../src/storage.js";
 import { answer, requests, serve } from "../src/testing.js";
 import * as ours from "../src/url.js";
 
@@ -163,4 +164,21 @@ test("a file is kept, and what is none says why", () => {
     throw Object.assign(new Error("refused"), { payload: refused });
   };
   assert.throws(() => files.fetch("https://a.example/f", { key: "f" }), { tag: "config", message: /4096 bytes/ });
+});
+
+test("a body comes in pieces", () => {
+  serve(() => answer(200, "x".repeat(10), { etag: "1" }));
+  const response = open("https://a.example/long");
+  assert.deepEqual([response.status, response.headers.get("ETag")], [200, "1"]);
+  assert.deepEqual([...response.pieces(4)].map((piece) => piece.length), [4, 4, 2]);
+  assert.equal(response.read(), null);
+  assert.match(presign("https://a.example/f", { expiresS: 60 }).placeholder(), /GET https:\/\/a.example\/f for 60 s/);
+});
+
+test("what was not stored says why", () => {
+  serve(() => answer(404));
+  storage.set("a", 1, { expect: 0 });
+  storage.set("a", { two: 2 }, { expect: 1 });
+  assert.deepEqual(storage.entry("a"), { value: { two: 2 }, version: 2 });
+  assert.throws(() => storage.set("a", 3, { expect: 1 }), (error) => error instanceof StorageError && error.reason === "conflict");
 });

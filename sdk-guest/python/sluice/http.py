@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 import json as _json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -11,9 +12,21 @@ from urllib.parse import quote, urlencode
 from . import _host
 from .errors import AuthError, ConfigError, ConnectorError, InvalidDataError, RateLimitedError, TransientError
 from .records import parse, timestamp
+from .secrets import Secret
 
 _WORDS = 300
 """A vendor's own words in a message are cut here, in characters."""
+
+
+class Into(enum.Enum):
+    """What of a response the host keeps that is no secret: see `captures` of `request`."""
+
+    EXPIRES_IN_S = "ExpiresInS"
+    """Lifetime of the captured credential in seconds."""
+    EXPIRES_AT_S = "ExpiresAtS"
+    """End of its life as seconds since 1970."""
+    SCOPES = "Scopes"
+    ACCOUNT = "Account"
 
 
 class Headers(Mapping[str, str]):
@@ -113,6 +126,33 @@ class Response:
         return ""
 
 
+class Incoming:
+    """A response whose body is read piece by piece. A context manager, which gives the rest up at its end."""
+
+    def __init__(self, incoming: Any) -> None:
+        self._incoming = incoming
+        self.status_code: int = incoming.status()
+        self.headers = Headers(incoming.headers())
+
+    def read(self, size: int = 65_536) -> bytes:
+        """At least one and at most `size` bytes; none at the end of the body."""
+        try:
+            return self._incoming.read(size) or b""
+        except Exception as error:
+            raise _failure(error) from None
+
+    def iter_content(self, size: int = 65_536) -> Iterator[bytes]:
+        """All of them, in order."""
+        while piece := self.read(size):
+            yield piece
+
+    def __enter__(self) -> Incoming:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._incoming.__exit__(None, None, None)
+
+
 def get(url: str, **more: Any) -> Response:
     """A GET of an absolute URL; see `request`."""
     return request("GET", url, **more)
@@ -143,7 +183,8 @@ def request(method: str, url: str, **more: Any) -> Response:
 
     `params`: the query, as a mapping or pairs; `headers`: a mapping; `data`: bytes, a text, or a mapping sent as a form; `json`:
     any value; `timeout`: seconds in all, retries included; `credential`: the manifest's auth scheme to apply ("" for none);
-    `idempotency_key`: makes an unsafe method retryable.
+    `idempotency_key`: makes an unsafe method retryable; `captures`: for auth flows and webhooks' secrets, what the host keeps of a
+    JSON body instead of showing it, by RFC 6901 pointer: the name of a secret, or an `Into`.
 
     Raises the `ConnectorError` that says who has to act when there is no response.
     """
@@ -154,6 +195,27 @@ def request(method: str, url: str, **more: Any) -> Response:
     except Exception as error:
         raise _failure(error) from None
     return Response(answer.status, answer.headers, answer.body, url)
+
+
+def open(method: str, url: str, **more: Any) -> Incoming:
+    """Sends one request and returns as soon as the head of its response is there, for bodies that should not be held in memory:
+    `with http.open("GET", url) as response: …`. See `request`; captures are refused here."""
+    wanted = build(method, url, **more)
+    try:
+        return Incoming(_host.of("http").open(wanted))
+    except Exception as error:
+        raise _failure(error) from None
+
+
+def presign(method: str, url: str, expires_s: int, credential: str | None = None) -> Secret:
+    """The address that makes this request possible for so many seconds, for whoever has it; `credential` is an `aws-sigv4` one. Its
+    placeholder goes into the output of an action that `presigns`."""
+    http = _host.of("http")
+    wanted = http.PresignRequest(method=method.upper(), url=url, expires_s=expires_s, credential=credential)
+    try:
+        return Secret(http.presign(wanted))
+    except Exception as error:
+        raise _failure(error) from None
 
 
 def request_all(wanted: list[Any]) -> list[Response | ConnectorError]:
@@ -181,6 +243,7 @@ def build(
     timeout: float | None = None,
     credential: str | None = None,
     idempotency_key: str | None = None,
+    captures: Mapping[str, str | Into] | None = None,
 ) -> Any:
     """The request as the contract has it; for `request_all`."""
     fields = [(name, value) for name, value in (headers or {}).items()]
@@ -206,9 +269,16 @@ def build(
         body=body,
         credential=credential,
         idempotency_key=idempotency_key,
-        captures=[],
+        captures=[_capture(pointer, into) for pointer, into in (captures or {}).items()],
         timeout_ms=None if timeout is None else max(1, int(timeout * 1_000)),
     )
+
+
+def _capture(pointer: str, into: str | Into) -> Any:
+    http = _host.of("http")
+    if isinstance(into, Into):
+        return http.Capture(pointer=pointer, into=getattr(http, f"CaptureInto_{into.value}")())
+    return http.Capture(pointer=pointer, into=http.CaptureInto_Secret(into))
 
 
 def _failure(error: Exception) -> Exception:

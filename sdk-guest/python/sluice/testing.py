@@ -12,6 +12,7 @@ from typing import Any
 
 from . import _host
 from .connector import Connection, ReadRequest
+from .http import Into
 
 
 @dataclass
@@ -37,6 +38,51 @@ class Answer:
     body: bytes = b""
 
 
+@dataclass
+class Capture:
+    """What the host keeps of a response: the name of a secret, or an `http.Into`."""
+
+    pointer: str
+    into: str | Into
+
+
+class Error_Conflict:
+    """The contract's `storage.error`."""
+
+
+class _Err(Exception):
+    """How componentize-py throws the contract's errors."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class _Incoming:
+    """It has answered whole, and the pieces are of that."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer, self._at = answer, 0
+
+    def status(self) -> int:
+        return self._answer.status
+
+    def headers(self) -> list[tuple[str, str]]:
+        return self._answer.headers
+
+    def read(self, size: int) -> bytes | None:
+        piece = self._answer.body[self._at : self._at + max(size, 1)]
+        self._at += len(piece)
+        return piece or None
+
+    def __exit__(self, *reason: object) -> None:
+        pass
+
+
+def _presigned(request: Any) -> Any:
+    text = f"sluice-placeholder-{request.method} {request.url} for {request.expires_s} s"
+    return SimpleNamespace(placeholder=lambda: text)
+
+
 class _Level(enum.Enum):
     DEBUG = "debug"
     INFO = "info"
@@ -60,6 +106,8 @@ def serve(vendor: Callable[[Request], Answer]) -> None:
 
     def put(key: str, value: bytes, expect: int | None) -> None:
         version = kept[key].version if key in kept else 0
+        if expect is not None and expect != version:
+            raise _Err(Error_Conflict())
         kept[key] = SimpleNamespace(value=value, version=version + 1)
 
     shelf: dict[str, Any] = {}
@@ -89,7 +137,15 @@ def serve(vendor: Callable[[Request], Answer]) -> None:
             delete=lambda key: shelf.pop(key, None),
         ),
         http=SimpleNamespace(
-            Request=Request, send=send, send_all=lambda all_: [SimpleNamespace(value=send(one)) for one in all_]
+            Request=Request,
+            Capture=Capture,
+            PresignRequest=SimpleNamespace,
+            **{f"CaptureInto_{into.value}": (lambda into=into: into) for into in Into},
+            CaptureInto_Secret=str,
+            send=send,
+            open=lambda request: _Incoming(send(request)),
+            presign=_presigned,
+            send_all=lambda all_: [SimpleNamespace(value=send(one)) for one in all_],
         ),
         log=SimpleNamespace(Level=_Level, write=lambda level, message, fields: lines.append((level.value, message))),
         metrics=SimpleNamespace(count=lambda name, by: None, gauge=lambda name, value: None),

@@ -5,7 +5,7 @@ import json
 import random
 import unittest
 
-from sluice import ConfigError, InvalidDataError, RateLimitedError, files, http, records, testing
+from sluice import ConfigError, InvalidDataError, RateLimitedError, files, http, records, storage, testing
 
 
 class Records(unittest.TestCase):
@@ -78,6 +78,32 @@ class Http(unittest.TestCase):
         self.assertEqual(http.link_targets(header), {"next": "https://a/x?a=1,2;3", "start": "https://a/x?a=1,2;3", "last": "b"})
         for none in ["", "<a>", '<a>; rel="next', "a; rel=next", "<a> junk; rel=next", '<a>; rel="\\']:
             self.assertEqual(http.link_targets(none), {})
+
+
+    def test_a_body_comes_in_pieces(self) -> None:
+        testing.serve(lambda request: testing.answer(200, b"x" * 10, {"ETag": "1"}))
+        with http.open("GET", "https://a.example/long") as response:
+            self.assertEqual((response.status_code, response.headers["etag"]), (200, "1"))
+            self.assertEqual([len(piece) for piece in response.iter_content(4)], [4, 4, 2])
+            self.assertEqual(response.read(), b"")
+        self.assertIn("GET https://a.example/f for 60 s", http.presign("get", "https://a.example/f", 60).placeholder())
+
+    def test_what_is_captured_is_named(self) -> None:
+        testing.serve(lambda request: testing.answer(200, {}))
+        http.post("https://a.example/token", captures={"/token": "access_token", "/life": http.Into.EXPIRES_IN_S})
+        captured = [(capture.pointer, capture.into) for capture in testing.requests[0].captures]
+        self.assertEqual(captured, [("/token", "access_token"), ("/life", http.Into.EXPIRES_IN_S)])
+
+
+class Storage(unittest.TestCase):
+    def test_what_was_not_stored_says_why(self) -> None:
+        testing.serve(lambda request: testing.answer(404))
+        storage.put("a", 1, expect=0)
+        storage.put("a", [2], expect=1)
+        self.assertEqual((storage.get("a"), storage.version("a")), ([2], 2))
+        with self.assertRaises(storage.StorageError) as refused:
+            storage.put("a", 3, expect=1)
+        self.assertEqual(refused.exception.reason, "conflict")
 
 
 class Files(unittest.TestCase):

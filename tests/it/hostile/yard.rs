@@ -19,16 +19,20 @@ use sluice_model::limits::Limits;
 use sluice_model::secret::Secret;
 use sluice_model::{Clock, SystemClock};
 use sluice_runtime::{
-    Call, CancellationToken, Compiler, ConnectionView, Connector, EmptyShelf, LoadError, Runtime, Snapshot,
+    Call, CancellationToken, Compiler, ConnectionView, Connector, LoadError, Runtime, Snapshot,
 };
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex as Turn, MutexGuard};
 
 use super::canary;
+use super::paper::Paper;
 use super::vendor::{self, Forbidden, Seen, Targets};
 
 /// Bytes of storage that every install is given.
 const STORAGE_BYTES: u64 = 1 << 20;
+/// Bytes of files, and of one of them.
+const FILES_BYTES: u64 = 64 << 10;
+pub(super) const FILE_BYTES: u64 = 32 << 10;
 
 /// Calls under way at once.
 pub(super) const SLOTS: u32 = 8;
@@ -161,8 +165,8 @@ impl Yard {
             egress: self.rules(),
             storage_bytes: STORAGE_BYTES,
             scratch_bytes: 0,
-            files_bytes: 0,
-            file_bytes: 0,
+            files_bytes: FILES_BYTES,
+            file_bytes: FILE_BYTES,
             limits,
         };
         let rights = Rights::new(&grant, &Ceiling::default(), &grant);
@@ -187,7 +191,7 @@ impl Yard {
             },
             caller,
             storage,
-            files: Arc::new(EmptyShelf),
+            files: Arc::new(Paper),
             limits,
             cancel: CancellationToken::new(),
         }

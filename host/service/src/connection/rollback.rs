@@ -134,8 +134,8 @@ pub async fn roll_back(
     // Whose account it is has not changed with the version; and who goes back does not follow.
     let settings = Settings {
         auth: was.auth.or_else(|| rollback.connection.auth.clone()),
-        account: rollback.connection.account.clone(),
         channel: None,
+        ..Settings::of(&rollback.connection)
     };
     let told = event::of_platform(service, "sluice.connection.rolled_back", id, || {
         json!({"connector": rollback.connection.connector, "from": rollback.from.version, "to": rollback.to.version,

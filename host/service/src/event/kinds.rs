@@ -126,10 +126,16 @@ const PLATFORM: &[Row] = &[
         r#"{"from":"active","to":"needs-reconnect","code":"auth.revoked"}"#,
     ),
     (
+        "sluice.connection.contract",
+        "it was set what becomes of streams that the account did not have before",
+        "new_streams:string",
+        r#"{"new_streams":"freeze"}"#,
+    ),
+    (
         "sluice.connection.streams",
         "the account has other streams than before, or their records look different",
-        "added:array changed:array gone:array",
-        r#"{"added":["orders"],"changed":[],"gone":[]}"#,
+        "added:array changed:array gone:array refused:array not_set:array",
+        r#"{"added":["orders"],"changed":[],"gone":[],"refused":[],"not_set":[]}"#,
     ),
     (
         "sluice.connection.upgraded",

@@ -1,15 +1,16 @@
 //! Writes of a link: sent under the keys that were kept with them, and their outcomes kept.
 
 use sluice_model::record::{Change, Item};
+use sluice_runtime::Effects;
 use sluice_store::link::{LinkStep, Numbered, Pair, Pending, Side};
 
 use super::Error;
 use super::carry::Failed;
 use super::conflict::Reason;
 use super::pairing::Work;
-use crate::connection;
 use crate::problem::Problem;
 use crate::write::{self, Op, Outcome, Write};
+use crate::{call, connection};
 
 /// Writes of the first call of a turn, and of any. Each that succeeds lets the next be twice as large: the outcomes of a call
 /// are kept together, so a process that dies again and again would never get past a large one.
@@ -48,9 +49,15 @@ impl Work<'_> {
                 .collect();
             let callee = self.callee(side);
             let stream = &self.link.end(side).stream;
-            let outcomes =
-                write::send(self.service, callee, stream, &writes, self.stop.child_token()).await?;
-            self.keep(side, open, outcomes).await?;
+            let mut effects = Effects::default();
+            let ways = (self.stop.child_token(), &mut effects);
+            let sent = write::send(self.service, callee, stream, &writes, ways).await;
+            let logs = call::logs(self.service, &mut effects);
+            let (id, fencing) = (self.link.id, self.link.turn.fencing);
+            store
+                .note_link(self.org, id, fencing, (effects.exchanges, logs))
+                .await?;
+            self.keep(side, open, sent?).await?;
             batch.0 = (batch.0 * 2).min(WRITES.1);
         }
     }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::call::{self, Callee};
 use crate::catalogue::streams::compiled;
+use crate::sync::contract::{self, Judged, NewStreams};
 use crate::{Service, event};
 
 /// What changed since the connector was asked before.
@@ -25,6 +26,10 @@ pub struct Discovery {
     pub changed: Vec<String>,
     /// Their records stay; they can't be read any more.
     pub gone: Vec<String>,
+    /// New ones that the connection's contract does not take.
+    pub refused: Vec<String>,
+    /// New ones that could not have the contract's options, and why.
+    pub not_set: Vec<(String, String)>,
 }
 
 /// Why nothing was discovered.
@@ -79,15 +84,32 @@ pub const MAX_STREAMS: usize = 1000;
 /// After this long, a run asks again before it reads.
 const ASKED_AGAIN: Duration = Duration::from_secs(24 * 3600);
 
-/// Asks the connector which streams the account has, and keeps what it says in the place of what it said before.
+/// Asks the connector which streams the account has, and keeps what it says in the place of what it said before, as the connection's
+/// contract has it; whole, if a person accepts it.
 ///
 /// # Errors
 ///
 /// As the call failed; [`Error::Told`]: then what was known before stays.
-pub async fn discover(service: &Service, org: OrgId, id: ConnectionId) -> Result<Discovery, Error> {
+pub async fn discover(
+    service: &Service,
+    org: OrgId,
+    id: ConnectionId,
+    accept: bool,
+) -> Result<Discovery, Error> {
     let callee = Callee::read(service, org, id).await?;
+    let contract = if accept {
+        NewStreams::Evolve
+    } else {
+        callee.connection.contract.new_streams
+    };
     let mut effects = Effects::default();
-    of(service, &callee, CancellationToken::new(), &mut effects).await
+    asked(
+        service,
+        &callee,
+        contract,
+        (CancellationToken::new(), &mut effects),
+    )
+    .await
 }
 
 /// What the call did is left in `effects`, for the trace of what it was made for.
@@ -96,6 +118,16 @@ pub(crate) async fn of(
     callee: &Callee,
     cancel: CancellationToken,
     effects: &mut Effects,
+) -> Result<Discovery, Error> {
+    let contract = callee.connection.contract.new_streams;
+    asked(service, callee, contract, (cancel, effects)).await
+}
+
+async fn asked(
+    service: &Service,
+    callee: &Callee,
+    contract: NewStreams,
+    (cancel, effects): (CancellationToken, &mut Effects),
 ) -> Result<Discovery, Error> {
     let manifest = &callee.known.manifest;
     if manifest.discovered.is_none() {
@@ -109,21 +141,42 @@ pub(crate) async fn of(
     let told = outcome.result?.map_err(Error::Fault)?;
     let streams = checked(callee, told).map_err(Error::Told)?;
     let before = service.store().account_streams(org, id).await?;
-    let found = compared(&before.map(|before| before.streams).unwrap_or_default(), &streams);
+    let before = before.map(|before| before.streams);
+    let Judged { taken, refused } = contract::judge(
+        contract,
+        |name| manifest.stream(name).is_some(),
+        before.as_deref(),
+        streams,
+    );
+    let before = before.unwrap_or_default();
+    let streams = taken.unwrap_or_else(|| before.clone());
+    let mut found = compared(&before, &streams);
+    found.refused = refused;
     let now = AccountStreams {
         at: service.now(),
         streams,
     };
     service.store().set_account_streams(org, id, now).await?;
-    if !(found.added.is_empty() && found.changed.is_empty() && found.gone.is_empty()) {
-        event::platform(
-            service,
-            org,
-            "sluice.connection.streams",
-            id,
-            || serde_json::json!({"added": found.added, "changed": found.changed, "gone": found.gone}),
-        )
-        .await?;
+    found.not_set = contract::give_options(service, org, &callee.connection, &found.added).await?;
+    let Discovery {
+        added,
+        changed,
+        gone,
+        refused,
+        not_set,
+        ..
+    } = &found;
+    if [added, changed, gone, refused]
+        .iter()
+        .any(|names| !names.is_empty())
+    {
+        let not_set: Vec<&String> = not_set.iter().map(|(name, _)| name).collect();
+        let body = || {
+            serde_json::json!({
+                "added": added, "changed": changed, "gone": gone, "refused": refused, "not_set": not_set,
+            })
+        };
+        event::platform(service, org, "sluice.connection.streams", id, body).await?;
     }
     Ok(found)
 }

@@ -144,6 +144,7 @@ impl Reading<'_> {
                 window,
                 page_hint: service.settings().page_hint,
             };
+            let since = self.since()?;
             let (page, mut effects) = match self.read(request).await? {
                 Ok(read) => read,
                 Err(turn) => return Ok(Some(turn)),
@@ -169,7 +170,7 @@ impl Reading<'_> {
                     return Ok(Some(Turn::End(RunState::Failed, Some(problem))));
                 }
             };
-            let page = self.commit_of(&place, checked, page.cursor, effects);
+            let page = self.commit_of(&place, since, checked, page.cursor, effects);
             self.unsettled.add(service, page).await?;
             if next.is_some() {
                 cursor = next;
@@ -193,6 +194,17 @@ impl Reading<'_> {
         let back = u64::try_from(stream.lookback.as_millis()).unwrap_or(u64::MAX);
         let start = sluice_model::Timestamp::from_millis(end.as_millis().saturating_sub(back));
         Some(Window { start, end })
+    }
+
+    /// Where the feed stands before a page is read. None where the page before was refused too often: a record that others change all
+    /// the time keeps nobody from reading on, and the next sync meets it again.
+    fn since(&self) -> Result<Option<u64>, sluice_store::Error> {
+        let run = &self.lease.run;
+        if run.failures >= STALE_PAGES && !self.unsettled.committed() {
+            return Ok(None);
+        }
+        let number = self.service.store().feed_number(self.lease.org, run.connection)?;
+        Ok(Some(number))
     }
 
     /// Where the leg goes on. A cursor of an older format is handed to the connector to be carried over.
@@ -368,6 +380,7 @@ impl Reading<'_> {
     fn commit_of(
         &self,
         place: &Place,
+        since: Option<u64>,
         checked: Checked,
         cursor: Option<String>,
         mut effects: Effects,
@@ -380,6 +393,7 @@ impl Reading<'_> {
             connection: run.connection,
             stream: run.stream.clone(),
             pages: 1,
+            since,
             changes: checked.changes,
             quarantined: checked.refused.into_iter().map(Quarantined::from).collect(),
             filtered: checked.filtered,
@@ -393,6 +407,8 @@ impl Reading<'_> {
     }
 }
 
+/// Tries in a row after which a page is committed although a record of it was changed while it was read.
+const STALE_PAGES: u32 = 3;
 /// Percent of a stretch's time after which it ends at the next checkpoint, and after which a call is stopped.
 const SOFT: u32 = 80;
 const HARD: u32 = 95;

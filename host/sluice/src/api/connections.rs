@@ -16,8 +16,10 @@ use super::app::{App, Caller};
 use super::body::{Asked, At, Json, json};
 use super::page::{List, Paging, listed, page};
 use super::problem::Problem;
-use super::runs::{self, ExchangeView};
+use super::runs;
+use super::streams::ContractBody;
 use super::text::SecretParts;
+use super::traces::{ExchangeView, exchange};
 
 /// One account at one vendor.
 #[derive(Debug, Serialize, ToSchema)]
@@ -38,6 +40,9 @@ pub(super) struct ConnectionView {
     /// The channel that it follows; it is pinned to its install without.
     #[serde(skip_serializing_if = "Option::is_none")]
     channel: Option<String>,
+    /// What becomes of streams that its account did not have before, where that is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contract: Option<ContractBody>,
     /// What is known of its credential; in a list it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     credential: Option<CredentialView>,
@@ -110,6 +115,9 @@ pub(super) fn view(connection: Connection, credential: Option<Credential>) -> Co
         auth: connection.auth,
         account: connection.account.map(account),
         channel: connection.channel,
+        contract: Some(connection.contract)
+            .filter(|contract| !contract.is_default())
+            .map(ContractBody::from),
         credential: credential.map(|credential| CredentialView {
             version: credential.version,
             obtained: text(credential.life.obtained),
@@ -435,7 +443,7 @@ pub(super) async fn test(
         ok,
         account: who.map(account),
         steps: steps.collect(),
-        exchanges: exchanges.into_iter().map(runs::exchange).collect(),
+        exchanges: exchanges.into_iter().map(exchange).collect(),
     }))
 }
 

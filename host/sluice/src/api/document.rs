@@ -16,7 +16,7 @@ use super::{
     actions, approvals, apps, authorizations, connections, connectors, destinations, endpoints, events,
     files, grants, health, hooks, inbound, installs, keys, problem, receipts,
 };
-use super::{links, records, replays, runs, secrets, streams, trust, upgrades, writes};
+use super::{links, records, replays, runs, secrets, streams, traces, trust, upgrades, writes};
 
 /// The document of this version.
 #[must_use]
@@ -132,8 +132,9 @@ fn schemas() -> ComponentsBuilder {
         .schema_from::<runs::FindingsView>()
         .schema_from::<runs::FindingView>()
         .schema_from::<runs::CountsView>()
-        .schema_from::<runs::ExchangeView>()
-        .schema_from::<runs::LogView>()
+        .schema_from::<streams::ContractBody>()
+        .schema_from::<traces::ExchangeView>()
+        .schema_from::<traces::LogView>()
         .schema_from::<records::RecordView>()
         .schema_from::<records::ChangeView>()
         .schema_from::<records::ChangesView>()

@@ -14,6 +14,7 @@ use super::body::{Asked, At, Json, json};
 use super::page::{List, Paging, listed, page};
 use super::problem::Problem;
 use super::text::Raw;
+use super::traces::{exchange, line};
 
 /// Two streams that are kept saying the same.
 #[derive(Debug, Serialize, ToSchema)]
@@ -305,4 +306,28 @@ pub(super) async fn resolve(
     )
     .await?;
     Ok(json(&Settled { settled }))
+}
+
+pub(super) async fn trace(
+    State(app): State<App>,
+    caller: Caller,
+    At(which): At<String>,
+    Asked(asked): Asked<Paging>,
+) -> Result<Response, Problem> {
+    let name = format!("trace\0{which}");
+    let page = page(&name, asked.limit, asked.after.as_deref())?;
+    let found = link::trace(&app.service, caller.org, &which, &page).await?;
+    Ok(json(&listed(&name, found, exchange)))
+}
+
+pub(super) async fn logs(
+    State(app): State<App>,
+    caller: Caller,
+    At(which): At<String>,
+    Asked(asked): Asked<Paging>,
+) -> Result<Response, Problem> {
+    let name = format!("logs\0{which}");
+    let page = page(&name, asked.limit, asked.after.as_deref())?;
+    let found = link::logs(&app.service, caller.org, &which, &page).await?;
+    Ok(json(&listed(&name, found, line)))
 }

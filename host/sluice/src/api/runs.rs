@@ -1,9 +1,8 @@
-//! Runs, their traces and their logs.
+//! Runs.
 
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use sluice_model::exchange::Exchange;
 use sluice_model::id::RunId;
 use sluice_model::record::Counts;
 use sluice_model::run::{Mode, RunState, Trigger};
@@ -16,6 +15,7 @@ use super::body::{Asked, At, id, json};
 use super::connections::Reason;
 use super::page::{Paging, listed, page};
 use super::problem::Problem;
+use super::traces::{exchange, line};
 
 /// One execution of a sync of one stream.
 #[derive(Debug, Serialize, ToSchema)]
@@ -141,39 +141,6 @@ pub(super) struct CountsView {
     vanished: u64,
 }
 
-/// One brokered request and what came of it, redacted.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Exchange)]
-pub(super) struct ExchangeView {
-    #[schema(format = "date-time")]
-    started: String,
-    took_ms: u64,
-    method: String,
-    url: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    credential: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    address: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    sent_bytes: u64,
-    received_bytes: u64,
-    attempts: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-}
-
-/// A line that the connector wrote.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = LogLine)]
-pub(super) struct LogView {
-    #[schema(format = "date-time")]
-    at: String,
-    level: String,
-    message: String,
-    fields: std::collections::BTreeMap<String, String>,
-}
-
 pub(super) fn view(run: Run) -> RunView {
     RunView {
         id: run.id.to_string(),
@@ -212,22 +179,6 @@ fn counts(counts: &Counts) -> CountsView {
         quarantined: counts.quarantined,
         filtered: counts.filtered,
         vanished: counts.vanished,
-    }
-}
-
-pub(super) fn exchange(exchange: Exchange) -> ExchangeView {
-    ExchangeView {
-        started: exchange.started.to_string(),
-        took_ms: u64::try_from(exchange.took.as_millis()).unwrap_or(u64::MAX),
-        method: exchange.method,
-        url: exchange.url,
-        credential: exchange.credential,
-        address: exchange.address,
-        status: exchange.status,
-        sent_bytes: exchange.sent_bytes,
-        received_bytes: exchange.received_bytes,
-        attempts: exchange.attempts,
-        error: exchange.error,
     }
 }
 
@@ -311,10 +262,5 @@ pub(super) async fn logs(
     let name = format!("logs\0{run}");
     let page = page(&name, asked.limit, asked.after.as_deref())?;
     let found = sync::logs(&app.service, caller.org, run, &page).await?;
-    Ok(json(&listed(&name, found, |line| LogView {
-        at: line.at.to_string(),
-        level: line.level,
-        message: line.message,
-        fields: line.fields.into_iter().collect(),
-    })))
+    Ok(json(&listed(&name, found, line)))
 }

@@ -1,5 +1,7 @@
 //! The streams of a connection: when each is read, what is kept of it, and how it is doing.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -8,6 +10,7 @@ use sluice_model::run::{Mode, RunState};
 use sluice_service::connection;
 use sluice_service::sync;
 use sluice_service::sync::cadence::{Cadence, Quiet};
+use sluice_service::sync::contract::{self, Contract, NewStreams};
 use sluice_service::sync::stream::{self, Options, PreviewOutcome, Status, Stream, StreamRules};
 use utoipa::ToSchema;
 
@@ -15,8 +18,8 @@ use super::app::{App, Caller};
 use super::body::{Asked, At, Json, json};
 use super::page::List;
 use super::problem::Problem;
-use super::runs::{ExchangeView, exchange};
 use super::text::Raw;
+use super::traces::{ExchangeView, exchange};
 
 /// A stream of a connection.
 #[derive(Debug, Serialize, ToSchema)]
@@ -280,20 +283,71 @@ pub(super) struct DiscoveryView {
     changed: Vec<String>,
     /// Their records stay; they can't be read any more.
     gone: Vec<String>,
+    /// New ones that the connection's contract does not take.
+    refused: Vec<String>,
+    /// New ones that could not have the contract's options, and why.
+    not_set: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Acceptance {
+    accept: bool,
+}
+
+/// What becomes of streams that the account did not have before.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[schema(as = StreamContract)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ContractBody {
+    /// `evolve`, `freeze` or `discard`.
+    #[schema(value_type = String)]
+    new_streams: NewStreams,
+    /// The options of those that are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    options: Option<Options>,
+}
+
+impl From<Contract> for ContractBody {
+    fn from(contract: Contract) -> Self {
+        Self {
+            new_streams: contract.new_streams,
+            options: contract.options,
+        }
+    }
+}
+
+pub(super) async fn set_contract(
+    State(app): State<App>,
+    caller: Caller,
+    At(which): At<String>,
+    Json(wanted): Json<ContractBody>,
+) -> Result<Response, Problem> {
+    let found = connection::get(&app.service, caller.org, &which).await?;
+    let wanted = Contract {
+        new_streams: wanted.new_streams,
+        options: wanted.options,
+    };
+    let set = contract::set(&app.service, caller.org, &found, wanted).await?;
+    Ok(json(&ContractBody::from(set.contract)))
 }
 
 pub(super) async fn discover(
     State(app): State<App>,
     caller: Caller,
     At(which): At<String>,
+    Asked(asked): Asked<Acceptance>,
 ) -> Result<Response, Problem> {
     let found = connection::get(&app.service, caller.org, &which).await?;
-    let found = sync::discover::discover(&app.service, caller.org, found.id).await?;
+    let found = sync::discover::discover(&app.service, caller.org, found.id, asked.accept).await?;
     Ok(json(&DiscoveryView {
         streams: found.streams,
         added: found.added,
         changed: found.changed,
         gone: found.gone,
+        refused: found.refused,
+        not_set: found.not_set.into_iter().collect(),
     }))
 }
 

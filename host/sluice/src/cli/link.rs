@@ -8,7 +8,7 @@ use super::client::{Body, Client, segment};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{Output, items, text};
-use super::{input, resolve};
+use super::{input, resolve, run};
 
 /// Streams that are kept saying the same, one way or both
 #[derive(Debug, Subcommand)]
@@ -37,6 +37,10 @@ pub(super) enum Link {
     Retry { link: String },
     /// Remove it; no record is touched
     Remove { link: String },
+    /// The last requests of its writes, redacted
+    Trace { link: String },
+    /// What the connectors wrote at its last writes
+    Logs { link: String },
     /// Records that both sides changed, and that wait for a person
     Conflicts { link: String },
     /// Say whose word counts
@@ -134,6 +138,8 @@ impl Link {
                 client.delete(&path(&link)).await?;
                 output.done(&format!("{link} is removed; no record was touched"));
             }
+            Self::Trace { link } => return run::trace(client, output, &path(&link)).await,
+            Self::Logs { link } => return run::logs(client, output, &path(&link)).await,
             Self::Conflicts { link } => {
                 let found = client
                     .get(&format!("{}/conflicts?limit=1000", path(&link)))

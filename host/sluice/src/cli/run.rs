@@ -82,26 +82,8 @@ impl Run {
                 let id = id(client, &run).await?;
                 watch::follow(client, output, &[id]).await
             }
-            Self::Trace { run } => {
-                let path = format!("{}/trace", path(client, &run).await?);
-                let row = |exchange: &Value| {
-                    ["started", "method", "url", "status", "took_ms", "error"]
-                        .map(|name| text(exchange, name))
-                };
-                pages(
-                    client,
-                    output,
-                    &path,
-                    ["started", "method", "url", "status", "ms", "error"],
-                    row,
-                )
-                .await
-            }
-            Self::Logs { run } => {
-                let path = format!("{}/logs", path(client, &run).await?);
-                let row = |line: &Value| ["at", "level", "message"].map(|name| text(line, name));
-                pages(client, output, &path, ["at", "level", "message"], row).await
-            }
+            Self::Trace { run } => trace(client, output, &path(client, &run).await?).await,
+            Self::Logs { run } => logs(client, output, &path(client, &run).await?).await,
             Self::Cancel { run } => {
                 let path = path(client, &run).await?;
                 let run = client.post(&format!("{path}/cancel"), json!({})).await?;
@@ -151,6 +133,22 @@ async fn id(client: &Client, given: &str) -> Result<String, Failure> {
 
 async fn path(client: &Client, given: &str) -> Result<String, Failure> {
     Ok(format!("/api/v1/runs/{}", segment(&id(client, given).await?)))
+}
+
+/// What was asked of the network for what has this path.
+pub(super) async fn trace(client: &Client, output: &Output, path: &str) -> Result<Exit, Failure> {
+    let row = |exchange: &Value| {
+        ["started", "method", "url", "status", "took_ms", "error"].map(|name| text(exchange, name))
+    };
+    let header = ["started", "method", "url", "status", "ms", "error"];
+    pages(client, output, &format!("{path}/trace"), header, row).await
+}
+
+/// What connectors wrote then.
+pub(super) async fn logs(client: &Client, output: &Output, path: &str) -> Result<Exit, Failure> {
+    let names = ["at", "level", "message"];
+    let row = |line: &Value| names.map(|name| text(line, name));
+    pages(client, output, &format!("{path}/logs"), names, row).await
 }
 
 /// A whole list, page by page: a table for people, one JSON object a line for programs.

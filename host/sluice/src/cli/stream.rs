@@ -11,7 +11,7 @@ use super::client::{Body, Client, segment};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{Output, items, text};
-use super::resolve;
+use super::{input, resolve};
 
 /// Streams of a connection
 #[derive(Debug, Subcommand)]
@@ -19,7 +19,14 @@ pub(super) enum Stream {
     /// Its streams: what each holds, how it is doing and when it is read
     Streams { connection: String },
     /// Ask the connector which streams the account has: tables, object types, fields of its own
-    Discover { connection: String },
+    Discover {
+        connection: String,
+        /// Take streams that are new, whatever `new-streams` says
+        #[arg(long)]
+        accept: bool,
+    },
+    /// Say what becomes of streams that the account did not have before
+    NewStreams(NewStreams),
     /// Set when a stream is read by itself, and how long its history is kept
     Schedule(Schedule),
     /// Show or set the rules for a stream's records: filter, selection, mapping
@@ -81,6 +88,45 @@ pub(super) struct Schedule {
     /// Mark what it holds as stale when it was last known whole longer ago; 0s never does
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     stale_after: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NewStreams {
+    connection: String,
+    #[arg(value_enum)]
+    contract: Contract,
+    /// The options of those that are taken, as JSON or @FILE: `{"cadence":{"every_s":3600}}` has them read every hour
+    #[arg(long, value_name = "JSON")]
+    options: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Contract {
+    /// Take them
+    Evolve,
+    /// Take nothing of a list that has one, until `discover --accept`
+    Freeze,
+    /// Leave them out
+    Discard,
+}
+
+impl NewStreams {
+    async fn run(self, client: &Client, output: &Output) -> Result<Exit, Failure> {
+        let found = resolve::connection(client, &self.connection).await?;
+        let word = match self.contract {
+            Contract::Evolve => "evolve",
+            Contract::Freeze => "freeze",
+            Contract::Discard => "discard",
+        };
+        let options = self.options.as_deref().map(input::settings).transpose()?;
+        let body = json!({"new_streams": word, "options": options});
+        let path = format!("{}/contract", of(&found));
+        let set = client.send(Method::PUT, &path, Body::Json(body)).await?;
+        output.show(&set, |output| {
+            output.done(&format!("new streams of {}: {word}", self.connection));
+        });
+        Ok(Exit::Ok)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -155,10 +201,11 @@ impl Stream {
                 });
                 Ok(Exit::Ok)
             }
-            Self::Discover { connection } => {
+            Self::NewStreams(contract) => contract.run(client, output).await,
+            Self::Discover { connection, accept } => {
                 let found = resolve::connection(client, &connection).await?;
                 let told = client
-                    .post(&format!("{}/discovery", of(&found)), json!({}))
+                    .post(&format!("{}/discovery?accept={accept}", of(&found)), json!({}))
                     .await?;
                 output.show(&told, |output| {
                     let names = |key: &str| {
@@ -173,12 +220,27 @@ impl Stream {
                         ("added", names("added")),
                         ("changed", names("changed")),
                         ("gone", names("gone")),
+                        ("new, not taken", names("refused")),
                     ];
                     let rows = rows
                         .into_iter()
                         .flat_map(|(what, names)| names.into_iter().map(move |name| [name, what.to_owned()]));
                     output.table(["stream", "what"], rows);
                     output.done(&format!("the account has {} streams", text(&told, "streams")));
+                    for (name, reason) in told
+                        .get("not_set")
+                        .and_then(Value::as_object)
+                        .into_iter()
+                        .flatten()
+                    {
+                        output.line(&format!(
+                            "{name} is not read by itself: {}",
+                            reason.as_str().unwrap_or_default()
+                        ));
+                    }
+                    if !names("refused").is_empty() {
+                        output.line("take what is new: sluice connection discover --accept");
+                    }
                 });
                 Ok(Exit::Ok)
             }

@@ -135,6 +135,8 @@ async fn the_old_records_serve_until_the_new_ones_are_whole() {
         .len();
     while let Some(step) = fold {
         assert_eq!(r.there().await, old, "not half of it");
+        let counts = r.store.counts(r.org, r.connection).await.unwrap();
+        assert_eq!(counts[0].records, 3, "nor are they counted");
         let feed = r.store.changes(r.org, r.connection, None, 0, 100).await.unwrap();
         assert!(feed.len() <= before && feed.iter().all(|row| row.seq <= 3));
         fold = r.store.fold_step(step, fencing, NOW).await.unwrap();
@@ -168,29 +170,30 @@ async fn what_came_by_another_way_meanwhile_is_newer() {
     )
     .await;
     // A webhook after the page: `a` is newer than what was staged, and `c`, which was not seen, is known to be there.
-    let receipt = r.receipt(1, "key");
-    r.store.accept_receipt(r.org, receipt).await.unwrap();
-    let leased = r
-        .store
-        .lease_due_receipts("w", NOW, LEASE, 1)
-        .await
-        .unwrap()
-        .pop()
-        .unwrap();
-    let mut outcome = r.outcome();
-    outcome.changes = vec![
-        ("issues".into(), upsert("a", "live")),
-        ("issues".into(), upsert("c", "live")),
-    ];
-    r.store
-        .finish_receipt(r.org, leased.receipt.id, leased.fencing, outcome)
-        .await
-        .unwrap();
+    r.hooked(1, &[upsert("a", "live"), upsert("c", "live")]).await;
     r.fold(2, fencing).await;
     assert_eq!(
         r.there().await,
         map(&[("a", "live"), ("b", "staged"), ("c", "live")])
     );
+}
+
+#[tokio::test]
+async fn a_page_from_before_a_webhook_is_not_staged_after_it() {
+    let r = room().await;
+    r.filled().await;
+    let fencing = r.begin(2).await;
+    let mut page = r.page(2, fencing, vec![upsert("a", "2"), upsert("b", "1")], "full 2");
+    page.place = own(true);
+    page.since = Some(r.store.feed_number(r.org, r.connection).unwrap());
+    r.hooked(1, &[upsert("a", "live")]).await;
+    let refused = r.store.commit_page(page.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), "record.changed", "{refused}");
+    assert!(refused.passes());
+    page.since = Some(r.store.feed_number(r.org, r.connection).unwrap());
+    r.store.commit_page(page).await.unwrap();
+    r.fold(2, fencing).await;
+    assert_eq!(r.there().await, map(&[("a", "2"), ("b", "1")]));
 }
 
 #[tokio::test]

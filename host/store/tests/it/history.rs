@@ -175,6 +175,42 @@ async fn runs_that_are_undone_one_after_the_other_take_the_cursor_with_them() {
     assert!(r.there().await.is_empty());
 }
 
+/// A record that two runs changed is what the run made of it that stands, in whatever order they are undone.
+#[tokio::test]
+async fn runs_that_changed_the_same_record_are_undone_in_any_order() {
+    for (order, left) in [
+        (&[3, 2][..], &["2", "1"][..]),
+        (&[2, 3], &["3", "1"]),
+        (&[3, 2, 1], &["2", "1", ""]),
+        (&[1, 2, 3], &["3", "3", ""]),
+        (&[2, 1, 3], &["3", "3", ""]),
+    ] {
+        let r = room().await;
+        for n in 1..=3 {
+            r.brings(n, vec![upsert("a", &n.to_string())]).await;
+        }
+        for (n, left) in order.iter().zip(left) {
+            r.store.undo_run(r.org, run(*n), NOW).await.unwrap();
+            let there = r.there().await;
+            let found = there.get("a").map_or("", String::as_str);
+            assert_eq!(found, *left, "after undoing {n} of {order:?}");
+        }
+    }
+    // One that took it away is undone with what stood before it.
+    let r = room().await;
+    r.brings(1, vec![upsert("a", "1")]).await;
+    r.brings(2, vec![Change::Delete("a".into())]).await;
+    r.brings(3, vec![upsert("a", "3")]).await;
+    for (n, left) in [(3, None), (2, Some("1")), (1, None)] {
+        r.store.undo_run(r.org, run(n), NOW).await.unwrap();
+        assert_eq!(
+            r.there().await.get("a").map(String::as_str),
+            left,
+            "after undoing {n}"
+        );
+    }
+}
+
 /// The power is cut anywhere while a run is undone: a record that has gone back is never behind the cursor.
 #[tokio::test]
 async fn an_undoing_that_is_cut_off_misses_nothing() {

@@ -1,10 +1,11 @@
 //! Pages that were read while a commit was under way share the next one.
 
+use sluice_model::id::RunId;
 use sluice_model::record::Change;
 use sluice_store::record::Op;
 
 use super::disk::MemoryDisk;
-use super::room::{room_on, upsert};
+use super::room::{code, room_on, upsert};
 
 #[tokio::test]
 async fn pages_of_one_commit_count_as_if_they_had_come_alone() {
@@ -21,7 +22,7 @@ async fn pages_of_one_commit_count_as_if_they_had_come_alone() {
 
     let run = r
         .store
-        .get_run(r.org, sluice_model::id::RunId::from_bytes([1; 16]))
+        .get_run(r.org, RunId::from_bytes([1; 16]))
         .await
         .unwrap()
         .unwrap();
@@ -63,4 +64,47 @@ async fn pages_behind_a_stale_lease_leave_nothing() {
             .unwrap()
             .is_empty()
     );
+}
+
+#[tokio::test]
+async fn a_page_is_older_than_what_others_wrote_while_it_was_read() {
+    let r = room_on(&MemoryDisk::default()).await;
+    let fencing = r.run(1).await;
+    let number = || r.store.feed_number(r.org, r.connection).unwrap();
+    let page = |since: Option<u64>, says: &str| {
+        let mut page = r.page(1, fencing, vec![upsert("a", says), upsert("b", says)], "c");
+        page.since = since;
+        page
+    };
+    let began = Some(number());
+    // What the run itself wrote is an earlier page of the same reading.
+    r.store.commit_page(page(began, "1")).await.unwrap();
+    r.store.commit_page(page(began, "2")).await.unwrap();
+
+    let before = number();
+    r.hooked(1, &[upsert("b", "live"), upsert("c", "live")]).await;
+    let refused = r.store.commit_page(page(Some(before), "3")).await.unwrap_err();
+    assert_eq!(refused.code(), "record.changed");
+    assert_eq!(number(), before + 2, "nothing was written");
+    // Two pages in one commit are as old as the older one; what the webhook says too is not older.
+    let mut both = page(Some(before), "live");
+    both.append(page(Some(number()), "live"));
+    r.store.commit_page(both.clone()).await.unwrap();
+    r.hooked(2, &[upsert("b", "later")]).await;
+    assert_eq!(code(r.store.commit_page(both).await), "record.changed");
+    // Read again, or committed whatever was written meanwhile.
+    r.store.commit_page(page(Some(number()), "4")).await.unwrap();
+    r.hooked(3, &[Change::Delete("b".into())]).await;
+    assert_eq!(
+        code(r.store.commit_page(page(Some(before), "5")).await),
+        "record.changed"
+    );
+    r.store.commit_page(page(None, "5")).await.unwrap();
+    let run = r
+        .store
+        .get_run(r.org, RunId::from_bytes([1; 16]))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((run.pages, run.counts.received()), (6, 12));
 }

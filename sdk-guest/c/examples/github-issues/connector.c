@@ -34,14 +34,12 @@ static bool check(const sl_connection *connection, sl_account *account, sl_error
   if (account->id.len == 0 || !sl_json_text(sl_member(response.body, "login"), &account->name)) {
     return sl_fail(error, SL_INVALID_DATA, NULL, "GitHub does not say who the token belongs to");
   }
-  static sl_str scopes[32];
   sl_str rest = sl_header_of(&response, "x-oauth-scopes"), scope;
-  while (rest.len > 0 && account->scope_count < 32) {
+  while (rest.len > 0) {
     sl_cut(rest, ',', &scope, &rest);
     while (scope.len > 0 && *scope.ptr == ' ') scope.ptr++, scope.len--;
-    if (scope.len > 0) scopes[account->scope_count++] = scope;
+    if (scope.len > 0) sl_add(&account->scopes, scope);
   }
-  account->scopes = scopes;
   return true;
 }
 

@@ -132,6 +132,22 @@ pub(super) const ROUTES: &[Route] = &[
     .gives(200, "Link"),
     route(
         "GET",
+        "/api/v1/links/{link}/trace",
+        Operation::GetLinkTrace,
+        "the last requests of its writes, redacted",
+    )
+    .query(PAGED)
+    .gives(200, "[Exchange]"),
+    route(
+        "GET",
+        "/api/v1/links/{link}/logs",
+        Operation::GetLinkLogs,
+        "what the connectors wrote at its last writes",
+    )
+    .query(PAGED)
+    .gives(200, "[LogLine]"),
+    route(
+        "GET",
         "/api/v1/links/{link}/conflicts",
         Operation::ListConflicts,
         "records that wait for a person",
@@ -168,5 +184,17 @@ pub(super) const ROUTES: &[Route] = &[
         Operation::DiscoverStreams,
         "ask the connector which streams the account has",
     )
+    .query(&[(
+        "accept",
+        "true takes new ones whatever the connection's contract says",
+    )])
     .gives(200, "Discovery"),
+    route(
+        "PUT",
+        "/api/v1/connections/{connection}/contract",
+        Operation::SetContract,
+        "set what becomes of streams that the account did not have before",
+    )
+    .takes("StreamContract")
+    .gives(200, "StreamContract"),
 ];

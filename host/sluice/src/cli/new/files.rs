@@ -83,6 +83,14 @@ pub(super) const RUST: &[File] = &[
         include_str!("../../../../../sdk-guest/rust/template/tests/basic/expected.json"),
     ),
     (
+        "tests/basic/removed.json",
+        include_str!("../../../../../sdk-guest/rust/template/tests/basic/removed.json"),
+    ),
+    (
+        "tests/basic/updated.json",
+        include_str!("../../../../../sdk-guest/rust/template/tests/basic/updated.json"),
+    ),
+    (
         "src/lib.rs",
         include_str!("../../../../../sdk-guest/rust/template/src/lib.rs"),
     ),
@@ -211,6 +219,14 @@ pub(super) const JS: &[File] = &[
         include_str!("../../../../../sdk-guest/js/template/tests/basic/expected.json"),
     ),
     (
+        "tests/basic/removed.json",
+        include_str!("../../../../../sdk-guest/js/template/tests/basic/removed.json"),
+    ),
+    (
+        "tests/basic/updated.json",
+        include_str!("../../../../../sdk-guest/js/template/tests/basic/updated.json"),
+    ),
+    (
         "tsconfig.json",
         include_str!("../../../../../sdk-guest/js/template/tsconfig.json"),
     ),
@@ -321,6 +337,14 @@ pub(super) const PYTHON: &[File] = &[
     (
         "tests/basic/expected.json",
         include_str!("../../../../../sdk-guest/python/template/tests/basic/expected.json"),
+    ),
+    (
+        "tests/basic/removed.json",
+        include_str!("../../../../../sdk-guest/python/template/tests/basic/removed.json"),
+    ),
+    (
+        "tests/basic/updated.json",
+        include_str!("../../../../../sdk-guest/python/template/tests/basic/updated.json"),
     ),
     (
         "test_connector.py",
@@ -447,8 +471,36 @@ pub(super) const C: &[File] = &[
         include_str!("../../../../../sdk-guest/c/requirements.txt"),
     ),
     (
-        "sluice-sdk/src/export.c",
-        include_str!("../../../../../sdk-guest/c/src/export.c"),
+        "sluice-sdk/src/actions.c",
+        include_str!("../../../../../sdk-guest/c/src/actions.c"),
+    ),
+    (
+        "sluice-sdk/src/auth.c",
+        include_str!("../../../../../sdk-guest/c/src/auth.c"),
+    ),
+    (
+        "sluice-sdk/src/contract.c",
+        include_str!("../../../../../sdk-guest/c/src/contract.c"),
+    ),
+    (
+        "sluice-sdk/src/contract.h",
+        include_str!("../../../../../sdk-guest/c/src/contract.h"),
+    ),
+    (
+        "sluice-sdk/src/files.c",
+        include_str!("../../../../../sdk-guest/c/src/files.c"),
+    ),
+    (
+        "sluice-sdk/src/host.c",
+        include_str!("../../../../../sdk-guest/c/src/host.c"),
+    ),
+    (
+        "sluice-sdk/src/sync.c",
+        include_str!("../../../../../sdk-guest/c/src/sync.c"),
+    ),
+    (
+        "sluice-sdk/src/webhook.c",
+        include_str!("../../../../../sdk-guest/c/src/webhook.c"),
     ),
     (
         "sluice-sdk/src/http.c",

@@ -21,10 +21,23 @@ use super::vendor::{Content, STREAMS};
 pub(crate) enum By {
     Run(RunId),
     Hook,
-    /// Whoever undid a run; whether the cursor went back with it, so that what was undone is read again.
+    /// Whoever undid a run; whether the cursor went back with it, so that what was undone is read again, and the run whose word it is
+    /// again.
     Undo {
         read_again: bool,
+        of: Option<RunId>,
     },
+}
+
+impl By {
+    /// The run whose word it is.
+    fn run(self) -> Option<RunId> {
+        match self {
+            Self::Run(run) => Some(run),
+            Self::Hook => None,
+            Self::Undo { of, .. } => of,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -269,7 +282,7 @@ impl Model {
 
 /// Whether a version is what the vendor had at the cursor or later: not where a webhook overtook the reading.
 pub(crate) const fn is_exact(by: By) -> bool {
-    matches!(by, By::Run(_) | By::Undo { read_again: true })
+    matches!(by, By::Run(_) | By::Undo { read_again: true, .. })
 }
 
 fn there(versions: &[Version]) -> Content {

@@ -311,6 +311,7 @@ impl Reading {
             connection: run.connection,
             stream: run.stream.clone(),
             pages: 1,
+            since: None,
             changes: page.changes,
             quarantined: vec![],
             filtered: 0,

@@ -8,7 +8,7 @@ use sluice_model::record::{Change, Counts};
 use sluice_model::run::RunState;
 
 use super::super::vendor::{self, Content, STREAMS};
-use super::{By, Model, is_exact, parts, tally, there};
+use super::{By, Model, Version, is_exact, parts, tally, there};
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Generation {
@@ -154,14 +154,24 @@ impl Model {
         all
     }
 
-    /// The records that this run wrote last are what they were before it.
+    /// The records that are this run's word are what they were before it: what the last run that stands, or somebody else, made of them.
     pub(crate) fn reverse(&mut self, id: RunId, read_again: bool) {
         let stream = self.runs[&id].stream;
+        let runs: BTreeSet<RunId> = self
+            .runs
+            .iter()
+            .filter(|(_, run)| run.undone)
+            .map(|(id, _)| *id)
+            .collect();
+        let stands = |version: &&Version| {
+            let by = version.by.run();
+            by.is_none_or(|by| by != id && !runs.contains(&by))
+        };
         let mut back = Vec::new();
         for (record, versions) in &self.stream(stream).records {
             let now = versions.last().unwrap();
-            if now.by == By::Run(id) {
-                let before = versions.iter().rev().find(|version| version.by != By::Run(id));
+            if now.by.run() == Some(id) {
+                let before = versions.iter().rev().find(stands);
                 let content = before.and_then(|before| before.content.clone());
                 back.push((
                     now.seq,
@@ -173,7 +183,8 @@ impl Model {
         back.sort_unstable_by_key(|(seq, ..)| *seq);
         for (_, change, before) in back {
             let read_again = read_again && before.is_none_or(is_exact);
-            self.apply(stream, &[change], By::Undo { read_again });
+            let of = before.and_then(By::run);
+            self.apply(stream, &[change], By::Undo { read_again, of });
         }
     }
 }
