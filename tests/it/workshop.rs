@@ -83,6 +83,8 @@ fn rust() -> (TempDir, String) {
         "tests/basic/case.toml",
         "tests/basic/cassette.json",
         "tests/basic/expected.json",
+        "tests/basic/updated.json",
+        "tests/basic/removed.json",
     ] {
         let to = copy.path().join(file);
         fs::create_dir_all(to.parent().expect("a directory")).expect("make it");
