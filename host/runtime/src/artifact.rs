@@ -47,7 +47,8 @@ impl Artifact {
     /// It must be what [`crate::compile::compile`] made in this process, or what [`crate::cache::Cache::get`] has authenticated.
     #[expect(
         unsafe_code,
-        reason = "machine code can only be loaded unsafely; the argument stands below"
+        clippy::disallowed_methods,
+        reason = "machine code can only be loaded unsafely, and a file only where nobody can write to it; the argument stands below"
     )]
     pub(crate) fn deserialize(&self, engine: &Engine) -> wasmtime::Result<Component> {
         // SAFETY: the engine runs what it is given here, so that must be its own, unchanged output. Both sources vouch for it: the
