@@ -1,6 +1,11 @@
 //! Packages as authors make them, as attackers change them, and as organizations judge them.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests are free")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests are free"
+)]
 
 mod bundle;
 mod file;
