@@ -347,8 +347,9 @@ fn sign(
 fn attach(output: &Output, package: &Path, bundle: &Path) -> Result<Exit, Failure> {
     let text = String::from_utf8(bounded(bundle, Part::Bundle.limit() as u64)?)
         .map_err(|_| Failure::usage(format!("{} is not text", bundle.display())))?;
-    let bytes =
-        sluice_package::attach_bundle(&read(package)?, &text).map_err(|error| of_format(bundle, &error))?;
+    let file = read(package)?;
+    Package::read(&file).map_err(|error| of_format(package, &error))?;
+    let bytes = sluice_package::attach_bundle(&file, &text).map_err(|error| of_format(bundle, &error))?;
     let claims = Package::read(&bytes)
         .map_err(|error| of_format(package, &error))?
         .bundle()
