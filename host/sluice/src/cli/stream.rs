@@ -239,7 +239,9 @@ impl Stream {
                         ));
                     }
                     if !names("refused").is_empty() {
-                        output.line("take what is new: sluice connection discover --accept");
+                        output.line(&format!(
+                            "take what is new: sluice connection discover {connection} --accept"
+                        ));
                     }
                 });
                 Ok(Exit::Ok)
