@@ -81,6 +81,8 @@ export interface Registration {
 /** One webhook as it arrived: the exact bytes of the body. */
 export interface Receipt {
   id: string;
+  /** Which of the manifest's webhooks it came by. */
+  webhook: string;
   received: number;
   method: string;
   query: [string, string][];
@@ -141,9 +143,9 @@ export interface Connector<Config = any> {
   listActions?(connection: Connection<Config>): Maybe<Action[]>;
   /** What a receipt means; the same receipt must give the same result. */
   handleWebhook?(connection: Connection<Config>, receipt: Receipt): Maybe<Handled>;
-  verifyWebhook?(receipt: Receipt): Maybe<boolean>;
+  /** The accounts a receipt concerns, where the manifest says `account = "code"`; there is no connection yet. */
   routeWebhook?(receipt: Receipt): Maybe<string[]>;
-  registerWebhook?(connection: Connection<Config>, url: string, events: string[]): Maybe<Registration>;
+  registerWebhook?(connection: Connection<Config>, webhook: string, url: string, events: string[]): Maybe<Registration>;
   renewWebhook?(connection: Connection<Config>, registration: Registration): Maybe<Registration>;
   unregisterWebhook?(connection: Connection<Config>, registration: Registration): Maybe<void>;
   beginAuth?(connection: Connection<Config>, callbackUrl: string): Maybe<{ url: string; state?: unknown }>;

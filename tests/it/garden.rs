@@ -1,7 +1,6 @@
 //! One connector in each language of an SDK that does everything a connector can: `fixtures/sdks/garden`. What it gives is the same in all
-//! of them, through the real server, and what no server asks for yet ([`unasked`]) through the runtime.
+//! of them, through the real server.
 
-mod unasked;
 mod vendor;
 
 use std::time::Duration;
@@ -123,6 +122,8 @@ fn everything(language: &str) {
     the_hosts_functions(&world);
     cursors_are_carried_over(&world, language);
     webhooks(&world);
+    an_address_of_the_app(&world);
+    actions_of_the_account(&world);
     the_end(&world);
 }
 
@@ -253,7 +254,10 @@ fn cursors_are_carried_over(world: &World, language: &str) {
 /// Registered, renewed, told and ended.
 fn webhooks(world: &World) {
     let api = world.server.api();
-    let made = api.post("/api/v1/hooks", &json!({"connection": world.connection}));
+    let made = api.post(
+        "/api/v1/hooks",
+        &json!({"connection": world.connection, "webhook": "visits"}),
+    );
     let hook = made["id"].as_str().expect("an id").to_owned();
     wait_for("the hook to be registered", || {
         let shown = api.get(&format!("/api/v1/hooks/{hook}"));
@@ -262,8 +266,9 @@ fn webhooks(world: &World) {
     let there = world.garden.hooks();
     assert_eq!(there.len(), 1, "{there:?}");
     assert_eq!(
-        (&there[0]["url"], &there[0]["events"]),
+        (&there[0]["webhook"], &there[0]["url"], &there[0]["events"]),
         (
+            &json!("visits"),
             &json!(format!("https://hooks.example.com/hooks/{hook}")),
             &json!(["visit.began"])
         ),
@@ -272,27 +277,9 @@ fn webhooks(world: &World) {
     let secret = there[0]["secret"].as_str().expect("a secret");
     assert!(!secret.contains("placeholder"), "the vendor has the value");
 
-    let body = br#"{"visit":{"id":"v1","name":"mona"}}"#;
-    let signed = api.post_bytes(&format!("/api/v1/hooks/{hook}/sign"), body).json();
-    let header = &signed["headers"][0];
-    let headers = [
-        (
-            header["name"].as_str().expect("a name"),
-            header["value"].as_str().expect("a value"),
-        ),
-        ("garden-delivery", "d1"),
-        ("content-type", "application/json"),
-    ];
-    let answer = http::request(api.address, "POST", &format!("/hooks/{hook}"), &headers, body);
-    let answer = answer.expect("an answer");
+    let answer = told(&api, &hook, "d1", &json!({"visit": {"id": "v1", "name": "mona"}}));
     assert!((200..300).contains(&answer.status), "{}", answer.text());
-    let event = wait_for("the event", || {
-        api.feed("/api/v1/events?kind=").into_iter().find(|event| {
-            event["kind"]
-                .as_str()
-                .is_some_and(|kind| kind.ends_with("visit.began"))
-        })
-    });
+    let event = event(&api, "visit.began");
     assert_eq!(
         (&event["source_id"], &event["data"]["name"]),
         (&json!("d1"), &json!("mona")),
@@ -315,6 +302,92 @@ fn webhooks(world: &World) {
     wait_for("the vendor to forget it", || {
         world.garden.hooks().is_empty().then_some(())
     });
+}
+
+/// The garden tells of something, signed.
+fn told(api: &Api, hook: &str, delivery: &str, body: &Value) -> http::Answer {
+    let body = body.to_string();
+    let signed = api.post_bytes(&format!("/api/v1/hooks/{hook}/sign"), body.as_bytes());
+    let signed = signed.json();
+    let header = &signed["headers"][0];
+    let headers = [
+        (
+            header["name"].as_str().expect("a name"),
+            header["value"].as_str().expect("a value"),
+        ),
+        ("garden-delivery", delivery),
+        ("content-type", "application/json"),
+    ];
+    let at = format!("/hooks/{hook}");
+    http::request(api.address, "POST", &at, &headers, body.as_bytes()).expect("an answer")
+}
+
+/// The event whose kind ends so.
+fn event(api: &Api, kind: &str) -> Value {
+    wait_for("the event", || {
+        let mut events = api.feed("/api/v1/events?kind=").into_iter();
+        events.find(|event| event["kind"].as_str().is_some_and(|found| found.ends_with(kind)))
+    })
+}
+
+/// One address for all gardens: the code says which accounts a webhook concerns, before it is acknowledged.
+fn an_address_of_the_app(world: &World) {
+    let api = world.server.api();
+    let order = json!({"connector": world.connector, "webhook": "calls", "secret": "the-gardens-own-secret"});
+    let made = api.post("/api/v1/hooks", &order);
+    let hook = made["id"].as_str().expect("an id");
+    let call = |delivery: &str, accounts: Value| {
+        let body = json!({"accounts": accounts, "visit": {"id": delivery, "name": "lisa"}});
+        told(&api, hook, delivery, &body)
+    };
+    let mine = call("c1", json!([7, "8"]));
+    assert!((200..300).contains(&mine.status), "{}", mine.text());
+    let event = event(&api, "visit.called");
+    assert_eq!(
+        (&event["source_id"], &event["subject"]),
+        (&json!("c1"), &json!(world.connection)),
+        "the code was told which webhook it is: {event}"
+    );
+    let again = call("c1", json!([7]));
+    assert_eq!(again.json()["duplicate"], true, "{}", again.text());
+    let nobodys = call("c2", json!(["8"]));
+    assert_eq!(
+        nobodys.status, mine.status,
+        "it is genuine, and the vendor need not know"
+    );
+    // Its code can't read it: it is not acknowledged, so the vendor tells it again.
+    let unread = told(&api, hook, "c3", &json!({"visit": {"id": "c3"}}));
+    assert_eq!(unread.status, 503, "{}", unread.text());
+    let kept: Vec<Value> = api.all("/api/v1/receipts");
+    let keys: Vec<&Value> = kept.iter().map(|receipt| &receipt["dedupe_key"]).collect();
+    assert!(
+        keys.contains(&&json!("id:c1"))
+            && !keys.contains(&&json!("id:c2"))
+            && !keys.contains(&&json!("id:c3")),
+        "{keys:?}"
+    );
+}
+
+/// What only the account can do is offered, held to its schema, and done.
+fn actions_of_the_account(world: &World) {
+    let api = world.server.api();
+    let offered = api.all(&world.at("/actions"));
+    let names: Vec<_> = offered
+        .iter()
+        .map(|action| (action["name"].as_str(), action["discovered"].as_bool()))
+        .collect();
+    assert_eq!(
+        names,
+        [(Some("tour"), Some(false)), (Some("water"), Some(true))],
+        "{offered:?}"
+    );
+    let done = api.post(&world.at("/actions/water"), &json!({"plant": "rue"}));
+    assert_eq!(done["output"], json!({"watered": "rue"}));
+    let refused = api.try_post(&world.at("/actions/water"), &json!({}));
+    assert_eq!(refused.code(), "action.input", "{}", refused.text());
+    let unknown = api.try_post(&world.at("/actions/mow"), &json!({}));
+    assert_eq!(unknown.code(), "action.unknown", "{}", unknown.text());
+    assert!(unknown.text().contains("tour, water"), "{}", unknown.text());
 }
 
 /// A grant that is over is told as that, and one that is given back is told to the vendor.

@@ -189,6 +189,7 @@ impl Ours {
             Question::Handle => {
                 let receipt = sluice_runtime::Receipt {
                     id: "rcp_1".to_owned(),
+                    webhook: "repository".to_owned(),
                     received: Timestamp::from_millis(1),
                     method: "POST".to_owned(),
                     query: Vec::new(),
@@ -282,6 +283,7 @@ impl Bare {
             Question::Handle => {
                 let receipt = contract::exports::sluice::connector::webhook::Receipt {
                     id: "rcp_1".to_owned(),
+                    webhook: "repository".to_owned(),
                     received: 1,
                     method: "POST".to_owned(),
                     query: Vec::new(),

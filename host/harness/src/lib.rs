@@ -24,6 +24,7 @@ mod case;
 mod cassette;
 mod contract;
 mod deed;
+mod hook;
 mod play;
 mod rehearsal;
 

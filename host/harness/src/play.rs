@@ -7,9 +7,10 @@ use sluice_model::record::Change;
 use sluice_model::run::Mode;
 use sluice_runtime::{Handled, Page, ReadRequest, Receipt};
 
-use crate::case::{Hook, Place};
+use crate::case::Place;
 use crate::deed::{Deed, What, of_outcome};
 use crate::error::Error;
+use crate::hook;
 use crate::rehearsal::{Answered, Problem, Rehearsal, Session};
 use crate::tape::{Mark, Tape};
 
@@ -279,20 +280,27 @@ impl Play {
         place: &Place,
     ) -> Result<(), Error> {
         let mut all = Vec::new();
-        for hook in &rehearsal.case.hooks {
-            let receipt = receipt(rehearsal, place, hook)?;
+        for given in &rehearsal.case.hooks {
+            let receipt = hook::receipt(rehearsal, place, given)?;
             let outcome = rehearsal
                 .runtime
                 .handle(rehearsal.call(session), receipt.clone())
                 .await;
             let answered = rehearsal.take(session, outcome);
-            let handled = self.note(&format!("webhook {}", hook.name), answered);
-            let value = match &handled {
+            let handled = self.note(&format!("webhook {}", given.name), answered);
+            let mut value = match &handled {
                 Ok(handled) => of_handled(handled),
                 Err(problem) => problem.value(),
             };
+            if let Some(routed) = hook::route(rehearsal, given, &receipt).await {
+                let routed = self.note(&format!("the accounts of webhook {}", given.name), routed);
+                let accounts = routed.map_or_else(|problem| problem.value(), |accounts| json!(accounts));
+                if let Some(members) = value.as_object_mut() {
+                    members.insert("accounts".to_owned(), accounts);
+                }
+            }
             self.hooks.push((receipt, handled));
-            all.push(named(&hook.name, value));
+            all.push(named(&given.name, value));
         }
         if !all.is_empty() {
             self.transcript.insert("webhooks".to_owned(), Value::Array(all));
@@ -325,22 +333,6 @@ pub(crate) fn strayed(exchange: &Exchange) -> Option<String> {
         "egress.denied" | "egress.redirect_denied" | "secret.origin_mismatch"
     );
     refused.then(|| format!("{} {} ({code})", exchange.method, exchange.url))
-}
-
-fn receipt(rehearsal: &Rehearsal, place: &Place, hook: &Hook) -> Result<Receipt, Error> {
-    let pairs = |map: &std::collections::BTreeMap<String, String>| map.clone().into_iter().collect();
-    let headers = hook
-        .headers
-        .iter()
-        .map(|(name, value)| (name.to_lowercase(), value.clone()));
-    Ok(Receipt {
-        id: "rcp_00000000000000000000000000".to_owned(),
-        received: rehearsal.now,
-        method: "POST".to_owned(),
-        query: pairs(&hook.query),
-        headers: headers.collect(),
-        body: place.body(hook)?,
-    })
 }
 
 impl Problem {

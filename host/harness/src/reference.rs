@@ -317,8 +317,19 @@ const TABLES: &[Table] = &[
         name: "[discovered]",
         about: "Streams that only the account has: the code names them, with their schemas, when it is asked to discover.",
         keys: &[
-            ("modes", "list", NEEDED, "how streams that are found can be read"),
+            (
+                "modes",
+                "list",
+                "none",
+                "how streams that are found can be read; needed unless only actions are",
+            ),
             ("write", "list", "none", "what can be written to them"),
+            (
+                "actions",
+                "flag",
+                "false",
+                "whether the code names actions that only the account has (`list_actions`)",
+            ),
         ],
     },
     Table {
@@ -354,9 +365,9 @@ const TABLES: &[Table] = &[
             ("event_header", "text", "none", "the header that says the kind"),
             (
                 "account",
-                "table",
+                "table or `code`",
                 "none",
-                "where a delivery says which accounts it is about",
+                "where a delivery says which accounts it is about; `code`: the connector says it (`route`)",
             ),
             (
                 "order",

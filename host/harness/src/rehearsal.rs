@@ -222,6 +222,12 @@ impl Rehearsal {
         }
     }
 
+    /// A call that is about no connection.
+    pub(crate) fn call_of_nobody(&self) -> Call {
+        let org = OrgId::from_bytes([1; 16]);
+        Call::of_nobody(self.connector.clone(), org, &self.manifest.id, &self.limits)
+    }
+
     /// Takes a call apart, and keeps what it wanted kept.
     pub(crate) fn take<T>(&self, session: &mut Session, outcome: Outcome<T>) -> Answered<T> {
         let Outcome { result, effects } = outcome;

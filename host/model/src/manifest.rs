@@ -63,6 +63,8 @@ pub struct Manifest {
     pub streams: Vec<Stream>,
     /// What the streams are like that only the account at the vendor has; `None`: there are no such streams.
     pub discovered: Option<Discovered>,
+    /// Whether the code names actions beyond these when it is asked.
+    pub discovered_actions: bool,
     /// What it can receive.
     pub webhooks: Vec<Webhook>,
     /// What it can do.
@@ -155,6 +157,15 @@ pub enum CursorKind {
     Opaque,
 }
 
+/// Who says which accounts a delivery is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccountBy {
+    /// The delivery itself, here.
+    Place(Place),
+    /// The connector's code, which is asked before the delivery is acknowledged.
+    Code,
+}
+
 /// An address that a vendor calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Webhook {
@@ -172,8 +183,8 @@ pub struct Webhook {
     pub dedupe: Dedupe,
     /// The header that says the event's kind, in lower case.
     pub event_header: Option<String>,
-    /// Where a delivery says which accounts it is about, at an address that an app has for all of them.
-    pub account: Option<Place>,
+    /// Who says which accounts a delivery is about, at an address that an app has for all of them.
+    pub account: Option<AccountBy>,
     /// Where a delivery says what it is about: those about the same are handled one after another, as they came.
     pub order: Option<Place>,
     /// Whether the code answers the vendor itself.

@@ -4,6 +4,7 @@
 //! of [`Runtime`] put the one in words and take the other apart.
 
 mod ask;
+mod nobody;
 mod typed;
 
 use std::fmt;

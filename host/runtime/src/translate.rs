@@ -253,6 +253,7 @@ pub(crate) fn given_registration(registration: Registration) -> webhook::Registr
 pub(crate) fn receipt(receipt: Receipt) -> webhook::Receipt {
     webhook::Receipt {
         id: receipt.id,
+        webhook: receipt.webhook,
         received: receipt.received.as_millis(),
         method: receipt.method,
         query: receipt.query,

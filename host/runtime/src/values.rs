@@ -105,8 +105,10 @@ pub struct Registration {
 /// One webhook as it arrived and was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// `rcp_…`
+    /// `rcp_…`; empty where it is not kept yet.
     pub id: String,
+    /// Which of the manifest's webhooks it came by.
+    pub webhook: String,
     pub received: Timestamp,
     pub method: String,
     pub query: Vec<(String, String)>,

@@ -1,10 +1,12 @@
 //! Actions: a named operation of the vendor, with its input and output held to their schemas.
 
 mod presigned;
+mod told;
 
 use serde_json::Value;
 use sluice_model::fault::Fault;
 use sluice_model::id::{ConnectionId, OrgId};
+use sluice_model::manifest::Action;
 use sluice_runtime::CallError;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +15,7 @@ use crate::schema::Violation;
 use crate::{Service, connection};
 
 pub use presigned::Refusal;
+pub(crate) use told::Lists;
 
 /// Why an action gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +26,8 @@ pub enum Error {
     Input(Violation),
     #[error("the connector's answer breaks its schema: {0}")]
     Output(Violation),
+    #[error("what the connector says of its actions can't be used: {0}")]
+    Told(String),
     #[error(transparent)]
     Presigned(#[from] Refusal),
     #[error("{0}")]
@@ -44,6 +49,7 @@ impl Error {
         "action.input",
         "action.output",
         "action.presigned",
+        "action.told",
     ];
 
     /// The stable code.
@@ -53,6 +59,7 @@ impl Error {
             Self::Unknown { .. } => "action.unknown",
             Self::Input(_) => "action.input",
             Self::Output(_) => "action.output",
+            Self::Told(_) => "action.told",
             Self::Presigned(_) => "action.presigned",
             Self::Fault(fault) => fault.kind.code(),
             Self::Call(error) => error.code(),
@@ -66,11 +73,12 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Input(_) => Some("`sluice connector info` shows the action's input".to_owned()),
+            Self::Input(_) => Some("`sluice action show CONNECTION ACTION` has its schema".to_owned()),
             Self::Presigned(Refusal::Undeclared) => Some(
                 "the connector's author has to say `presigns = true` of the action in connector.toml"
                     .to_owned(),
             ),
+            Self::Told(_) => Some("tell the connector's author".to_owned()),
             Self::Presigned(Refusal::TooMany) => {
                 Some("report it to the connector's author, or ask for fewer at once".to_owned())
             }
@@ -80,6 +88,61 @@ impl Error {
             Self::Store(error) => error.hint(),
             Self::Unknown { .. } | Self::Output(_) | Self::Fault(_) => None,
         }
+    }
+}
+
+/// An action that a connection can perform.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offered {
+    pub name: String,
+    pub title: String,
+    pub description: Option<String>,
+    /// JSON Schemas of what it takes and what it gives.
+    pub input: Value,
+    pub output: Value,
+    /// Whether its output may have links in it that work without a credential.
+    pub presigns: bool,
+    /// Only the account has it: no manifest lists it.
+    pub discovered: bool,
+}
+
+/// Names of actions that an error shows.
+const MAX_NAMED: usize = 20;
+
+/// The actions of a connection: first those of the manifest, then those of the account, which the connector is asked for.
+///
+/// # Errors
+///
+/// If the connector has to be asked, and it or the vendor refuses, or what it says can't be used.
+pub async fn list(service: &Service, org: OrgId, id: ConnectionId) -> Result<Vec<Offered>, Error> {
+    let callee = Callee::read(service, org, id).await?;
+    let manifest = &callee.known.manifest;
+    let mut offered: Vec<_> = manifest.actions.iter().map(listed).collect();
+    if !manifest.discovered_actions {
+        return Ok(offered);
+    }
+    let told = told::ask(service, &callee).await?;
+    offered.extend(told.actions.iter().map(|(name, action)| Offered {
+        name: name.clone(),
+        title: action.title.clone(),
+        description: None,
+        input: action.input.clone(),
+        output: action.output.clone(),
+        presigns: false,
+        discovered: true,
+    }));
+    Ok(offered)
+}
+
+fn listed(action: &Action) -> Offered {
+    Offered {
+        name: action.name.clone(),
+        title: action.title.clone(),
+        description: Some(action.description.clone()),
+        input: action.input.clone(),
+        output: action.output.clone(),
+        presigns: action.presigns,
+        discovered: false,
     }
 }
 
@@ -99,17 +162,22 @@ pub async fn run(
     idempotency_key: &str,
 ) -> Result<Value, Error> {
     let callee = Callee::read(service, org, id).await?;
-    let Some(schemas) = callee.known.action(name) else {
-        let offered: Vec<_> = callee
-            .known
-            .manifest
-            .actions
-            .iter()
-            .map(|action| action.name.as_str())
-            .collect();
+    let told = match callee.known.manifest.discovered_actions && callee.known.action(name).is_none() {
+        true => Some(told::having(service, &callee, name).await?),
+        false => None,
+    };
+    let own = told.as_ref().and_then(|told| told.actions.get(name));
+    let listed = callee.known.action(name);
+    let Some(schemas) = listed.or(own.map(|action| &action.schemas)) else {
+        let listed = callee.known.manifest.actions.iter().map(|action| &action.name);
+        let own = told.iter().flat_map(|told| told.actions.keys());
+        let offered: Vec<_> = listed.chain(own).take(MAX_NAMED).map(String::as_str).collect();
         return Err(Error::Unknown {
             wanted: name.to_owned(),
-            offered: offered.join(", "),
+            offered: match offered.is_empty() {
+                true => "none".to_owned(),
+                false => offered.join(", "),
+            },
         });
     };
     schemas.input.check(input).map_err(Error::Input)?;

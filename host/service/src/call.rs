@@ -2,8 +2,10 @@
 //! commits.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sluice_broker::{Budget, Caller, Credential, RateHint, RateScope, Trace, VendorApp};
+use sluice_model::grant::Rights;
 use sluice_model::id::{ConnectionId, InstallId, OrgId};
 use sluice_model::limits::Limits;
 use sluice_model::manifest::Manifest;
@@ -25,7 +27,7 @@ pub(crate) struct Callee {
     pub(crate) connection: Connection,
     pub(crate) known: Arc<Known>,
     pub(crate) streams: Streams,
-    rights: Arc<sluice_model::grant::Rights>,
+    rights: Arc<Rights>,
     limits: Limits,
     config: String,
     /// The manifest's hints, about the hosts that this connection's configuration names.
@@ -124,7 +126,7 @@ impl Callee {
     }
 
     /// The longest that one call may take.
-    pub(crate) fn call_time(&self) -> std::time::Duration {
+    pub(crate) fn call_time(&self) -> Duration {
         self.limits.call_time
     }
 

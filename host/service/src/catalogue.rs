@@ -45,6 +45,7 @@ pub struct Known {
 }
 
 /// What an action takes and gives.
+#[derive(Debug)]
 pub(crate) struct ActionSchemas {
     pub(crate) input: Schema,
     pub(crate) output: Schema,

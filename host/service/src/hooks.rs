@@ -6,6 +6,7 @@ mod chores;
 mod coding;
 mod fetch;
 mod flood;
+mod guest;
 mod handle;
 mod making;
 mod material;

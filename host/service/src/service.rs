@@ -38,6 +38,7 @@ struct Inner {
     org: OrgId,
     metrics: Metrics,
     catalogue: Catalogue,
+    action_lists: crate::action::Lists,
     credentials: Credentials,
     flights: Flights,
     discovered: Discovered,
@@ -92,6 +93,7 @@ impl Service {
             org,
             metrics: Metrics::default(),
             catalogue: Catalogue::default(),
+            action_lists: crate::action::Lists::default(),
             credentials: Credentials::default(),
             flights: Flights::default(),
             discovered: Discovered::default(),
@@ -159,6 +161,10 @@ impl Service {
 
     pub(crate) fn destinations(&self) -> &crate::destination::Open {
         &self.inner.destinations
+    }
+
+    pub(crate) fn action_lists(&self) -> &crate::action::Lists {
+        &self.inner.action_lists
     }
 
     pub(crate) fn flights(&self) -> &Flights {

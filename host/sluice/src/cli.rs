@@ -1,5 +1,6 @@
 //! The command line: a client of the API. One noun a file; data on standard output, everything else on standard error.
 
+mod action;
 mod app;
 mod author;
 mod authorize;
@@ -131,6 +132,9 @@ enum Command {
     /// Connect accounts, test, sync and export them
     #[command(subcommand)]
     Connection(connection::Connection),
+    /// What connections can do at their vendors: list and run actions
+    #[command(subcommand)]
+    Action(action::Action),
     /// Databases, directories and buckets that records are loaded into
     #[command(subcommand)]
     Destination(destination::Destination),
@@ -248,6 +252,7 @@ fn execute(cli: Cli, output: &Output) -> Result<Exit, Failure> {
             Command::Link(link) => link.run(&client()?, output).await,
             Command::Run(run) => run.run(&client()?, output).await,
             Command::Hook(hook) => hook.run(&client()?, output).await,
+            Command::Action(action) => action.run(&client()?, output).await,
             Command::Endpoint(endpoint) => endpoint.run(&client()?, output).await,
             Command::Event(event) => event.run(&client()?, output).await,
             Command::File(file) => file.run(&client()?, output).await,

@@ -55,17 +55,17 @@ impl Application {
     }
 }
 
-pub(crate) fn register(url: &str, events: &[String]) -> Result<Registration, Error> {
+pub(crate) fn register(webhook: &str, url: &str, events: &[String]) -> Result<Registration, Error> {
+    let which = match webhook {
+        "interactions" => Which::Interactions,
+        "events" => Which::Events,
+        other => return Err(Error::unsupported(format!("there is no webhook `{other}`"))),
+    };
     let events: Vec<String> = events
         .iter()
         .filter(|kind| EVENTS.contains(&kind.as_str()))
         .map(|kind| kind.to_ascii_uppercase())
         .collect();
-    let which = if events.is_empty() {
-        Which::Interactions
-    } else {
-        Which::Events
-    };
     let asked = api::get("applications/@me")
         .capture("/verify_key", CaptureInto::Secret(secrets::OF_WEBHOOK.to_owned()));
     let response = ok(asked.send()?)?;
@@ -165,13 +165,13 @@ mod tests {
     #[test]
     fn the_key_comes_first_and_the_address_after_it() {
         serve(include_str!("../fixtures/application.json"));
-        let first = register(URL, &["interaction.command".to_owned()]).unwrap();
+        let first = register("interactions", URL, &["interaction.command".to_owned()]).unwrap();
         assert_eq!(first.expires, Some(1_714_557_609_000));
         assert!(changed().is_empty(), "Discord would ask before the key is there");
         let second = renew(&first).unwrap();
         assert_eq!(second.expires, None);
         assert_eq!(changed(), [json!({"interactions_endpoint_url": URL})]);
-        let events = register(URL, &["entitlement_create".to_owned()]).unwrap();
+        let events = register("events", URL, &["entitlement_create".to_owned()]).unwrap();
         renew(&events).unwrap();
         assert_eq!(
             changed()[1],
@@ -182,7 +182,10 @@ mod tests {
     #[test]
     fn anothers_address_is_left_alone() {
         serve(r#"{"id":"1","interactions_endpoint_url":"https://other.example.com"}"#);
-        assert!(matches!(register(URL, &[]), Err(Error::Unsupported(_))));
+        assert!(matches!(
+            register("interactions", URL, &[]),
+            Err(Error::Unsupported(_))
+        ));
         let lost = Registration {
             id: String::new(),
             expires: None,
@@ -201,7 +204,7 @@ mod tests {
     #[test]
     fn an_address_that_did_not_answer_is_tried_again() {
         serve(include_str!("../fixtures/application.json"));
-        let first = register(URL, &[]).unwrap();
+        let first = register("interactions", URL, &[]).unwrap();
         testing::serve(|_| answer(400, &[], r#"{"message":"Invalid Form Body","code":50035}"#));
         assert!(
             matches!(renew(&first), Err(Error::Transient(detail)) if detail.message.contains("Invalid Form Body"))

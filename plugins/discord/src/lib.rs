@@ -55,8 +55,13 @@ impl Connector for Discord {
         }
     }
 
-    fn register_webhook(_: &Connection, url: &str, events: &[String]) -> Result<Registration, Error> {
-        endpoint::register(url, events)
+    fn register_webhook(
+        _: &Connection,
+        webhook: &str,
+        url: &str,
+        events: &[String],
+    ) -> Result<Registration, Error> {
+        endpoint::register(webhook, url, events)
     }
 
     fn renew_webhook(_: &Connection, registration: &Registration) -> Result<Registration, Error> {

@@ -62,6 +62,7 @@ impl Connector for GitHub {
 
     fn register_webhook(
         connection: &Connection,
+        _: &str,
         url: &str,
         events: &[String],
     ) -> Result<Registration, Error> {

@@ -61,6 +61,7 @@ impl Connector for Google {
 
     fn register_webhook(
         connection: &Connection,
+        _: &str,
         url: &str,
         events: &[String],
     ) -> Result<Registration, Error> {

@@ -52,6 +52,7 @@ impl Connector for Mailgun {
 
     fn register_webhook(
         connection: &Connection,
+        _: &str,
         url: &str,
         events: &[String],
     ) -> Result<Registration, Error> {

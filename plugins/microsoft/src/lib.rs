@@ -82,6 +82,7 @@ impl Connector for Microsoft {
 
     fn register_webhook(
         connection: &Connection,
+        _: &str,
         url: &str,
         events: &[String],
     ) -> Result<Registration, Error> {

@@ -66,6 +66,7 @@ impl Connector for Netlify {
 
     fn register_webhook(
         connection: &Connection,
+        _: &str,
         url: &str,
         events: &[String],
     ) -> Result<Registration, Error> {

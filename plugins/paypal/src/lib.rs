@@ -75,6 +75,7 @@ impl Connector for PayPal {
 
     fn register_webhook(
         connection: &Connection,
+        _: &str,
         url: &str,
         events: &[String],
     ) -> Result<Registration, Error> {

@@ -46,6 +46,7 @@ impl Connector for Postmark {
 
     fn register_webhook(
         connection: &Connection,
+        _: &str,
         url: &str,
         events: &[String],
     ) -> Result<Registration, Error> {

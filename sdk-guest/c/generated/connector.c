@@ -1946,128 +1946,6 @@ void __wasm_export_exports_sluice_connector_webhook_unregister_post_return(uint8
   }
 }
 
-__attribute__((__weak__, __export_name__("cabi_post_sluice:connector/webhook@0.1.0#verify")))
-void __wasm_export_exports_sluice_connector_webhook_verify_post_return(uint8_t * arg0) {
-  switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + 0))) {
-    case 0: {
-      break;
-    }
-    case 1: {
-      switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + 8))) {
-        case 0: {
-          if ((*((size_t*) (arg0 + (16+1*sizeof(void*))))) > 0) {
-            free(*((uint8_t **) (arg0 + 16)));
-          }
-          switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (16+2*sizeof(void*))))) {
-            case 0: {
-              break;
-            }
-            case 1: {
-              if ((*((size_t*) (arg0 + (16+4*sizeof(void*))))) > 0) {
-                free(*((uint8_t **) (arg0 + (16+3*sizeof(void*)))));
-              }
-              break;
-            }
-          }
-          break;
-        }
-        case 1: {
-          if ((*((size_t*) (arg0 + (16+1*sizeof(void*))))) > 0) {
-            free(*((uint8_t **) (arg0 + 16)));
-          }
-          switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (16+2*sizeof(void*))))) {
-            case 0: {
-              break;
-            }
-            case 1: {
-              if ((*((size_t*) (arg0 + (16+4*sizeof(void*))))) > 0) {
-                free(*((uint8_t **) (arg0 + (16+3*sizeof(void*)))));
-              }
-              break;
-            }
-          }
-          break;
-        }
-        case 2: {
-          if ((*((size_t*) (arg0 + (16+1*sizeof(void*))))) > 0) {
-            free(*((uint8_t **) (arg0 + 16)));
-          }
-          break;
-        }
-        case 3: {
-          if ((*((size_t*) (arg0 + (16+1*sizeof(void*))))) > 0) {
-            free(*((uint8_t **) (arg0 + 16)));
-          }
-          switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (16+2*sizeof(void*))))) {
-            case 0: {
-              break;
-            }
-            case 1: {
-              if ((*((size_t*) (arg0 + (16+4*sizeof(void*))))) > 0) {
-                free(*((uint8_t **) (arg0 + (16+3*sizeof(void*)))));
-              }
-              break;
-            }
-          }
-          break;
-        }
-        case 4: {
-          if ((*((size_t*) (arg0 + (16+1*sizeof(void*))))) > 0) {
-            free(*((uint8_t **) (arg0 + 16)));
-          }
-          switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (16+2*sizeof(void*))))) {
-            case 0: {
-              break;
-            }
-            case 1: {
-              if ((*((size_t*) (arg0 + (16+4*sizeof(void*))))) > 0) {
-                free(*((uint8_t **) (arg0 + (16+3*sizeof(void*)))));
-              }
-              break;
-            }
-          }
-          break;
-        }
-        case 5: {
-          if ((*((size_t*) (arg0 + (16+1*sizeof(void*))))) > 0) {
-            free(*((uint8_t **) (arg0 + 16)));
-          }
-          switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (16+2*sizeof(void*))))) {
-            case 0: {
-              break;
-            }
-            case 1: {
-              if ((*((size_t*) (arg0 + (16+4*sizeof(void*))))) > 0) {
-                free(*((uint8_t **) (arg0 + (16+3*sizeof(void*)))));
-              }
-              break;
-            }
-          }
-          break;
-        }
-        case 6: {
-          if ((*((size_t*) (arg0 + (16+1*sizeof(void*))))) > 0) {
-            free(*((uint8_t **) (arg0 + 16)));
-          }
-          switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (16+2*sizeof(void*))))) {
-            case 0: {
-              break;
-            }
-            case 1: {
-              if ((*((size_t*) (arg0 + (16+4*sizeof(void*))))) > 0) {
-                free(*((uint8_t **) (arg0 + (16+3*sizeof(void*)))));
-              }
-              break;
-            }
-          }
-          break;
-        }
-      }
-      break;
-    }
-  }
-}
-
 __attribute__((__weak__, __export_name__("cabi_post_sluice:connector/webhook@0.1.0#route")))
 void __wasm_export_exports_sluice_connector_webhook_route_post_return(uint8_t * arg0) {
   switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + 0))) {
@@ -3371,6 +3249,7 @@ void exports_sluice_connector_webhook_registration_free(exports_sluice_connector
 
 void exports_sluice_connector_webhook_receipt_free(exports_sluice_connector_webhook_receipt_t *ptr) {
   connector_string_free(&ptr->id);
+  connector_string_free(&ptr->webhook);
   connector_string_free(&ptr->method);
   connector_list_tuple2_string_string_free(&ptr->query);
   exports_sluice_connector_webhook_headers_free(&ptr->headers);
@@ -3437,13 +3316,6 @@ void exports_sluice_connector_webhook_result_registration_error_free(exports_slu
 }
 
 void exports_sluice_connector_webhook_result_void_error_free(exports_sluice_connector_webhook_result_void_error_t *ptr) {
-  if (!ptr->is_err) {
-  } else {
-    exports_sluice_connector_webhook_error_free(&ptr->val.err);
-  }
-}
-
-void exports_sluice_connector_webhook_result_bool_error_free(exports_sluice_connector_webhook_result_bool_error_t *ptr) {
   if (!ptr->is_err) {
   } else {
     exports_sluice_connector_webhook_error_free(&ptr->val.err);
@@ -6032,7 +5904,7 @@ uint8_t * __wasm_export_exports_sluice_connector_sync_migrate_cursor(uint8_t * a
 }
 
 __attribute__((__export_name__("sluice:connector/webhook@0.1.0#register")))
-uint8_t * __wasm_export_exports_sluice_connector_webhook_register(uint8_t * arg, size_t arg0, uint8_t * arg1, size_t arg2, int32_t arg3, uint8_t * arg4, size_t arg5, uint8_t * arg6, size_t arg7, uint8_t * arg8, size_t arg9) {
+uint8_t * __wasm_export_exports_sluice_connector_webhook_register(uint8_t * arg, size_t arg0, uint8_t * arg1, size_t arg2, int32_t arg3, uint8_t * arg4, size_t arg5, uint8_t * arg6, size_t arg7, uint8_t * arg8, size_t arg9, uint8_t * arg10, size_t arg11) {
   connector_option_string_t option;
   switch (arg3) {
     case 0: {
@@ -6045,17 +5917,18 @@ uint8_t * __wasm_export_exports_sluice_connector_webhook_register(uint8_t * arg,
       break;
     }
   }
-  exports_sluice_connector_webhook_connection_t arg10 = (sluice_connector_types_connection_t) {
+  exports_sluice_connector_webhook_connection_t arg12 = (sluice_connector_types_connection_t) {
     (connector_string_t) (connector_string_t) { (uint8_t*)(arg), (arg0) },
     (sluice_connector_types_json_t) (connector_string_t) { (uint8_t*)(arg1), (arg2) },
     (connector_option_string_t) option,
   };
-  connector_string_t arg11 = (connector_string_t) { (uint8_t*)(arg6), (arg7) };
-  connector_list_string_t arg12 = (connector_list_string_t) { (connector_string_t*)(arg8), (arg9) };
+  connector_string_t arg13 = (connector_string_t) { (uint8_t*)(arg6), (arg7) };
+  connector_string_t arg14 = (connector_string_t) { (uint8_t*)(arg8), (arg9) };
+  connector_list_string_t arg15 = (connector_list_string_t) { (connector_string_t*)(arg10), (arg11) };
   exports_sluice_connector_webhook_result_registration_error_t ret;
   exports_sluice_connector_webhook_registration_t ok;
   exports_sluice_connector_webhook_error_t err;
-  ret.is_err = !exports_sluice_connector_webhook_register(&arg10, &arg11, &arg12, &ok, &err);
+  ret.is_err = !exports_sluice_connector_webhook_register(&arg12, &arg13, &arg14, &arg15, &ok, &err);
   if (ret.is_err) {
     ret.val.err = err;
   }
@@ -6064,26 +5937,11 @@ uint8_t * __wasm_export_exports_sluice_connector_webhook_register(uint8_t * arg,
   }
   uint8_t *ptr = (uint8_t *) &RET_AREA;
   if ((ret).is_err) {
-    const exports_sluice_connector_webhook_error_t *payload15 = &(ret).val.err;*((int8_t*)(ptr + 0)) = 1;
-    switch ((int32_t) (*payload15).tag) {
+    const exports_sluice_connector_webhook_error_t *payload18 = &(ret).val.err;*((int8_t*)(ptr + 0)) = 1;
+    switch ((int32_t) (*payload18).tag) {
       case 0: {
-        const sluice_connector_types_detail_t *payload16 = &(*payload15).val.config;
+        const sluice_connector_types_detail_t *payload19 = &(*payload18).val.config;
         *((int8_t*)(ptr + 8)) = 0;
-        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload16).message).len;
-        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload16).message).ptr;
-        if (((*payload16).pointer).is_some) {
-          const connector_string_t *payload18 = &((*payload16).pointer).val;
-          *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 1;
-          *((size_t*)(ptr + (16+4*sizeof(void*)))) = (*payload18).len;
-          *((uint8_t **)(ptr + (16+3*sizeof(void*)))) = (uint8_t *) (*payload18).ptr;
-        } else {
-          *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 0;
-        }
-        break;
-      }
-      case 1: {
-        const sluice_connector_types_detail_t *payload19 = &(*payload15).val.auth;
-        *((int8_t*)(ptr + 8)) = 1;
         *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload19).message).len;
         *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload19).message).ptr;
         if (((*payload19).pointer).is_some) {
@@ -6096,38 +5954,38 @@ uint8_t * __wasm_export_exports_sluice_connector_webhook_register(uint8_t * arg,
         }
         break;
       }
-      case 2: {
-        const sluice_connector_types_throttle_t *payload22 = &(*payload15).val.rate_limited;
-        *((int8_t*)(ptr + 8)) = 2;
+      case 1: {
+        const sluice_connector_types_detail_t *payload22 = &(*payload18).val.auth;
+        *((int8_t*)(ptr + 8)) = 1;
         *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload22).message).len;
         *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload22).message).ptr;
-        if (((*payload22).retry_after_ms).is_some) {
-          const uint64_t *payload24 = &((*payload22).retry_after_ms).val;
+        if (((*payload22).pointer).is_some) {
+          const connector_string_t *payload24 = &((*payload22).pointer).val;
           *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 1;
-          *((int64_t*)(ptr + (24+2*sizeof(void*)))) = (int64_t) (*payload24);
+          *((size_t*)(ptr + (16+4*sizeof(void*)))) = (*payload24).len;
+          *((uint8_t **)(ptr + (16+3*sizeof(void*)))) = (uint8_t *) (*payload24).ptr;
+        } else {
+          *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 0;
+        }
+        break;
+      }
+      case 2: {
+        const sluice_connector_types_throttle_t *payload25 = &(*payload18).val.rate_limited;
+        *((int8_t*)(ptr + 8)) = 2;
+        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload25).message).len;
+        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload25).message).ptr;
+        if (((*payload25).retry_after_ms).is_some) {
+          const uint64_t *payload27 = &((*payload25).retry_after_ms).val;
+          *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 1;
+          *((int64_t*)(ptr + (24+2*sizeof(void*)))) = (int64_t) (*payload27);
         } else {
           *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 0;
         }
         break;
       }
       case 3: {
-        const sluice_connector_types_detail_t *payload25 = &(*payload15).val.transient;
+        const sluice_connector_types_detail_t *payload28 = &(*payload18).val.transient;
         *((int8_t*)(ptr + 8)) = 3;
-        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload25).message).len;
-        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload25).message).ptr;
-        if (((*payload25).pointer).is_some) {
-          const connector_string_t *payload27 = &((*payload25).pointer).val;
-          *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 1;
-          *((size_t*)(ptr + (16+4*sizeof(void*)))) = (*payload27).len;
-          *((uint8_t **)(ptr + (16+3*sizeof(void*)))) = (uint8_t *) (*payload27).ptr;
-        } else {
-          *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 0;
-        }
-        break;
-      }
-      case 4: {
-        const sluice_connector_types_detail_t *payload28 = &(*payload15).val.invalid_data;
-        *((int8_t*)(ptr + 8)) = 4;
         *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload28).message).len;
         *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload28).message).ptr;
         if (((*payload28).pointer).is_some) {
@@ -6140,9 +5998,9 @@ uint8_t * __wasm_export_exports_sluice_connector_webhook_register(uint8_t * arg,
         }
         break;
       }
-      case 5: {
-        const sluice_connector_types_detail_t *payload31 = &(*payload15).val.unsupported;
-        *((int8_t*)(ptr + 8)) = 5;
+      case 4: {
+        const sluice_connector_types_detail_t *payload31 = &(*payload18).val.invalid_data;
+        *((int8_t*)(ptr + 8)) = 4;
         *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload31).message).len;
         *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload31).message).ptr;
         if (((*payload31).pointer).is_some) {
@@ -6155,9 +6013,9 @@ uint8_t * __wasm_export_exports_sluice_connector_webhook_register(uint8_t * arg,
         }
         break;
       }
-      case 6: {
-        const sluice_connector_types_detail_t *payload34 = &(*payload15).val.internal;
-        *((int8_t*)(ptr + 8)) = 6;
+      case 5: {
+        const sluice_connector_types_detail_t *payload34 = &(*payload18).val.unsupported;
+        *((int8_t*)(ptr + 8)) = 5;
         *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload34).message).len;
         *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload34).message).ptr;
         if (((*payload34).pointer).is_some) {
@@ -6170,15 +6028,30 @@ uint8_t * __wasm_export_exports_sluice_connector_webhook_register(uint8_t * arg,
         }
         break;
       }
+      case 6: {
+        const sluice_connector_types_detail_t *payload37 = &(*payload18).val.internal;
+        *((int8_t*)(ptr + 8)) = 6;
+        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload37).message).len;
+        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload37).message).ptr;
+        if (((*payload37).pointer).is_some) {
+          const connector_string_t *payload39 = &((*payload37).pointer).val;
+          *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 1;
+          *((size_t*)(ptr + (16+4*sizeof(void*)))) = (*payload39).len;
+          *((uint8_t **)(ptr + (16+3*sizeof(void*)))) = (uint8_t *) (*payload39).ptr;
+        } else {
+          *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 0;
+        }
+        break;
+      }
     }
   } else {
     const exports_sluice_connector_webhook_registration_t *payload = &(ret).val.ok;*((int8_t*)(ptr + 0)) = 0;
     *((size_t*)(ptr + (8+1*sizeof(void*)))) = ((*payload).id).len;
     *((uint8_t **)(ptr + 8)) = (uint8_t *) ((*payload).id).ptr;
     if (((*payload).expires).is_some) {
-      const exports_sluice_connector_webhook_timestamp_t *payload14 = &((*payload).expires).val;
+      const exports_sluice_connector_webhook_timestamp_t *payload17 = &((*payload).expires).val;
       *((int8_t*)(ptr + (8+2*sizeof(void*)))) = 1;
-      *((int64_t*)(ptr + (16+2*sizeof(void*)))) = (int64_t) (*payload14);
+      *((int64_t*)(ptr + (16+2*sizeof(void*)))) = (int64_t) (*payload17);
     } else {
       *((int8_t*)(ptr + (8+2*sizeof(void*)))) = 0;
     }
@@ -6517,156 +6390,21 @@ uint8_t * __wasm_export_exports_sluice_connector_webhook_unregister(uint8_t * ar
   return ptr;
 }
 
-__attribute__((__export_name__("sluice:connector/webhook@0.1.0#verify")))
-uint8_t * __wasm_export_exports_sluice_connector_webhook_verify(uint8_t * arg, size_t arg0, int64_t arg1, uint8_t * arg2, size_t arg3, uint8_t * arg4, size_t arg5, uint8_t * arg6, size_t arg7, uint8_t * arg8, size_t arg9) {
-  exports_sluice_connector_webhook_receipt_t arg10 = (exports_sluice_connector_webhook_receipt_t) {
-    (connector_string_t) (connector_string_t) { (uint8_t*)(arg), (arg0) },
-    (exports_sluice_connector_webhook_timestamp_t) (uint64_t) (arg1),
-    (connector_string_t) (connector_string_t) { (uint8_t*)(arg2), (arg3) },
-    (connector_list_tuple2_string_string_t) (connector_list_tuple2_string_string_t) { (connector_tuple2_string_string_t*)(arg4), (arg5) },
-    (exports_sluice_connector_webhook_headers_t) (sluice_connector_http_headers_t) { (connector_tuple2_string_string_t*)(arg6), (arg7) },
-    (connector_list_u8_t) (connector_list_u8_t) { (uint8_t*)(arg8), (arg9) },
-  };
-  exports_sluice_connector_webhook_result_bool_error_t ret;
-  bool ok;
-  exports_sluice_connector_webhook_error_t err;
-  ret.is_err = !exports_sluice_connector_webhook_verify(&arg10, &ok, &err);
-  if (ret.is_err) {
-    ret.val.err = err;
-  }
-  if (!ret.is_err) {
-    ret.val.ok = ok;
-  }
-  uint8_t *ptr = (uint8_t *) &RET_AREA;
-  if ((ret).is_err) {
-    const exports_sluice_connector_webhook_error_t *payload11 = &(ret).val.err;*((int8_t*)(ptr + 0)) = 1;
-    switch ((int32_t) (*payload11).tag) {
-      case 0: {
-        const sluice_connector_types_detail_t *payload12 = &(*payload11).val.config;
-        *((int8_t*)(ptr + 8)) = 0;
-        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload12).message).len;
-        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload12).message).ptr;
-        if (((*payload12).pointer).is_some) {
-          const connector_string_t *payload14 = &((*payload12).pointer).val;
-          *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 1;
-          *((size_t*)(ptr + (16+4*sizeof(void*)))) = (*payload14).len;
-          *((uint8_t **)(ptr + (16+3*sizeof(void*)))) = (uint8_t *) (*payload14).ptr;
-        } else {
-          *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 0;
-        }
-        break;
-      }
-      case 1: {
-        const sluice_connector_types_detail_t *payload15 = &(*payload11).val.auth;
-        *((int8_t*)(ptr + 8)) = 1;
-        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload15).message).len;
-        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload15).message).ptr;
-        if (((*payload15).pointer).is_some) {
-          const connector_string_t *payload17 = &((*payload15).pointer).val;
-          *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 1;
-          *((size_t*)(ptr + (16+4*sizeof(void*)))) = (*payload17).len;
-          *((uint8_t **)(ptr + (16+3*sizeof(void*)))) = (uint8_t *) (*payload17).ptr;
-        } else {
-          *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 0;
-        }
-        break;
-      }
-      case 2: {
-        const sluice_connector_types_throttle_t *payload18 = &(*payload11).val.rate_limited;
-        *((int8_t*)(ptr + 8)) = 2;
-        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload18).message).len;
-        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload18).message).ptr;
-        if (((*payload18).retry_after_ms).is_some) {
-          const uint64_t *payload20 = &((*payload18).retry_after_ms).val;
-          *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 1;
-          *((int64_t*)(ptr + (24+2*sizeof(void*)))) = (int64_t) (*payload20);
-        } else {
-          *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 0;
-        }
-        break;
-      }
-      case 3: {
-        const sluice_connector_types_detail_t *payload21 = &(*payload11).val.transient;
-        *((int8_t*)(ptr + 8)) = 3;
-        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload21).message).len;
-        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload21).message).ptr;
-        if (((*payload21).pointer).is_some) {
-          const connector_string_t *payload23 = &((*payload21).pointer).val;
-          *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 1;
-          *((size_t*)(ptr + (16+4*sizeof(void*)))) = (*payload23).len;
-          *((uint8_t **)(ptr + (16+3*sizeof(void*)))) = (uint8_t *) (*payload23).ptr;
-        } else {
-          *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 0;
-        }
-        break;
-      }
-      case 4: {
-        const sluice_connector_types_detail_t *payload24 = &(*payload11).val.invalid_data;
-        *((int8_t*)(ptr + 8)) = 4;
-        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload24).message).len;
-        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload24).message).ptr;
-        if (((*payload24).pointer).is_some) {
-          const connector_string_t *payload26 = &((*payload24).pointer).val;
-          *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 1;
-          *((size_t*)(ptr + (16+4*sizeof(void*)))) = (*payload26).len;
-          *((uint8_t **)(ptr + (16+3*sizeof(void*)))) = (uint8_t *) (*payload26).ptr;
-        } else {
-          *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 0;
-        }
-        break;
-      }
-      case 5: {
-        const sluice_connector_types_detail_t *payload27 = &(*payload11).val.unsupported;
-        *((int8_t*)(ptr + 8)) = 5;
-        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload27).message).len;
-        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload27).message).ptr;
-        if (((*payload27).pointer).is_some) {
-          const connector_string_t *payload29 = &((*payload27).pointer).val;
-          *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 1;
-          *((size_t*)(ptr + (16+4*sizeof(void*)))) = (*payload29).len;
-          *((uint8_t **)(ptr + (16+3*sizeof(void*)))) = (uint8_t *) (*payload29).ptr;
-        } else {
-          *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 0;
-        }
-        break;
-      }
-      case 6: {
-        const sluice_connector_types_detail_t *payload30 = &(*payload11).val.internal;
-        *((int8_t*)(ptr + 8)) = 6;
-        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload30).message).len;
-        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload30).message).ptr;
-        if (((*payload30).pointer).is_some) {
-          const connector_string_t *payload32 = &((*payload30).pointer).val;
-          *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 1;
-          *((size_t*)(ptr + (16+4*sizeof(void*)))) = (*payload32).len;
-          *((uint8_t **)(ptr + (16+3*sizeof(void*)))) = (uint8_t *) (*payload32).ptr;
-        } else {
-          *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 0;
-        }
-        break;
-      }
-    }
-  } else {
-    const bool *payload = &(ret).val.ok;*((int8_t*)(ptr + 0)) = 0;
-    *((int8_t*)(ptr + 8)) = *payload;
-  }
-  return ptr;
-}
-
 __attribute__((__export_name__("sluice:connector/webhook@0.1.0#route")))
-uint8_t * __wasm_export_exports_sluice_connector_webhook_route(uint8_t * arg, size_t arg0, int64_t arg1, uint8_t * arg2, size_t arg3, uint8_t * arg4, size_t arg5, uint8_t * arg6, size_t arg7, uint8_t * arg8, size_t arg9) {
-  exports_sluice_connector_webhook_receipt_t arg10 = (exports_sluice_connector_webhook_receipt_t) {
+uint8_t * __wasm_export_exports_sluice_connector_webhook_route(uint8_t * arg, size_t arg0, uint8_t * arg1, size_t arg2, int64_t arg3, uint8_t * arg4, size_t arg5, uint8_t * arg6, size_t arg7, uint8_t * arg8, size_t arg9, uint8_t * arg10, size_t arg11) {
+  exports_sluice_connector_webhook_receipt_t arg12 = (exports_sluice_connector_webhook_receipt_t) {
     (connector_string_t) (connector_string_t) { (uint8_t*)(arg), (arg0) },
-    (exports_sluice_connector_webhook_timestamp_t) (uint64_t) (arg1),
-    (connector_string_t) (connector_string_t) { (uint8_t*)(arg2), (arg3) },
-    (connector_list_tuple2_string_string_t) (connector_list_tuple2_string_string_t) { (connector_tuple2_string_string_t*)(arg4), (arg5) },
-    (exports_sluice_connector_webhook_headers_t) (sluice_connector_http_headers_t) { (connector_tuple2_string_string_t*)(arg6), (arg7) },
-    (connector_list_u8_t) (connector_list_u8_t) { (uint8_t*)(arg8), (arg9) },
+    (connector_string_t) (connector_string_t) { (uint8_t*)(arg1), (arg2) },
+    (exports_sluice_connector_webhook_timestamp_t) (uint64_t) (arg3),
+    (connector_string_t) (connector_string_t) { (uint8_t*)(arg4), (arg5) },
+    (connector_list_tuple2_string_string_t) (connector_list_tuple2_string_string_t) { (connector_tuple2_string_string_t*)(arg6), (arg7) },
+    (exports_sluice_connector_webhook_headers_t) (sluice_connector_http_headers_t) { (connector_tuple2_string_string_t*)(arg8), (arg9) },
+    (connector_list_u8_t) (connector_list_u8_t) { (uint8_t*)(arg10), (arg11) },
   };
   exports_sluice_connector_webhook_result_list_string_error_t ret;
   connector_list_string_t ok;
   exports_sluice_connector_webhook_error_t err;
-  ret.is_err = !exports_sluice_connector_webhook_route(&arg10, &ok, &err);
+  ret.is_err = !exports_sluice_connector_webhook_route(&arg12, &ok, &err);
   if (ret.is_err) {
     ret.val.err = err;
   }
@@ -6675,107 +6413,107 @@ uint8_t * __wasm_export_exports_sluice_connector_webhook_route(uint8_t * arg, si
   }
   uint8_t *ptr = (uint8_t *) &RET_AREA;
   if ((ret).is_err) {
-    const exports_sluice_connector_webhook_error_t *payload11 = &(ret).val.err;*((int8_t*)(ptr + 0)) = 1;
-    switch ((int32_t) (*payload11).tag) {
+    const exports_sluice_connector_webhook_error_t *payload13 = &(ret).val.err;*((int8_t*)(ptr + 0)) = 1;
+    switch ((int32_t) (*payload13).tag) {
       case 0: {
-        const sluice_connector_types_detail_t *payload12 = &(*payload11).val.config;
+        const sluice_connector_types_detail_t *payload14 = &(*payload13).val.config;
         *((int8_t*)(ptr + 8)) = 0;
-        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload12).message).len;
-        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload12).message).ptr;
-        if (((*payload12).pointer).is_some) {
-          const connector_string_t *payload14 = &((*payload12).pointer).val;
+        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload14).message).len;
+        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload14).message).ptr;
+        if (((*payload14).pointer).is_some) {
+          const connector_string_t *payload16 = &((*payload14).pointer).val;
           *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 1;
-          *((size_t*)(ptr + (16+4*sizeof(void*)))) = (*payload14).len;
-          *((uint8_t **)(ptr + (16+3*sizeof(void*)))) = (uint8_t *) (*payload14).ptr;
+          *((size_t*)(ptr + (16+4*sizeof(void*)))) = (*payload16).len;
+          *((uint8_t **)(ptr + (16+3*sizeof(void*)))) = (uint8_t *) (*payload16).ptr;
         } else {
           *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 0;
         }
         break;
       }
       case 1: {
-        const sluice_connector_types_detail_t *payload15 = &(*payload11).val.auth;
+        const sluice_connector_types_detail_t *payload17 = &(*payload13).val.auth;
         *((int8_t*)(ptr + 8)) = 1;
-        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload15).message).len;
-        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload15).message).ptr;
-        if (((*payload15).pointer).is_some) {
-          const connector_string_t *payload17 = &((*payload15).pointer).val;
+        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload17).message).len;
+        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload17).message).ptr;
+        if (((*payload17).pointer).is_some) {
+          const connector_string_t *payload19 = &((*payload17).pointer).val;
           *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 1;
-          *((size_t*)(ptr + (16+4*sizeof(void*)))) = (*payload17).len;
-          *((uint8_t **)(ptr + (16+3*sizeof(void*)))) = (uint8_t *) (*payload17).ptr;
+          *((size_t*)(ptr + (16+4*sizeof(void*)))) = (*payload19).len;
+          *((uint8_t **)(ptr + (16+3*sizeof(void*)))) = (uint8_t *) (*payload19).ptr;
         } else {
           *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 0;
         }
         break;
       }
       case 2: {
-        const sluice_connector_types_throttle_t *payload18 = &(*payload11).val.rate_limited;
+        const sluice_connector_types_throttle_t *payload20 = &(*payload13).val.rate_limited;
         *((int8_t*)(ptr + 8)) = 2;
-        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload18).message).len;
-        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload18).message).ptr;
-        if (((*payload18).retry_after_ms).is_some) {
-          const uint64_t *payload20 = &((*payload18).retry_after_ms).val;
+        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload20).message).len;
+        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload20).message).ptr;
+        if (((*payload20).retry_after_ms).is_some) {
+          const uint64_t *payload22 = &((*payload20).retry_after_ms).val;
           *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 1;
-          *((int64_t*)(ptr + (24+2*sizeof(void*)))) = (int64_t) (*payload20);
+          *((int64_t*)(ptr + (24+2*sizeof(void*)))) = (int64_t) (*payload22);
         } else {
           *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 0;
         }
         break;
       }
       case 3: {
-        const sluice_connector_types_detail_t *payload21 = &(*payload11).val.transient;
+        const sluice_connector_types_detail_t *payload23 = &(*payload13).val.transient;
         *((int8_t*)(ptr + 8)) = 3;
-        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload21).message).len;
-        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload21).message).ptr;
-        if (((*payload21).pointer).is_some) {
-          const connector_string_t *payload23 = &((*payload21).pointer).val;
+        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload23).message).len;
+        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload23).message).ptr;
+        if (((*payload23).pointer).is_some) {
+          const connector_string_t *payload25 = &((*payload23).pointer).val;
           *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 1;
-          *((size_t*)(ptr + (16+4*sizeof(void*)))) = (*payload23).len;
-          *((uint8_t **)(ptr + (16+3*sizeof(void*)))) = (uint8_t *) (*payload23).ptr;
+          *((size_t*)(ptr + (16+4*sizeof(void*)))) = (*payload25).len;
+          *((uint8_t **)(ptr + (16+3*sizeof(void*)))) = (uint8_t *) (*payload25).ptr;
         } else {
           *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 0;
         }
         break;
       }
       case 4: {
-        const sluice_connector_types_detail_t *payload24 = &(*payload11).val.invalid_data;
+        const sluice_connector_types_detail_t *payload26 = &(*payload13).val.invalid_data;
         *((int8_t*)(ptr + 8)) = 4;
-        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload24).message).len;
-        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload24).message).ptr;
-        if (((*payload24).pointer).is_some) {
-          const connector_string_t *payload26 = &((*payload24).pointer).val;
+        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload26).message).len;
+        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload26).message).ptr;
+        if (((*payload26).pointer).is_some) {
+          const connector_string_t *payload28 = &((*payload26).pointer).val;
           *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 1;
-          *((size_t*)(ptr + (16+4*sizeof(void*)))) = (*payload26).len;
-          *((uint8_t **)(ptr + (16+3*sizeof(void*)))) = (uint8_t *) (*payload26).ptr;
+          *((size_t*)(ptr + (16+4*sizeof(void*)))) = (*payload28).len;
+          *((uint8_t **)(ptr + (16+3*sizeof(void*)))) = (uint8_t *) (*payload28).ptr;
         } else {
           *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 0;
         }
         break;
       }
       case 5: {
-        const sluice_connector_types_detail_t *payload27 = &(*payload11).val.unsupported;
+        const sluice_connector_types_detail_t *payload29 = &(*payload13).val.unsupported;
         *((int8_t*)(ptr + 8)) = 5;
-        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload27).message).len;
-        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload27).message).ptr;
-        if (((*payload27).pointer).is_some) {
-          const connector_string_t *payload29 = &((*payload27).pointer).val;
+        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload29).message).len;
+        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload29).message).ptr;
+        if (((*payload29).pointer).is_some) {
+          const connector_string_t *payload31 = &((*payload29).pointer).val;
           *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 1;
-          *((size_t*)(ptr + (16+4*sizeof(void*)))) = (*payload29).len;
-          *((uint8_t **)(ptr + (16+3*sizeof(void*)))) = (uint8_t *) (*payload29).ptr;
+          *((size_t*)(ptr + (16+4*sizeof(void*)))) = (*payload31).len;
+          *((uint8_t **)(ptr + (16+3*sizeof(void*)))) = (uint8_t *) (*payload31).ptr;
         } else {
           *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 0;
         }
         break;
       }
       case 6: {
-        const sluice_connector_types_detail_t *payload30 = &(*payload11).val.internal;
+        const sluice_connector_types_detail_t *payload32 = &(*payload13).val.internal;
         *((int8_t*)(ptr + 8)) = 6;
-        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload30).message).len;
-        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload30).message).ptr;
-        if (((*payload30).pointer).is_some) {
-          const connector_string_t *payload32 = &((*payload30).pointer).val;
+        *((size_t*)(ptr + (16+1*sizeof(void*)))) = ((*payload32).message).len;
+        *((uint8_t **)(ptr + 16)) = (uint8_t *) ((*payload32).message).ptr;
+        if (((*payload32).pointer).is_some) {
+          const connector_string_t *payload34 = &((*payload32).pointer).val;
           *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 1;
-          *((size_t*)(ptr + (16+4*sizeof(void*)))) = (*payload32).len;
-          *((uint8_t **)(ptr + (16+3*sizeof(void*)))) = (uint8_t *) (*payload32).ptr;
+          *((size_t*)(ptr + (16+4*sizeof(void*)))) = (*payload34).len;
+          *((uint8_t **)(ptr + (16+3*sizeof(void*)))) = (uint8_t *) (*payload34).ptr;
         } else {
           *((int8_t*)(ptr + (16+2*sizeof(void*)))) = 0;
         }
@@ -6811,11 +6549,12 @@ uint8_t * __wasm_export_exports_sluice_connector_webhook_handle(uint8_t * arg) {
   };
   exports_sluice_connector_webhook_receipt_t arg1 = (exports_sluice_connector_webhook_receipt_t) {
     (connector_string_t) (connector_string_t) { (uint8_t*)(*((uint8_t **) (arg + (8+6*sizeof(void*))))), (*((size_t*) (arg + (8+7*sizeof(void*))))) },
-    (exports_sluice_connector_webhook_timestamp_t) (uint64_t) (*((int64_t*) (arg + (8+8*sizeof(void*))))),
-    (connector_string_t) (connector_string_t) { (uint8_t*)(*((uint8_t **) (arg + (16+8*sizeof(void*))))), (*((size_t*) (arg + (16+9*sizeof(void*))))) },
-    (connector_list_tuple2_string_string_t) (connector_list_tuple2_string_string_t) { (connector_tuple2_string_string_t*)(*((uint8_t **) (arg + (16+10*sizeof(void*))))), (*((size_t*) (arg + (16+11*sizeof(void*))))) },
-    (exports_sluice_connector_webhook_headers_t) (sluice_connector_http_headers_t) { (connector_tuple2_string_string_t*)(*((uint8_t **) (arg + (16+12*sizeof(void*))))), (*((size_t*) (arg + (16+13*sizeof(void*))))) },
-    (connector_list_u8_t) (connector_list_u8_t) { (uint8_t*)(*((uint8_t **) (arg + (16+14*sizeof(void*))))), (*((size_t*) (arg + (16+15*sizeof(void*))))) },
+    (connector_string_t) (connector_string_t) { (uint8_t*)(*((uint8_t **) (arg + (8+8*sizeof(void*))))), (*((size_t*) (arg + (8+9*sizeof(void*))))) },
+    (exports_sluice_connector_webhook_timestamp_t) (uint64_t) (*((int64_t*) (arg + (8+10*sizeof(void*))))),
+    (connector_string_t) (connector_string_t) { (uint8_t*)(*((uint8_t **) (arg + (16+10*sizeof(void*))))), (*((size_t*) (arg + (16+11*sizeof(void*))))) },
+    (connector_list_tuple2_string_string_t) (connector_list_tuple2_string_string_t) { (connector_tuple2_string_string_t*)(*((uint8_t **) (arg + (16+12*sizeof(void*))))), (*((size_t*) (arg + (16+13*sizeof(void*))))) },
+    (exports_sluice_connector_webhook_headers_t) (sluice_connector_http_headers_t) { (connector_tuple2_string_string_t*)(*((uint8_t **) (arg + (16+14*sizeof(void*))))), (*((size_t*) (arg + (16+15*sizeof(void*))))) },
+    (connector_list_u8_t) (connector_list_u8_t) { (uint8_t*)(*((uint8_t **) (arg + (16+16*sizeof(void*))))), (*((size_t*) (arg + (16+17*sizeof(void*))))) },
   };
   exports_sluice_connector_webhook_result_handled_error_t ret;
   exports_sluice_connector_webhook_handled_t ok;

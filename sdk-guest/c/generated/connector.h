@@ -688,6 +688,8 @@ typedef struct exports_sluice_connector_webhook_registration_t {
 typedef struct exports_sluice_connector_webhook_receipt_t {
   // `rcp_…`
   connector_string_t   id;
+  // Which of the manifest's webhooks it came by.
+  connector_string_t   webhook;
   exports_sluice_connector_webhook_timestamp_t   received;
   connector_string_t   method;
   connector_list_tuple2_string_string_t   query;
@@ -755,14 +757,6 @@ typedef struct {
     exports_sluice_connector_webhook_error_t err;
   } val;
 } exports_sluice_connector_webhook_result_void_error_t;
-
-typedef struct {
-  bool is_err;
-  union {
-    bool ok;
-    exports_sluice_connector_webhook_error_t err;
-  } val;
-} exports_sluice_connector_webhook_result_bool_error_t;
 
 typedef struct {
   bool is_err;
@@ -888,10 +882,9 @@ bool exports_sluice_connector_sync_write(exports_sluice_connector_sync_connectio
 bool exports_sluice_connector_sync_migrate_cursor(connector_string_t *stream_name, uint32_t from_version, exports_sluice_connector_sync_json_t *cursor, exports_sluice_connector_sync_option_json_t *ret, exports_sluice_connector_sync_error_t *err);
 
 // Exported Functions from `sluice:connector/webhook@0.1.0`
-bool exports_sluice_connector_webhook_register(exports_sluice_connector_webhook_connection_t *connection, connector_string_t *url, connector_list_string_t *events, exports_sluice_connector_webhook_registration_t *ret, exports_sluice_connector_webhook_error_t *err);
+bool exports_sluice_connector_webhook_register(exports_sluice_connector_webhook_connection_t *connection, connector_string_t *webhook, connector_string_t *url, connector_list_string_t *events, exports_sluice_connector_webhook_registration_t *ret, exports_sluice_connector_webhook_error_t *err);
 bool exports_sluice_connector_webhook_renew(exports_sluice_connector_webhook_connection_t *connection, exports_sluice_connector_webhook_registration_t *registration, exports_sluice_connector_webhook_registration_t *ret, exports_sluice_connector_webhook_error_t *err);
 bool exports_sluice_connector_webhook_unregister(exports_sluice_connector_webhook_connection_t *connection, exports_sluice_connector_webhook_registration_t *registration, exports_sluice_connector_webhook_error_t *err);
-bool exports_sluice_connector_webhook_verify(exports_sluice_connector_webhook_receipt_t *receipt, bool *ret, exports_sluice_connector_webhook_error_t *err);
 bool exports_sluice_connector_webhook_route(exports_sluice_connector_webhook_receipt_t *receipt, connector_list_string_t *ret, exports_sluice_connector_webhook_error_t *err);
 bool exports_sluice_connector_webhook_handle(exports_sluice_connector_webhook_connection_t *connection, exports_sluice_connector_webhook_receipt_t *receipt, exports_sluice_connector_webhook_handled_t *ret, exports_sluice_connector_webhook_error_t *err);
 
@@ -1100,8 +1093,6 @@ void exports_sluice_connector_webhook_handled_free(exports_sluice_connector_webh
 void exports_sluice_connector_webhook_result_registration_error_free(exports_sluice_connector_webhook_result_registration_error_t *ptr);
 
 void exports_sluice_connector_webhook_result_void_error_free(exports_sluice_connector_webhook_result_void_error_t *ptr);
-
-void exports_sluice_connector_webhook_result_bool_error_free(exports_sluice_connector_webhook_result_bool_error_t *ptr);
 
 void exports_sluice_connector_webhook_result_list_string_error_free(exports_sluice_connector_webhook_result_list_string_error_t *ptr);
 

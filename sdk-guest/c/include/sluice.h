@@ -389,6 +389,7 @@ typedef struct sl_registration {
 /* One webhook as it arrived: the exact bytes of the body, header names in lower case. */
 typedef struct sl_receipt {
   sl_str id;
+  sl_str webhook; /* which of the manifest's it came by */
   int64_t received; /* milliseconds since 1970 */
   sl_str method;
   const sl_header *query;
@@ -469,12 +470,11 @@ typedef struct sl_connector {
 
   /* What a webhook means; the same receipt must give the same. It was verified by the manifest's recipe. */
   bool (*handle)(const sl_connection *connection, const sl_receipt *receipt, sl_handled *handled, sl_error *error);
-  /* Whether a receipt is the vendor's, where no recipe can tell. */
-  bool (*verify)(const sl_receipt *receipt, bool *genuine, sl_error *error);
-  /* For an address that many accounts share: the ids of the accounts that a receipt concerns. */
+  /* The ids of the accounts that a receipt concerns, where the manifest says `account = "code"`; there is no connection yet. */
   bool (*route)(const sl_receipt *receipt, sl_list *accounts, sl_error *error);
   /* Subscribes `url` to `events` at the vendor, once for the same `url` (`registration` of the manifest). */
-  bool (*register_webhook)(const sl_connection *connection, sl_str url, const sl_list *events, sl_registration *made, sl_error *error);
+  bool (*register_webhook)(const sl_connection *connection, sl_str webhook, sl_str url, const sl_list *events,
+                           sl_registration *made, sl_error *error);
   /* Extends a registration before it ends; SL_INVALID_DATA where the vendor does not know it any more. */
   bool (*renew_webhook)(const sl_connection *connection, const sl_registration *known, sl_registration *renewed, sl_error *error);
   /* Ends it; succeeds where it is gone already. */

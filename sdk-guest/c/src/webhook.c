@@ -43,6 +43,7 @@ void sl_resync(sl_handled *handled, sl_str stream) {
 static sl_receipt receipt_of(const exports_sluice_connector_webhook_receipt_t *came) {
   return (sl_receipt){
       .id = taken(came->id),
+      .webhook = taken(came->webhook),
       .received = (int64_t)(came->received & INT64_MAX),
       .method = taken(came->method),
       .query = headers_of(came->query.ptr, came->query.len),
@@ -87,22 +88,13 @@ bool exports_sluice_connector_webhook_handle(exports_sluice_connector_webhook_co
   return true;
 }
 
-bool exports_sluice_connector_webhook_verify(exports_sluice_connector_webhook_receipt_t *came, bool *ret,
-                                             exports_sluice_connector_webhook_error_t *err) {
-  if (sluice_connector.verify == NULL) return sl_left_out(err, "this connector's webhooks are verified by the manifest's recipe");
-  sl_receipt receipt = receipt_of(came);
-  sl_error error = sl_silent();
-  *ret = false;
-  return sluice_connector.verify(&receipt, ret, &error) || sl_tell(&error, err);
-}
-
 bool exports_sluice_connector_webhook_route(exports_sluice_connector_webhook_receipt_t *came, connector_list_string_t *ret,
                                             exports_sluice_connector_webhook_error_t *err) {
+  if (sluice_connector.route == NULL) return sl_left_out(err, "this connector's webhooks name their accounts themselves");
   sl_receipt receipt = receipt_of(came);
   sl_list accounts = {0};
   sl_error error = sl_silent();
-  bool asked = sluice_connector.route != NULL;
-  if (asked && !sluice_connector.route(&receipt, &accounts, &error)) return sl_tell(&error, err);
+  if (!sluice_connector.route(&receipt, &accounts, &error)) return sl_tell(&error, err);
   *ret = sl_given_list(&accounts);
   return true;
 }
@@ -124,7 +116,8 @@ static exports_sluice_connector_webhook_registration_t registration_of(const sl_
       given(from->id), {from->expires >= 0, (uint64_t)from->expires}, given_json(from->state)};
 }
 
-bool exports_sluice_connector_webhook_register(exports_sluice_connector_webhook_connection_t *from, connector_string_t *url,
+bool exports_sluice_connector_webhook_register(exports_sluice_connector_webhook_connection_t *from,
+                                               connector_string_t *webhook, connector_string_t *url,
                                                connector_list_string_t *events,
                                                exports_sluice_connector_webhook_registration_t *ret,
                                                exports_sluice_connector_webhook_error_t *err) {
@@ -133,7 +126,9 @@ bool exports_sluice_connector_webhook_register(exports_sluice_connector_webhook_
   sl_list wanted = sl_taken_list(events);
   sl_registration made = {.expires = -1};
   sl_error error = sl_silent();
-  if (!sluice_connector.register_webhook(&connection, taken(*url), &wanted, &made, &error)) return sl_tell(&error, err);
+  if (!sluice_connector.register_webhook(&connection, taken(*webhook), taken(*url), &wanted, &made, &error)) {
+    return sl_tell(&error, err);
+  }
   *ret = registration_of(&made);
   return true;
 }

@@ -68,13 +68,13 @@ export function expose(connector, imports) {
     },
   };
   const webhook = {
-    register: (c, url, events) => registration(call("registerWebhook", () => [connection(c), url, events], byHand)),
+    register: (c, webhook, url, events) =>
+      registration(call("registerWebhook", () => [connection(c), webhook, url, events], byHand)),
     renew: (c, known) => registration(call("renewWebhook", () => [connection(c), registered(known)], byHand)),
     unregister: (c, known) => void call("unregisterWebhook", () => [connection(c), registered(known)], byHand),
-    verify: (r) => Boolean(
-      call("verifyWebhook", () => [receipt(r)], no("this connector's webhooks are verified by the manifest's recipe")),
+    route: (r) => inOrder(
+      call("routeWebhook", () => [receipt(r)], no("this connector's webhooks name their accounts themselves")), String,
     ),
-    route: (r) => inOrder(call("routeWebhook", () => [receipt(r)], () => []), String),
     handle: (c, r) => handled(
       call("handleWebhook", () => [connection(c), receipt(r)], no("this connector declares no webhooks")),
     ),

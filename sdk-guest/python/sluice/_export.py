@@ -97,7 +97,9 @@ def _connection(given: Any) -> sdk.Connection:
 
 
 def _receipt(given: Any) -> sdk.Receipt:
-    return sdk.Receipt(given.id, given.received, given.method, given.query, dict(given.headers), given.body)
+    return sdk.Receipt(
+        given.id, given.webhook, given.received, given.method, given.query, dict(given.headers), given.body
+    )
 
 
 def _optional(value: str | None) -> Any:
@@ -206,8 +208,8 @@ def _outcome(result: sdk.WriteResult) -> Any:
 
 class Webhook(exports.Webhook):
     @_guarded
-    def register(self, connection: Any, url: str, events: Any) -> Any:
-        return _registration(_author.register_webhook(_connection(connection), url, events))
+    def register(self, connection: Any, webhook: str, url: str, events: Any) -> Any:
+        return _registration(_author.register_webhook(_connection(connection), webhook, url, events))
 
     @_guarded
     def renew(self, connection: Any, registration: Any) -> Any:
@@ -216,10 +218,6 @@ class Webhook(exports.Webhook):
     @_guarded
     def unregister(self, connection: Any, registration: Any) -> None:
         _author.unregister_webhook(_connection(connection), _registered(registration))
-
-    @_guarded
-    def verify(self, receipt: Any) -> bool:
-        return bool(_author.verify_webhook(_receipt(receipt)))
 
     @_guarded
     def route(self, receipt: Any) -> Any:

@@ -136,6 +136,8 @@ class Receipt:
     """One webhook as it arrived: the exact bytes of the body, header names in lower case."""
 
     id: str
+    webhook: str
+    """Which of the manifest's webhooks it came by."""
     received: int
     method: str
     query: list[tuple[str, str]]
@@ -229,7 +231,9 @@ class Connector:
         """A cursor of an older format as the current one; None: it can't be carried over, start again."""
         return None
 
-    def register_webhook(self, connection: Connection, url: str, events: list[str]) -> Registration:
+    def register_webhook(
+        self, connection: Connection, webhook: str, url: str, events: list[str]
+    ) -> Registration:
         raise UnsupportedError("the webhook is set up by hand at this vendor")
 
     def renew_webhook(self, connection: Connection, registration: Registration) -> Registration:
@@ -238,11 +242,9 @@ class Connector:
     def unregister_webhook(self, connection: Connection, registration: Registration) -> None:
         raise UnsupportedError("the webhook is set up by hand at this vendor")
 
-    def verify_webhook(self, receipt: Receipt) -> bool:
-        raise UnsupportedError("this connector's webhooks are verified by the manifest's recipe")
-
     def route_webhook(self, receipt: Receipt) -> list[str]:
-        return []
+        """The accounts a receipt concerns, where the manifest says `account = "code"`; there is no connection yet."""
+        raise UnsupportedError("this connector's webhooks name their accounts themselves")
 
     def handle_webhook(self, connection: Connection, receipt: Receipt) -> Handled:
         raise UnsupportedError("this connector declares no webhooks")

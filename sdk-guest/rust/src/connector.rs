@@ -102,12 +102,13 @@ pub trait Connector {
         Ok(None)
     }
 
-    /// Subscribes `url` to `events` at the vendor; idempotent for the same `url`.
+    /// Subscribes `url` to `events` of this webhook of the manifest at the vendor; idempotent for the same `url`.
     ///
     /// # Errors
     /// `unsupported` by default: to be set up by hand.
     fn register_webhook(
         _connection: &Connection,
+        _webhook: &str,
         _url: &str,
         _events: &[String],
     ) -> Result<Registration, Error> {
@@ -130,22 +131,15 @@ pub trait Connector {
         Err(Error::unsupported("the webhook is set up by hand at this vendor"))
     }
 
-    /// Whether a receipt is the vendor's, where no recipe of the manifest can tell.
+    /// For an address that an app has for all accounts, where the manifest says `account = "code"`: the ids of the
+    /// accounts that a receipt concerns. There is no connection yet, and nothing can be asked of the vendor.
     ///
     /// # Errors
-    /// `unsupported` by default: the manifest's recipe decides.
-    fn verify_webhook(_receipt: &Receipt) -> Result<bool, Error> {
-        Err(Error::unsupported(
-            "this connector's webhooks are verified by the manifest's recipe",
-        ))
-    }
-
-    /// For an address that many accounts share: the account ids that a receipt concerns. None by default.
-    ///
-    /// # Errors
-    /// `invalid-data` for a body that is not the vendor's.
+    /// `unsupported` by default; `invalid-data` for a body that is not the vendor's: it is refused.
     fn route_webhook(_receipt: &Receipt) -> Result<Vec<String>, Error> {
-        Ok(Vec::new())
+        Err(Error::unsupported(
+            "this connector's webhooks name their accounts themselves",
+        ))
     }
 
     /// What a receipt means. Called at least once per receipt; the same receipt must give the same result.
@@ -156,7 +150,7 @@ pub trait Connector {
         Err(Error::unsupported("this connector declares no webhooks"))
     }
 
-    /// Actions beyond the manifest's. None by default.
+    /// Actions beyond the manifest's, where it says `actions = true` in `[discovered]`. None by default.
     ///
     /// # Errors
     /// Those of the requests it makes.

@@ -80,8 +80,13 @@ impl<C: Connector> sync::Guest for Exported<C> {
 }
 
 impl<C: Connector> webhook::Guest for Exported<C> {
-    fn register(connection: Connection, url: String, events: Vec<String>) -> Result<Registration, Error> {
-        C::register_webhook(&connection, &url, &events)
+    fn register(
+        connection: Connection,
+        webhook: String,
+        url: String,
+        events: Vec<String>,
+    ) -> Result<Registration, Error> {
+        C::register_webhook(&connection, &webhook, &url, &events)
     }
 
     fn renew(connection: Connection, registration: Registration) -> Result<Registration, Error> {
@@ -90,10 +95,6 @@ impl<C: Connector> webhook::Guest for Exported<C> {
 
     fn unregister(connection: Connection, registration: Registration) -> Result<(), Error> {
         C::unregister_webhook(&connection, &registration)
-    }
-
-    fn verify(receipt: Receipt) -> Result<bool, Error> {
-        C::verify_webhook(&receipt)
     }
 
     fn route(receipt: Receipt) -> Result<Vec<String>, Error> {

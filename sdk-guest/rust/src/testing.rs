@@ -106,6 +106,7 @@ pub fn read_request(stream: &str, cursor: Option<String>) -> ReadRequest {
 pub fn receipt(headers: &[(&str, &str)], body: &str) -> Receipt {
     Receipt {
         id: "rcp_test".to_owned(),
+        webhook: String::new(),
         received: 1_795_000_000_000,
         method: "POST".to_owned(),
         query: Vec::new(),

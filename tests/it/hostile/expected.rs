@@ -41,6 +41,7 @@ pub(super) struct Expected {
 pub(super) enum Export {
     Check,
     Read,
+    Route,
     Handle,
     #[default]
     Act,

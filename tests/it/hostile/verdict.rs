@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use sluice_model::fault::{Fault, FaultKind};
 use sluice_model::{Clock as _, SystemClock};
-use sluice_runtime::{CallError, Connector, EmptySnapshot, LoadError, Outcome, ReadRequest, Receipt, Source};
+use sluice_runtime::{
+    Call, CallError, Connector, EmptySnapshot, LoadError, Outcome, ReadRequest, Receipt, Source,
+};
 
 use super::canary;
 use super::expected::{Expected, Export, File};
@@ -113,7 +115,7 @@ struct Told {
     writes: usize,
 }
 
-async fn tell(yard: &Yard, export: Export, call: sluice_runtime::Call) -> Told {
+async fn tell(yard: &Yard, export: Export, call: Call) -> Told {
     let runtime = &yard.runtime;
     match export {
         Export::Check => told(runtime.check(call).await, |account| format!("{account:?}")),
@@ -126,6 +128,20 @@ async fn tell(yard: &Yard, export: Export, call: sluice_runtime::Call) -> Told {
             told(runtime.read(call, request).await, |page| {
                 format!("{} changes, {:?}", page.changes.len(), page.cursor)
             })
+        }
+        Export::Route => {
+            let Call {
+                connector,
+                caller,
+                limits,
+                ..
+            } = call;
+            let call = Call::of_nobody(connector, caller.org, &caller.connector, &limits);
+            let receipt = Receipt {
+                id: String::new(),
+                ..receipt()
+            };
+            told(runtime.route(call, receipt).await, |accounts| accounts.concat())
         }
         Export::Handle => told(runtime.handle(call, receipt()).await, |handled| {
             format!("{handled:?}")
@@ -142,6 +158,7 @@ async fn tell(yard: &Yard, export: Export, call: sluice_runtime::Call) -> Told {
 fn receipt() -> Receipt {
     Receipt {
         id: "rcp_0000000000000000000000000".into(),
+        webhook: String::new(),
         received: SystemClock.now(),
         method: "POST".into(),
         query: Vec::new(),

@@ -6,7 +6,7 @@ use sluice_model::secret::Secret;
 use sluice_model::signature::{Admitted, Recipe, Request, SignatureError, admit};
 use sluice_runtime::Receipt;
 
-use super::{Verdict, hooks};
+use super::Verdict;
 use crate::play::Play;
 use crate::rehearsal::Rehearsal;
 
@@ -26,7 +26,7 @@ enum Tried {
 pub(super) fn verified(rehearsal: &Rehearsal, play: &Play) -> Verdict {
     let (mut signed, mut unsigned, mut open) = (0, 0, None);
     for ((receipt, _), hook) in play.hooks.iter().zip(&rehearsal.case.hooks) {
-        let Some(webhook) = hooks::webhook(&rehearsal.manifest, hook) else {
+        let Some(webhook) = crate::hook::webhook(&rehearsal.manifest, hook) else {
             continue;
         };
         if let Recipe::Unsigned { reason } = &webhook.recipe {

@@ -9,20 +9,12 @@ use sluice_service::hooks::declares;
 use sluice_service::schema::Schema;
 
 use super::Verdict;
-use crate::case::Hook;
+use crate::hook::{route, webhook};
 use crate::play::{Play, of_handled};
 use crate::rehearsal::{Answered, Rehearsal, Session};
 
 /// How much later a vendor delivers one again.
 const AGAIN_MS: u64 = 60_000;
-
-/// The webhook of the manifest that one of a case is.
-pub(super) fn webhook<'a>(manifest: &'a Manifest, hook: &Hook) -> Option<&'a Webhook> {
-    match &hook.webhook {
-        Some(name) => manifest.webhook(name),
-        None => manifest.webhooks.first(),
-    }
-}
 
 /// The connector is asked what it means.
 pub(super) async fn put(
@@ -111,6 +103,15 @@ pub(super) async fn repeat(rehearsal: &Rehearsal, play: &Play) -> Verdict {
         };
         if told(&first) != told(&second) {
             let wrong = format!("{}: it means something else the second time", hook.name);
+            return Verdict::failed("hooks_repeat", wrong);
+        }
+        let (one, two) = (
+            route(rehearsal, hook, receipt).await,
+            route(rehearsal, hook, receipt).await,
+        );
+        let accounts = |routed: Option<Answered<Vec<String>>>| routed.and_then(|routed| routed.result.ok());
+        if accounts(one) != accounts(two) {
+            let wrong = format!("{}: it concerns others the second time", hook.name);
             return Verdict::failed("hooks_repeat", wrong);
         }
         // Where nothing tells deliveries apart, what the vendor delivers again is another receipt, at another time.

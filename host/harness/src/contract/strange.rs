@@ -29,7 +29,7 @@ const NONSENSE: &[(&str, &[u8])] = &[
 pub(super) async fn unknown_event(rehearsal: &Rehearsal, play: &Play, tape: &Tape) -> Verdict {
     let mut tried = 0;
     for ((receipt, handled), hook) in play.hooks.iter().zip(&rehearsal.case.hooks) {
-        let (Some(webhook), Ok(handled)) = (hooks::webhook(&rehearsal.manifest, hook), handled) else {
+        let (Some(webhook), Ok(handled)) = (crate::hook::webhook(&rehearsal.manifest, hook), handled) else {
             continue;
         };
         let Some(strange) = of_another_kind(receipt, webhook, handled) else {

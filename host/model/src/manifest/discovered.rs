@@ -181,9 +181,21 @@ type = "object"
     }
 
     #[test]
+    fn actions_of_the_account_need_no_streams() {
+        let only = manifest("[discovered]\nactions = true\n");
+        assert!(only.discovered.is_none() && only.discovered_actions);
+        let both = manifest("[discovered]\nmodes = [\"full\"]\nactions = true\n");
+        assert!(both.discovered.is_some() && both.discovered_actions);
+        assert!(!manifest("").discovered_actions);
+    }
+
+    #[test]
     fn the_manifest_says_how_they_are_read() {
         for (more, place) in [
             ("", "discovered.modes"),
+            ("actions = false", "discovered.modes"),
+            ("actions = true\nwrite = [\"update\"]", "discovered.modes"),
+            ("actions = 1", "discovered.actions"),
             ("modes = [\"sometimes\"]", "discovered.modes[0]"),
             ("modes = [\"full\"]\nname = \"x\"", "discovered.name"),
         ] {

@@ -81,6 +81,9 @@ pub(super) fn manifest(text: &str) -> Result<Manifest, ManifestError> {
     let signs = auth
         .iter()
         .any(|scheme| matches!(scheme.apply, Apply::SigV4 { .. }));
+    let (discovered, discovered_actions) = root
+        .get("discovered")
+        .map_or(Ok((None, false)), |node| discovered(&node))?;
     Ok(Manifest {
         id: matching(
             &root,
@@ -120,7 +123,8 @@ pub(super) fn manifest(text: &str) -> Result<Manifest, ManifestError> {
             |stream: &Stream| &stream.name,
             stream,
         )?,
-        discovered: root.get("discovered").map(|node| discovered(&node)).transpose()?,
+        discovered,
+        discovered_actions,
         webhooks: all(
             &root,
             "webhooks",
@@ -320,12 +324,18 @@ fn migrations(root: &Table<'_>, newest: u32) -> Result<Vec<Migration>, ManifestE
     Ok(all)
 }
 
-fn discovered(node: &Node<'_>) -> Result<Discovered, ManifestError> {
-    let table = node.table(&["modes", "write"])?;
-    Ok(Discovered {
+/// What streams are like that only the account has, if there are such, and whether it has actions of its own.
+fn discovered(node: &Node<'_>) -> Result<(Option<Discovered>, bool), ManifestError> {
+    let table = node.table(&["modes", "write", "actions"])?;
+    let actions = table.flag_or("actions", false)?;
+    if actions && table.get("modes").is_none() && table.get("write").is_none() {
+        return Ok((None, true));
+    }
+    let streams = Discovered {
         modes: modes(&table, CursorKind::Opaque)?,
         writes: writes(&table)?,
-    })
+    };
+    Ok((Some(streams), actions))
 }
 
 fn action(node: &Node<'_>, signs: bool) -> Result<Action, ManifestError> {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::source::{Node, Table};
-use super::{Dedupe, EventKind, ManifestError, Webhook, schema, words};
+use super::{AccountBy, Dedupe, EventKind, ManifestError, Webhook, schema, words};
 use crate::grant::Grant;
 use crate::signature::{Place, Recipe, Shared, SourceRange};
 pub(super) use place::header;
@@ -95,7 +95,7 @@ fn named(node: &Node<'_>) -> Result<Place, ManifestError> {
     Ok(place)
 }
 
-fn account(webhook: &Table<'_>, is_once: bool) -> Result<Option<Place>, ManifestError> {
+fn account(webhook: &Table<'_>, is_once: bool) -> Result<Option<AccountBy>, ManifestError> {
     let Some(node) = webhook.get("account") else {
         return Ok(None);
     };
@@ -103,7 +103,11 @@ fn account(webhook: &Table<'_>, is_once: bool) -> Result<Option<Place>, Manifest
         // The token is seen once at one connection: with another account it would be seen again.
         return Err(node.error("does not go with a token that may be seen once"));
     }
-    named(&node).map(Some)
+    match node.value().as_str() {
+        Some("code") => Ok(Some(AccountBy::Code)),
+        Some(_) => Err(node.error("is neither \"code\" nor a table with one place")),
+        None => named(&node).map(|place| Some(AccountBy::Place(place))),
+    }
 }
 
 fn event(node: &Node<'_>, of_all: Option<&Arc<Value>>) -> Result<EventKind, ManifestError> {

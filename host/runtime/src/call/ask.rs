@@ -41,12 +41,12 @@ pub(crate) enum Ask {
         cursor: String,
     },
     Register {
+        webhook: String,
         url: String,
         events: Vec<String>,
     },
     Renew(Registration),
     Unregister(Registration),
-    Verify(Receipt),
     Route(Receipt),
     Handle(Receipt),
     Actions,
@@ -69,7 +69,6 @@ pub(crate) enum Answer {
     Written(Vec<WriteOutcome>),
     Cursor(Option<String>),
     Registration(Registration),
-    Verified(bool),
     Handled(Handled),
     Actions(Vec<ActionInfo>),
     Output(String),
@@ -130,11 +129,6 @@ pub(crate) async fn put(
         }
         Ask::Register { .. } | Ask::Renew(_) | Ask::Unregister(_) => {
             put_registration(loaded, instance, store, &connection, ask).await
-        }
-        Ask::Verify(receipt) => {
-            let guest = loaded.webhook.load(&mut *store, instance)?;
-            let found = guest.call_verify(store, &translate::receipt(receipt)).await?;
-            said(found, |found| Ok(Answer::Verified(found)))
         }
         Ask::Route(receipt) => {
             let guest = loaded.webhook.load(&mut *store, instance)?;
@@ -205,8 +199,10 @@ async fn put_registration(
     let guest = loaded.webhook.load(&mut *store, instance)?;
     let registered = |found| translate::registration(found).map(Answer::Registration);
     match ask {
-        Ask::Register { url, events } => said(
-            guest.call_register(store, connection, &url, &events).await?,
+        Ask::Register { webhook, url, events } => said(
+            guest
+                .call_register(store, connection, &webhook, &url, &events)
+                .await?,
             registered,
         ),
         Ask::Unregister(registration) => {

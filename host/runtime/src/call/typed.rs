@@ -106,8 +106,14 @@ impl Runtime {
     }
 
     /// Subscribes at the vendor.
-    pub async fn register(&self, call: Call, url: String, events: Vec<String>) -> Outcome<Registration> {
-        self.ask(call, Ask::Register { url, events })
+    pub async fn register(
+        &self,
+        call: Call,
+        webhook: String,
+        url: String,
+        events: Vec<String>,
+    ) -> Outcome<Registration> {
+        self.ask(call, Ask::Register { webhook, url, events })
             .await
             .narrow(registration)
     }
@@ -122,17 +128,7 @@ impl Runtime {
         self.ask(call, Ask::Unregister(current)).await.narrow(done)
     }
 
-    /// Whether a receipt is the vendor's, where no recipe can say.
-    pub async fn verify(&self, call: Call, receipt: Receipt) -> Outcome<bool> {
-        self.ask(call, Ask::Verify(receipt))
-            .await
-            .narrow(|answer| match answer {
-                Answer::Verified(verified) => Some(verified),
-                _ => None,
-            })
-    }
-
-    /// The accounts that a receipt concerns.
+    /// The accounts that a receipt concerns; the call's connection is none and is not shown.
     pub async fn route(&self, call: Call, receipt: Receipt) -> Outcome<Vec<String>> {
         self.ask(call, Ask::Route(receipt)).await.narrow(texts)
     }

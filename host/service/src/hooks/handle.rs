@@ -9,12 +9,13 @@ use sluice_model::id::ReceiptId;
 use sluice_model::manifest::Webhook;
 use sluice_model::record::Change;
 use sluice_model::run::{Mode, Trigger};
-use sluice_runtime::{CallError, Effects, Handled, Receipt, Reply};
+use sluice_runtime::{CallError, Effects, Handled, Reply};
 use sluice_store::receipt::{ReceiptFailure, ReceiptOutcome};
 use sluice_store::record::Quarantined;
 use tokio_util::sync::CancellationToken;
 
-use super::{LeasedReceipt, coding};
+use super::LeasedReceipt;
+use super::guest::Came;
 use crate::call::{self, Callee};
 use crate::problem::Problem;
 use crate::schema::Schema;
@@ -106,13 +107,35 @@ async fn handle(
             after: Some(UNTIL_ACTIVE),
         });
     }
+    let Some(webhook) = webhook_of(service, leased, &callee).await else {
+        let problem = Problem::new(
+            "webhook.unhandled",
+            "the connector no longer declares this webhook",
+        );
+        return Err(Failure {
+            problem,
+            passes: false,
+            after: None,
+        });
+    };
     let prepared = callee.call(service, shutdown.child_token()).await;
     let call = prepared.map_err(|error| Failure {
         passes: false,
         problem: Problem::new(error.code(), error),
         after: None,
     })?;
-    let received = guest_receipt(leased, service.settings().hook_body_bytes).map_err(|problem| Failure {
+    let request = &leased.request;
+    let came = Came {
+        id: leased.receipt.id.to_string(),
+        webhook: &webhook.name,
+        received: leased.receipt.received,
+        method: &request.method,
+        query: &request.query,
+        headers: &request.headers,
+        body: &request.body,
+    };
+    let received = came.receipt(service.settings().hook_body_bytes);
+    let received = received.map_err(|problem| Failure {
         problem,
         passes: false,
         after: None,
@@ -124,17 +147,6 @@ async fn handle(
         Ok(Ok(handled)) => handled,
         Ok(Err(fault)) => return Err(of_fault(service, leased, &fault).await),
         Err(error) => return Err(of_call(&error)),
-    };
-    let Some(webhook) = webhook_of(service, leased, &callee).await else {
-        let problem = Problem::new(
-            "webhook.unhandled",
-            "the connector no longer declares this webhook",
-        );
-        return Err(Failure {
-            problem,
-            passes: false,
-            after: None,
-        });
     };
     check(&callee, webhook, &handled).map_err(|problem| Failure {
         problem,
@@ -175,30 +187,6 @@ async fn handle(
 
 /// How long a receipt of a connection that is paused or broken waits before it is looked at again.
 const UNTIL_ACTIVE: std::time::Duration = std::time::Duration::from_secs(300);
-
-/// The request as the connector reads it: without the coding that it was sent in.
-fn guest_receipt(leased: &LeasedReceipt, limit: u64) -> Result<Receipt, Problem> {
-    let request = &leased.request;
-    let body = coding::plain(&request.headers, &request.body, limit)
-        .map_err(|unreadable| Problem::new("webhook.coding", unreadable))?;
-    let mut headers = request.headers.clone();
-    headers.retain(|(name, _)| name != "content-encoding" && name != "content-length");
-    Ok(Receipt {
-        id: leased.receipt.id.to_string(),
-        received: leased.receipt.received,
-        method: request.method.clone(),
-        query: url_pairs(&request.query),
-        headers,
-        body: body.into_owned(),
-    })
-}
-
-/// A query as names and values, percent-decoding undone (WHATWG URL, application/x-www-form-urlencoded).
-fn url_pairs(query: &str) -> Vec<(String, String)> {
-    url::form_urlencoded::parse(query.as_bytes())
-        .into_owned()
-        .collect()
-}
 
 async fn webhook_of<'a>(
     service: &Service,

@@ -35,6 +35,13 @@ pub struct Incoming {
     pub source: Option<IpAddr>,
 }
 
+impl Incoming {
+    /// The query as it was sent, without the `?`.
+    pub(super) fn query(&self) -> &str {
+        self.target.split_once('?').map_or("", |(_, query)| query)
+    }
+}
+
 /// What a sender is answered.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Taken {
@@ -194,7 +201,7 @@ async fn take(service: &Service, hook: &str, incoming: Incoming) -> Result<Taken
             }
             let concerned = match address.connection {
                 Some(_) => None,
-                None => Some(route::concerned(service, &address, webhook, &incoming).await?),
+                None => Some(route::concerned(service, &address, webhook, &incoming, now).await?),
             };
             let new = receipt(service.new_id(), &address, webhook, incoming, verified, now);
             match concerned {
@@ -304,15 +311,14 @@ fn receipt(
     verified: Verified,
     now: Timestamp,
 ) -> NewReceipt {
-    let query = incoming.target.split_once('?').map_or("", |(_, query)| query);
     NewReceipt {
         id,
         hook: address.hook,
         dedupe_key: dedupe_key(webhook, &incoming, id),
         one_time: verified.one_time.map(|token| digest_of(token.as_bytes())),
         order: route::order(webhook, &incoming),
+        query: incoming.query().to_owned(),
         method: incoming.method,
-        query: query.to_owned(),
         headers: incoming.headers,
         body: incoming.body.into(),
         received: now,

@@ -153,8 +153,9 @@ async fn asked(
         match renewing {
             Some(given) => ("renew", service.runtime().renew(call, told(given)).await),
             None => {
-                let (url, events) = (of.url.clone(), of.events.clone());
-                ("register", service.runtime().register(call, url, events).await)
+                let (name, url, events) = (webhook.name.clone(), of.url.clone(), of.events.clone());
+                let made = service.runtime().register(call, name, url, events).await;
+                ("register", made)
             }
         }
     };

@@ -156,6 +156,7 @@ fn schemas() -> ComponentsBuilder {
         .schema_from::<streams::RefusedView>()
         .schema_from::<runs::WindowView>()
         .schema_from::<runs::UndoneView>()
+        .schema_from::<actions::OfferedView>()
         .schema_from::<actions::ResultView>()
         .schema_from::<hooks::HookView>()
         .schema_from::<hooks::RegistrationView>()

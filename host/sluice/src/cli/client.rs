@@ -32,6 +32,8 @@ pub(super) struct Client {
 pub(super) enum Body {
     None,
     Json(Value),
+    /// JSON with a key under which it is to act once.
+    Once(Value, String),
     Bytes(Bytes),
 }
 
@@ -233,6 +235,12 @@ impl Client {
             Body::None => Bytes::new(),
             Body::Json(value) => {
                 request = request.header(header::CONTENT_TYPE, "application/json");
+                Bytes::from(value.to_string())
+            }
+            Body::Once(value, key) => {
+                request = request
+                    .header(header::CONTENT_TYPE, "application/json")
+                    .header("idempotency-key", key);
                 Bytes::from(value.to_string())
             }
             Body::Bytes(bytes) => {

@@ -3,6 +3,8 @@
 use std::io::{BufRead, Read, Write};
 use std::path::PathBuf;
 
+use serde_json::{Map, Value};
+
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::Output;
@@ -110,7 +112,7 @@ impl Drop for Silent {
 const SECRET_BYTES: u64 = 1 << 20;
 
 /// Settings as JSON, or from `@FILE` (`@-`: standard input).
-pub(super) fn settings(written: &str) -> Result<serde_json::Value, Failure> {
+pub(super) fn settings(written: &str) -> Result<Value, Failure> {
     let unread =
         |what: &str, error: std::io::Error| Failure::usage(format!("{what} cannot be read: {error}"));
     let read = match written.strip_prefix('@') {
@@ -121,4 +123,17 @@ pub(super) fn settings(written: &str) -> Result<serde_json::Value, Failure> {
         Some(file) => std::fs::read_to_string(file).map_err(|error| unread(file, error))?,
     };
     serde_json::from_str(&read).map_err(|error| Failure::usage(format!("the settings are no JSON: {error}")))
+}
+
+/// An object of `KEY=VALUE`, where a value that is JSON is that, and any other a text.
+pub(super) fn fields(given: &[String]) -> Result<Map<String, Value>, Failure> {
+    let mut object = Map::new();
+    for field in given {
+        let (key, value) = field
+            .split_once('=')
+            .ok_or_else(|| Failure::usage(format!("`-f {field}` is not of the form KEY=VALUE")))?;
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+        object.insert(key.to_owned(), value);
+    }
+    Ok(object)
 }

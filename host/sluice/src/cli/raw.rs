@@ -5,11 +5,12 @@ use std::io::Read;
 use bytes::Bytes;
 use clap::Args;
 use http::Method;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::client::{Body, Client};
 use super::exit::Exit;
 use super::failure::Failure;
+use super::input;
 use super::output::Output;
 
 /// Call any route of the API
@@ -60,14 +61,7 @@ impl Api {
                 Err(_) => Body::Bytes(Bytes::from(body)),
             });
         }
-        let mut object = Map::new();
-        for field in &self.fields {
-            let (key, value) = field
-                .split_once('=')
-                .ok_or_else(|| Failure::usage(format!("`-f {field}` is not of the form KEY=VALUE")))?;
-            let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
-            object.insert(key.to_owned(), value);
-        }
+        let object = input::fields(&self.fields)?;
         let writes = matches!(*method, Method::POST | Method::PUT | Method::PATCH);
         Ok(if object.is_empty() && !writes {
             Body::None

@@ -136,6 +136,14 @@ pub(super) const ENTRIES: &[Entry] = &[
         "tell the connector's author",
     ),
     entry(
+        4304,
+        "action.told",
+        502,
+        "what the connector says of the account's actions cannot be used",
+        "Names are letters, digits and `_-.:`, once each and none of the manifest's, and inputs and outputs have JSON Schemas; the message says which did not.",
+        "tell the connector's author",
+    ),
+    entry(
         3101,
         "runtime.engine",
         500,

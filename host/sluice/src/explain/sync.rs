@@ -41,7 +41,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         422,
         "the configuration breaks its schema",
         "The connector's manifest says what its configuration must be; the message points at the field.",
-        "correct that field; sluice connector info NAME shows the schema",
+        "correct that field; sluice action show CONNECTION ACTION has the schema",
     ),
     entry(
         4006,
@@ -97,8 +97,8 @@ pub(super) const ENTRIES: &[Entry] = &[
         "action.unknown",
         404,
         "the connector has no such action",
-        "The manifest declares no action with this name.",
-        "sluice connector info NAME lists the actions",
+        "Neither the manifest nor, where it says so, the account has an action with this name.",
+        "sluice action list CONNECTION",
     ),
     entry(
         4302,

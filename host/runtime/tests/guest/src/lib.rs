@@ -357,11 +357,16 @@ impl sync::Guest for Guest {
 }
 
 impl webhook::Guest for Guest {
-    fn register(_: Connection, url: String, events: Vec<String>) -> Result<webhook::Registration, Error> {
+    fn register(
+        _: Connection,
+        webhook: String,
+        url: String,
+        events: Vec<String>,
+    ) -> Result<webhook::Registration, Error> {
         Ok(webhook::Registration {
             id: url,
             expires: Some(9),
-            state: events.join(","),
+            state: format!("{webhook}:{}", events.join(",")),
         })
     }
 
@@ -373,12 +378,8 @@ impl webhook::Guest for Guest {
         Ok(())
     }
 
-    fn verify(receipt: webhook::Receipt) -> Result<bool, Error> {
-        Ok(receipt.body == b"good")
-    }
-
     fn route(receipt: webhook::Receipt) -> Result<Vec<String>, Error> {
-        Ok(vec![receipt.id])
+        Ok(vec![format!("{}:{}", receipt.webhook, receipt.id)])
     }
 
     fn handle(connection: Connection, receipt: webhook::Receipt) -> Result<webhook::Handled, Error> {

@@ -411,6 +411,13 @@ pub(super) const ROUTES: &[Route] = &[
     .query(&[("stream", "of which stream"), LIMIT, AFTER])
     .gives(200, "[Quarantined]"),
     route(
+        "GET",
+        "/api/v1/connections/{connection}/actions",
+        Operation::ListActions,
+        "what it can do at the vendor; the connector is asked for what only the account has",
+    )
+    .gives(200, "[OfferedAction]"),
+    route(
         "POST",
         "/api/v1/connections/{connection}/actions/{action}",
         Operation::RunAction,
