@@ -11,7 +11,7 @@ use sluice_model::Timestamp;
 use sluice_model::id::ConnectionId;
 use sluice_model::manifest::{AccountBy, Webhook};
 use sluice_model::signature::{Place, Request};
-use sluice_runtime::Call;
+use sluice_runtime::{Call, CallError};
 use sluice_store::app_hook::MAX_CONCERNED;
 
 use super::address::Address;
@@ -84,7 +84,12 @@ async fn told(
     let mut limits = known.rights.limits().clone();
     limits.call_time = limits.call_time.min(ROUTE_TIME);
     let call = Call::of_nobody(code, org, &known.manifest.id, &limits);
-    let outcome = service.runtime().route(call, receipt).await;
+    // The wait for a slot counts as well.
+    let outcome = tokio::time::timeout(ROUTE_TIME, service.runtime().route(call, receipt)).await;
+    let outcome = outcome.map_err(|_| {
+        let error = CallError::Saturated;
+        unrouted(error.code(), error.to_string())
+    })?;
     service.metrics().guest_calls.add(1);
     known.tally(service, org, &outcome.effects);
     match outcome.result {
