@@ -390,6 +390,20 @@ fn actions_of_the_account(world: &World) {
     let unknown = api.try_post(&world.at("/actions/mow"), &json!({}));
     assert_eq!(unknown.code(), "action.unknown", "{}", unknown.text());
     assert!(unknown.text().contains("tour, water"), "{}", unknown.text());
+
+    let cli = |words: &[&str]| world.server.cli(&[&["action"], words].concat());
+    let listed = cli(&["list", "garden"]);
+    assert!(listed.out.contains("the account's"), "{}", listed.out);
+    let shown = cli(&["show", "garden", "water"]);
+    assert!(shown.out.contains("\"plant\""), "{}", shown.out);
+    let ran = cli(&["run", "garden", "water", "-f", "plant=rue"]);
+    assert!(ran.out.contains("\"watered\": \"rue\""), "{}", ran.out);
+    let refused = cli(&["run", "garden", "water"]);
+    assert!(
+        refused.code != Some(0) && refused.err.contains("SLU-4302"),
+        "{}",
+        refused.err
+    );
 }
 
 /// A grant that is over is told as that, and one that is given back is told to the vendor.

@@ -17,11 +17,19 @@ pub struct Schema {
 
 /// Where and why a value breaks its schema.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{pointer}`: {reason}")]
+#[error("{}{reason}", place(pointer))]
 pub struct Violation {
     /// RFC 6901, into the value; empty for the value itself.
     pub pointer: String,
     pub reason: String,
+}
+
+/// The pointer, for people; the value itself needs none.
+fn place(pointer: &str) -> String {
+    match pointer.is_empty() {
+        true => String::new(),
+        false => format!("`{pointer}`: "),
+    }
 }
 
 /// A manifest's schema that is none.
