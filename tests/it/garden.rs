@@ -124,6 +124,7 @@ fn everything(language: &str) {
     webhooks(&world);
     an_address_of_the_app(&world);
     actions_of_the_account(&world);
+    what_was_asked_for_is_told(&world);
     the_end(&world);
 }
 
@@ -404,6 +405,40 @@ fn actions_of_the_account(world: &World) {
         "{}",
         refused.err
     );
+}
+
+/// What was done on request leaves a trace too.
+fn what_was_asked_for_is_told(world: &World) {
+    let api = world.server.api();
+    let said = wait_for("the log", || {
+        let lines = api.all(&world.at("/logs"));
+        let told: Vec<String> = lines
+            .iter()
+            .filter_map(|line| line["message"].as_str().map(str::to_owned))
+            .collect();
+        let wanted = [
+            "action water: done",
+            "3 writes to plants: done",
+            "the tour begins",
+            "register: done",
+        ];
+        wanted
+            .iter()
+            .all(|wanted| told.iter().any(|line| line == wanted))
+            .then_some(told)
+    });
+    assert!(said.iter().any(|line| line == "unregister: done"), "{said:?}");
+    let asked = api.all(&world.at("/trace"));
+    let paths: Vec<&str> = asked
+        .iter()
+        .filter_map(|exchange| exchange["url"].as_str())
+        .collect();
+    for path in ["/plants/w1", "/hooks", "/meadow"] {
+        assert!(paths.iter().any(|url| url.contains(path)), "{path}: {paths:?}");
+    }
+    assert!(!paths.iter().any(|url| url.contains("/door")), "{paths:?}");
+    let shown = world.server.cli(&["connection", "logs", "garden"]);
+    assert!(shown.out.contains("action water: done"), "{}", shown.out);
 }
 
 /// A grant that is over is told as that, and one that is given back is told to the vendor.

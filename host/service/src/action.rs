@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::call::{self, Callee};
 use crate::schema::Violation;
-use crate::{Service, connection};
+use crate::{Service, connection, trace};
 
 pub use presigned::Refusal;
 pub(crate) use told::Lists;
@@ -192,6 +192,9 @@ pub async fn run(
         )
         .await;
     call::observe(service, "act", &callee, &outcome);
+    let what = format!("action {name}");
+    let problem = trace::problem(&outcome);
+    trace::keep(service, &callee, &what, problem, &mut outcome.effects);
     service.metrics().actions_run.add(1);
     let writes = callee.writes(service, &mut outcome.effects);
     let output = match outcome.result? {

@@ -7,6 +7,7 @@ mod rollback;
 mod secret;
 mod state;
 mod test;
+mod trace;
 mod trial;
 mod upgrade;
 
@@ -26,6 +27,7 @@ pub(crate) use secret::{check_part, choose_scheme};
 pub(crate) use state::{News, degrade, is_over, move_to, settle, state_after};
 pub use state::{pause, resume, turn_all};
 pub use test::{Step, TestReport, test};
+pub use trace::{exchanges, logs};
 pub use trial::{Carried, Trial, trial};
 pub use upgrade::{To, Upgrade, Version, upgrade};
 

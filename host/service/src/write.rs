@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::call::{self, Callee};
 use crate::problem::Problem;
-use crate::{Service, connection, hooks};
+use crate::{Service, connection, hooks, trace};
 
 /// Writes of one request.
 pub const MAX_WRITES: usize = 100;
@@ -144,7 +144,11 @@ pub async fn write(
     let callee = Callee::read(service, org, id).await?;
     check(&callee, stream, &writes)?;
     let (stop, mut effects) = (CancellationToken::new(), Effects::default());
-    let outcomes = send(service, &callee, stream, &writes, (stop, &mut effects)).await?;
+    let sent = send(service, &callee, stream, &writes, (stop, &mut effects)).await;
+    let what = format!("{} writes to {stream}", writes.len());
+    let problem = sent.as_ref().err().map(|error| (error.code(), error.to_string()));
+    trace::keep(service, &callee, &what, problem, &mut effects);
+    let outcomes = sent?;
     let written = kept(service, &callee, stream, &outcomes)
         .await
         .map_err(Error::Kept)?;

@@ -444,7 +444,9 @@ pub(crate) fn remove_step(rows: &mut Writer<'_>, org: OrgId, id: ConnectionId) -
     receipt::remove_rows(rows, org, id, &mut budget)?;
     // A link that was removed is swept like a connection, under its own id.
     let link = TraceOwner::Link(LinkId::from_bytes(*id.as_bytes()));
-    trace::remove_rows(rows, org, link, &mut budget)?;
+    for owner in [link, TraceOwner::Connection(id)] {
+        trace::remove_rows(rows, org, owner, &mut budget)?;
+    }
     if budget == 0 {
         return Ok(true);
     }

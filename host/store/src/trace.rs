@@ -1,10 +1,11 @@
-//! Traces and logs: what the calls of a run, a receipt or a link asked of the network, and what the guest said. Redacted by those
-//! who made them; bounded per owner.
+//! Traces and logs: what the calls of a run, a receipt or a link asked of the network, and what the guest said; and of a
+//! connection, the calls that are part of none of these. Redacted by those who made them; bounded per owner.
 
 use sluice_model::Timestamp;
 use sluice_model::exchange::Exchange;
-use sluice_model::id::{LinkId, OrgId, ReceiptId, RunId};
+use sluice_model::id::{ConnectionId, LinkId, OrgId, ReceiptId, RunId};
 
+use crate::connection::require_connection;
 use crate::key::{Key, Parts, Span};
 use crate::row::{corrupt, from_json, to_json};
 use crate::table::{Rows, Table, Writer};
@@ -27,6 +28,8 @@ pub enum TraceOwner {
     Run(RunId),
     Receipt(ReceiptId),
     Link(LinkId),
+    /// Actions, writes of a person, what is asked of a vendor about hooks and streams.
+    Connection(ConnectionId),
 }
 
 /// At most this many exchanges, and as many log lines, are kept of what ends; the first ones, since they say how it began.
@@ -38,7 +41,7 @@ pub const LAST_ROWS: u64 = 1000;
 impl TraceOwner {
     /// Whether nothing ends it but its removal.
     const fn goes_on(self) -> bool {
-        matches!(self, Self::Link(_))
+        matches!(self, Self::Link(_) | Self::Connection(_))
     }
 }
 
@@ -65,6 +68,33 @@ impl Store {
 }
 
 impl Store {
+    /// Keeps what a call asked and said that is part of no run, receipt or link; nothing of a connection that is gone.
+    pub async fn note_connection(
+        &self,
+        org: OrgId,
+        id: ConnectionId,
+        (exchanges, logs): (Vec<Exchange>, Vec<LogLine>),
+    ) -> Result<(), Error> {
+        let trace = TraceRows::encode(&exchanges, &logs)?;
+        if trace.is_empty() {
+            return Ok(());
+        }
+        self.write_bulk(256 + trace.bytes(), move |rows| {
+            match require_connection(rows, org, id) {
+                Err(Error::Missing { .. }) => return Ok(()),
+                other => other?,
+            };
+            let owner = TraceOwner::Connection(id);
+            let traced = Traced {
+                exchanges: last(rows, Table::Exchanges, org, owner)?,
+                logs: last(rows, Table::Logs, org, owner)?,
+                dropped: 0,
+            };
+            trace.append(rows, org, owner, traced).map(drop)
+        })
+        .await
+    }
+
     async fn numbered<T: serde::de::DeserializeOwned + Send + 'static>(
         &self,
         table: Table,
@@ -146,6 +176,18 @@ impl TraceRows {
     }
 }
 
+/// The number of an owner's last row; 0 if it has none.
+fn last(rows: &mut impl Rows, table: Table, org: OrgId, owner: TraceOwner) -> Result<u64, Error> {
+    let of_owner = owner_key(org, owner);
+    let found = rows.collect(table, &Span::prefix(&of_owner), true, 1, |key, _| {
+        let number = Parts::new(key.get(of_owner.bytes().len()..).unwrap_or_default()).number();
+        number
+            .map(Some)
+            .ok_or_else(|| corrupt(table, "a key is too short"))
+    })?;
+    Ok(found.first().copied().unwrap_or(0))
+}
+
 /// Deletes an owner's trace, as far as the budget goes.
 pub(crate) fn remove_rows(
     rows: &mut Writer<'_>,
@@ -162,5 +204,6 @@ fn owner_key(org: OrgId, owner: TraceOwner) -> Key {
         TraceOwner::Run(id) => Key::org(org).mark(b'r').id(id),
         TraceOwner::Receipt(id) => Key::org(org).mark(b'c').id(id),
         TraceOwner::Link(id) => Key::org(org).mark(b'l').id(id),
+        TraceOwner::Connection(id) => Key::org(org).mark(b'n').id(id),
     }
 }

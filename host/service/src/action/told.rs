@@ -17,7 +17,7 @@ use super::Error;
 use crate::call::{self, Callee};
 use crate::catalogue::ActionSchemas;
 use crate::schema::Schema;
-use crate::{Service, connection};
+use crate::{Service, connection, trace};
 
 /// The actions of one account, as its connector told them.
 #[derive(Debug)]
@@ -71,8 +71,10 @@ pub(super) async fn having(service: &Service, callee: &Callee, name: &str) -> Re
 /// Asks the connector.
 pub(super) async fn ask(service: &Service, callee: &Callee) -> Result<Arc<Told>, Error> {
     let call = callee.call(service, CancellationToken::new()).await?;
-    let outcome = service.runtime().actions(call).await;
+    let mut outcome = service.runtime().actions(call).await;
     call::observe(service, "list", callee, &outcome);
+    let problem = trace::problem(&outcome);
+    trace::keep(service, callee, "list actions", problem, &mut outcome.effects);
     let found = match outcome.result? {
         Ok(found) => found,
         Err(fault) => {

@@ -23,9 +23,9 @@ use sluice_store::receipt::ReceiptError;
 use sluice_store::registration::{Became, Given, Progress, Registration, RegistrationState};
 
 use super::SECRET_FIELD;
-use crate::Service;
 use crate::call::{self, Callee};
 use crate::problem::Problem;
+use crate::{Service, trace};
 
 /// Codes with which a registration can be given up; a guest's and a call's are theirs.
 pub const CODES: &[&str] = &["hook.registration"];
@@ -314,9 +314,11 @@ fn value<T>(
     service: &Service,
     callee: &Callee,
     what: &'static str,
-    outcome: Outcome<T>,
+    mut outcome: Outcome<T>,
 ) -> Result<T, Failure> {
     call::observe(service, what, callee, &outcome);
+    let problem = trace::problem(&outcome);
+    trace::keep(service, callee, what, problem, &mut outcome.effects);
     match outcome.result {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(fault)) => Err(Failure {

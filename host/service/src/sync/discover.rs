@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::call::{self, Callee};
 use crate::catalogue::streams::compiled;
 use crate::sync::contract::{self, Judged, NewStreams};
-use crate::{Service, event};
+use crate::{Service, event, trace};
 
 /// What changed since the connector was asked before.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -103,13 +103,14 @@ pub async fn discover(
         callee.connection.contract.new_streams
     };
     let mut effects = Effects::default();
-    asked(
-        service,
-        &callee,
-        contract,
-        (CancellationToken::new(), &mut effects),
-    )
-    .await
+    let way = (CancellationToken::new(), &mut effects);
+    let found = asked(service, &callee, contract, way).await;
+    let problem = found
+        .as_ref()
+        .err()
+        .map(|error| (error.code(), error.to_string()));
+    trace::keep(service, &callee, "discover", problem, &mut effects);
+    found
 }
 
 /// What the call did is left in `effects`, for the trace of what it was made for.

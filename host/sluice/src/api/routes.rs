@@ -17,7 +17,7 @@ use super::{
     endpoints, events, files, front, grants, guard, health, hooks, inbound,
 };
 use super::{
-    installs, keys, links, metrics, receipts, records, replays, runs, secrets, streams, tail, trust,
+    installs, keys, links, metrics, receipts, records, replays, runs, secrets, streams, tail, traces, trust,
     upgrades, writes,
 };
 
@@ -128,6 +128,8 @@ pub enum Operation {
     SetStream,
     PreviewRules,
     ListQuarantined,
+    GetConnectionTrace,
+    GetConnectionLogs,
     ListActions,
     RunAction,
     ListRuns,
@@ -366,6 +368,8 @@ fn work(operation: Operation) -> MethodRouter<App> {
         Operation::SetStream => put(streams::set),
         Operation::PreviewRules => post(streams::preview),
         Operation::ListQuarantined => get(records::quarantine),
+        Operation::GetConnectionTrace => get(traces::of_connection),
+        Operation::GetConnectionLogs => get(traces::logs_of_connection),
         Operation::ListActions => get(actions::list),
         Operation::RunAction => post(actions::run),
         Operation::ListRuns => get(runs::list),

@@ -2,10 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use axum::extract::State;
+use axum::response::Response;
 use serde::Serialize;
 use sluice_model::exchange::Exchange;
+use sluice_service::connection;
 use sluice_service::sync::LogLine;
 use utoipa::ToSchema;
+
+use super::app::{App, Caller};
+use super::body::{Asked, At, json};
+use super::page::{Paging, listed, page};
+use super::problem::Problem;
 
 /// One brokered request and what came of it, redacted.
 #[derive(Debug, Serialize, ToSchema)]
@@ -38,6 +46,32 @@ pub(super) struct LogView {
     level: String,
     message: String,
     fields: BTreeMap<String, String>,
+}
+
+/// Of a connection's calls that are part of no run, receipt or link.
+pub(super) async fn of_connection(
+    State(app): State<App>,
+    caller: Caller,
+    At(which): At<String>,
+    Asked(asked): Asked<Paging>,
+) -> Result<Response, Problem> {
+    let name = format!("trace\0{which}");
+    let page = page(&name, asked.limit, asked.after.as_deref())?;
+    let found = connection::exchanges(&app.service, caller.org, &which, &page).await?;
+    Ok(json(&listed(&name, found, exchange)))
+}
+
+/// What was said in them.
+pub(super) async fn logs_of_connection(
+    State(app): State<App>,
+    caller: Caller,
+    At(which): At<String>,
+    Asked(asked): Asked<Paging>,
+) -> Result<Response, Problem> {
+    let name = format!("logs\0{which}");
+    let page = page(&name, asked.limit, asked.after.as_deref())?;
+    let found = connection::logs(&app.service, caller.org, &which, &page).await?;
+    Ok(json(&listed(&name, found, line)))
 }
 
 pub(super) fn exchange(exchange: Exchange) -> ExchangeView {

@@ -15,7 +15,7 @@ use super::output::{Output, items, text};
 use super::stream::Stream;
 use super::sync::Sync;
 use super::upgrade::{Follow, Rollback, Upgrade};
-use super::{app, input, resolve};
+use super::{app, input, resolve, run};
 
 /// Connect accounts, test, sync and export them
 #[derive(Debug, Subcommand)]
@@ -48,6 +48,10 @@ pub(super) enum Connection {
     Follow(Follow),
     /// What is left of the vendor's budgets that its requests are counted in
     Budgets { connection: String },
+    /// The last requests that were part of no run, receipt or link: actions, writes, hooks
+    Trace { connection: String },
+    /// What was written at them, and how each ended
+    Logs { connection: String },
     /// Refresh its token now
     Refresh { connection: String },
     /// Give its grant back to the vendor and forget its credential
@@ -179,6 +183,14 @@ impl Connection {
             Self::Pause(which) => turn(client, output, which, "pause", "paused").await,
             Self::Resume(which) => turn(client, output, which, "resume", "active").await,
             Self::Reconnect(reconnect) => reconnect.run(client, output).await,
+            Self::Trace { connection } => {
+                let found = resolve::connection(client, &connection).await?;
+                run::trace(client, output, &path(&found)).await
+            }
+            Self::Logs { connection } => {
+                let found = resolve::connection(client, &connection).await?;
+                run::logs(client, output, &path(&found)).await
+            }
             Self::Budgets { connection } => {
                 let found = resolve::connection(client, &connection).await?;
                 let list = client.get(&format!("{}/budgets", path(&found))).await?;

@@ -132,6 +132,22 @@ pub(super) const ROUTES: &[Route] = &[
     .gives(200, "Link"),
     route(
         "GET",
+        "/api/v1/connections/{connection}/trace",
+        Operation::GetConnectionTrace,
+        "the last requests that were part of no run, receipt or link: actions, writes, hooks; redacted",
+    )
+    .query(PAGED)
+    .gives(200, "[Exchange]"),
+    route(
+        "GET",
+        "/api/v1/connections/{connection}/logs",
+        Operation::GetConnectionLogs,
+        "what was written at them, and how each ended",
+    )
+    .query(PAGED)
+    .gives(200, "[LogLine]"),
+    route(
+        "GET",
         "/api/v1/links/{link}/trace",
         Operation::GetLinkTrace,
         "the last requests of its writes, redacted",
