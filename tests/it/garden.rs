@@ -418,7 +418,7 @@ fn what_was_asked_for_is_told(world: &World) {
             .collect();
         let wanted = [
             "action water: done",
-            "3 writes to plants: done",
+            "writes to plants (3): done",
             "the tour begins",
             "register: done",
         ];

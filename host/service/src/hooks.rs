@@ -18,6 +18,7 @@ mod route;
 
 use serde_json::json;
 use sluice_model::Timestamp;
+use sluice_model::exchange::Exchange;
 use sluice_model::id::{ConnectionId, HookId, OrgId, ReceiptId, kind};
 use sluice_model::manifest::Dedupe;
 use sluice_model::receipt::ReceiptState;
@@ -26,6 +27,7 @@ use sluice_store::app_hook::AppHook;
 use sluice_store::hook::HookState;
 use sluice_store::receipt::{LeasedReceipt, Request};
 pub use sluice_store::registration::{Registration, RegistrationState};
+use sluice_store::trace::{LogLine, TraceOwner};
 
 pub(crate) use address::Known;
 use address::address;
@@ -45,7 +47,7 @@ pub use rotation::rotate;
 
 use crate::page::{Listed, Page};
 use crate::problem::Problem;
-use crate::{Service, catalogue, connection, event};
+use crate::{Service, catalogue, connection, event, trace as traces};
 
 /// An inbound webhook address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -350,6 +352,38 @@ pub async fn receipt(service: &Service, org: OrgId, id: ReceiptId) -> Result<(Re
         .await?
         .ok_or(Error::NoReceipt(id))?;
     Ok((view_receipt(receipt), request))
+}
+
+/// What its handling asked of the network, in its order.
+///
+/// # Errors
+///
+/// [`Error::NoReceipt`].
+pub async fn trace(
+    service: &Service,
+    org: OrgId,
+    id: ReceiptId,
+    page: &Page,
+) -> Result<Listed<Exchange>, Error> {
+    let found = service.store().get_receipt(org, id).await?;
+    let owner = TraceOwner::Receipt(found.ok_or(Error::NoReceipt(id))?.id);
+    Ok(traces::exchanges(service, org, owner, page).await?)
+}
+
+/// What the connector wrote while it handled it, in its order.
+///
+/// # Errors
+///
+/// [`Error::NoReceipt`].
+pub async fn logs(
+    service: &Service,
+    org: OrgId,
+    id: ReceiptId,
+    page: &Page,
+) -> Result<Listed<LogLine>, Error> {
+    let found = service.store().get_receipt(org, id).await?;
+    let owner = TraceOwner::Receipt(found.ok_or(Error::NoReceipt(id))?.id);
+    Ok(traces::logs(service, org, owner, page).await?)
 }
 
 /// Has a receipt handled again, whatever became of it.

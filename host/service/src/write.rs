@@ -145,8 +145,11 @@ pub async fn write(
     check(&callee, stream, &writes)?;
     let (stop, mut effects) = (CancellationToken::new(), Effects::default());
     let sent = send(service, &callee, stream, &writes, (stop, &mut effects)).await;
-    let what = format!("{} writes to {stream}", writes.len());
-    let problem = sent.as_ref().err().map(|error| (error.code(), error.to_string()));
+    let what = format!("writes to {stream} ({})", writes.len());
+    let problem = match &sent {
+        Ok(outcomes) => outcomes.iter().find_map(refusal),
+        Err(error) => Some((error.code(), error.to_string())),
+    };
     trace::keep(service, &callee, &what, problem, &mut effects);
     let outcomes = sent?;
     let written = kept(service, &callee, stream, &outcomes)
@@ -161,6 +164,14 @@ pub async fn write(
         .keep_written(org, end, written, service.now())
         .await?;
     Ok(outcomes)
+}
+
+/// Why one was not done.
+fn refusal(outcome: &Outcome) -> Option<(&'static str, String)> {
+    match outcome {
+        Outcome::Failed(fault) => Some((fault.kind.code(), fault.to_string())),
+        _ => None,
+    }
 }
 
 fn check(callee: &Callee, stream: &str, writes: &[Write]) -> Result<(), Error> {

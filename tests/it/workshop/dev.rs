@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use serde_json::{Value, json};
 
 use super::{CREDENTIAL, finish, made, root, said, sluice};
-use crate::server::{Server, Setup};
+use crate::server::{Server, Setup, http};
 use crate::{github, sdks};
 
 #[test]
@@ -176,6 +176,46 @@ fn what_a_running_server_does_with_it_is_told() {
         let said = said.as_str().expect("a message");
         assert!(said.contains("at connector.c:15 in initials"), "{said}");
     }
+
+    // The same of what is done on request …
+    let order = json!({"writes": [{"op": "create", "data": {"name": "x"}, "idempotency_key": "k1"}]});
+    let wrote = api.try_post(
+        &format!("/api/v1/connections/{connection}/streams/throws/writes"),
+        &order,
+    );
+    assert!(wrote.text().contains("connector.c:"), "{}", wrote.text());
+    let ended = loop {
+        let told = line();
+        assert_eq!(told["connection"], json!(connection), "{told}");
+        let message = told["log"]["message"].as_str().unwrap_or_default().to_owned();
+        if message.starts_with("writes to throws (1): ") {
+            break message;
+        }
+    };
+    assert!(ended.contains("connector.c:"), "{ended}");
+
+    // … and of webhooks.
+    let made = api.post("/api/v1/hooks", &json!({"connection": connection}));
+    let hook = made["id"].as_str().expect("an id");
+    let signed = api
+        .post_bytes(&format!("/api/v1/hooks/{hook}/sign"), b"{}")
+        .json();
+    let header = &signed["headers"][0];
+    let headers = [(
+        header["name"].as_str().expect("a name"),
+        header["value"].as_str().expect("a value"),
+    )];
+    let came = http::request(api.address, "POST", &format!("/hooks/{hook}"), &headers, b"{}");
+    let came = came.expect("an answer").json();
+    let problem = loop {
+        let told = line();
+        assert_eq!(told["receipt"], came["receipt"], "{told}");
+        let error = ["/tries_again/message", "/over/error/message"];
+        if let Some(message) = error.iter().find_map(|at| told.pointer(at)) {
+            break message.as_str().expect("a message").to_owned();
+        }
+    };
+    assert!(problem.contains("connector.c:"), "{problem}");
 }
 
 /// A process that ends with the test.

@@ -6,12 +6,12 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use sluice_model::exchange::Exchange;
-use sluice_service::connection;
 use sluice_service::sync::LogLine;
+use sluice_service::{connection, hooks};
 use utoipa::ToSchema;
 
 use super::app::{App, Caller};
-use super::body::{Asked, At, json};
+use super::body::{Asked, At, id, json};
 use super::page::{Paging, listed, page};
 use super::problem::Problem;
 
@@ -71,6 +71,32 @@ pub(super) async fn logs_of_connection(
     let name = format!("logs\0{which}");
     let page = page(&name, asked.limit, asked.after.as_deref())?;
     let found = connection::logs(&app.service, caller.org, &which, &page).await?;
+    Ok(json(&listed(&name, found, line)))
+}
+
+/// Of a receipt's handling.
+pub(super) async fn of_receipt(
+    State(app): State<App>,
+    caller: Caller,
+    At(receipt): At<String>,
+    Asked(asked): Asked<Paging>,
+) -> Result<Response, Problem> {
+    let name = format!("trace\0{receipt}");
+    let page = page(&name, asked.limit, asked.after.as_deref())?;
+    let found = hooks::trace(&app.service, caller.org, id(&receipt)?, &page).await?;
+    Ok(json(&listed(&name, found, exchange)))
+}
+
+/// What was said in it.
+pub(super) async fn logs_of_receipt(
+    State(app): State<App>,
+    caller: Caller,
+    At(receipt): At<String>,
+    Asked(asked): Asked<Paging>,
+) -> Result<Response, Problem> {
+    let name = format!("logs\0{receipt}");
+    let page = page(&name, asked.limit, asked.after.as_deref())?;
+    let found = hooks::logs(&app.service, caller.org, id(&receipt)?, &page).await?;
     Ok(json(&listed(&name, found, line)))
 }
 

@@ -12,7 +12,7 @@ use super::client::{Body, Client, segment};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{Output, items, text};
-use super::run::pages;
+use super::run::{self, pages};
 use super::{input, listen, resolve, trigger};
 
 /// Inbound webhooks: addresses and receipts
@@ -78,6 +78,10 @@ pub(super) enum Hook {
         #[arg(value_name = "HOOK|RECEIPT")]
         what: String,
     },
+    /// The requests of a receipt's handling
+    Trace { receipt: String },
+    /// What the connector wrote while it handled a receipt
+    Logs { receipt: String },
     /// Have a receipt handled again, or those of a hook
     Replay(trigger::Again),
     /// Send a hook an event, signed as the vendor would, through the whole way that a webhook takes
@@ -169,6 +173,8 @@ impl Hook {
                 Ok(Exit::Ok)
             }
             Self::Listen(listen) => listen.run(client, output).await,
+            Self::Trace { receipt } => run::trace(client, output, &of_receipt(&receipt)).await,
+            Self::Logs { receipt } => run::logs(client, output, &of_receipt(&receipt)).await,
             Self::Receipts { hook } => {
                 let path = format!("{}/receipts", path(client, &hook).await?);
                 let row = |receipt: &Value| {
@@ -278,6 +284,10 @@ fn set_up(output: &Output, hook: &Value) {
     for (number, step) in steps.filter_map(Value::as_str).enumerate() {
         output.line(&format!("{}. {step}", number + 1));
     }
+}
+
+fn of_receipt(receipt: &str) -> String {
+    format!("/api/v1/receipts/{}", segment(receipt))
 }
 
 pub(super) async fn path(client: &Client, given: &str) -> Result<String, Failure> {

@@ -148,6 +148,22 @@ pub(super) const ROUTES: &[Route] = &[
     .gives(200, "[LogLine]"),
     route(
         "GET",
+        "/api/v1/receipts/{receipt}/trace",
+        Operation::GetReceiptTrace,
+        "the requests of its handling, redacted",
+    )
+    .query(PAGED)
+    .gives(200, "[Exchange]"),
+    route(
+        "GET",
+        "/api/v1/receipts/{receipt}/logs",
+        Operation::GetReceiptLogs,
+        "what the connector wrote while it handled it",
+    )
+    .query(PAGED)
+    .gives(200, "[LogLine]"),
+    route(
+        "GET",
         "/api/v1/links/{link}/trace",
         Operation::GetLinkTrace,
         "the last requests of its writes, redacted",

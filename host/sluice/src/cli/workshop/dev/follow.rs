@@ -1,6 +1,6 @@
 //! What a running server does with the connection while its author works: each brokered request, each line that the connector wrote, and
-//! how each run ended, with the place in the source where it failed. The server says it page by page, as it commits. Runs that were over
-//! before are left out.
+//! how it ended, with the place in the source where it failed: of runs, of webhooks, and of what was done on request. The server says it as
+//! it commits. What was over before is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,20 +14,29 @@ use crate::cli::watch;
 
 /// Between two looks at the server.
 const LOOK: Duration = Duration::from_millis(500);
-/// The newest runs that are looked at; more at once are shown as they end up among these.
-const RUNS: u32 = 20;
+/// The newest runs, and receipts of a hook, that are looked at; more at once are shown as they end up among these.
+const NEWEST: u32 = 20;
 /// Entries of a trace or a log that are fetched at once.
 const ENTRIES: u32 = 200;
 
 pub(super) struct Follow {
     client: Client,
     connection: String,
-    /// Runs of the last look that were told to their end.
+    runs: Seen,
+    receipts: Seen,
+    /// Of what was done on request, which belongs to the connection itself.
+    own: Told,
+}
+
+/// Runs or receipts of the last look.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Those that were told to their end.
     over: BTreeSet<String>,
     open: BTreeMap<String, Told>,
 }
 
-/// How far a run was told.
+/// How far something was told.
 #[derive(Debug, Default)]
 struct Told {
     trace: Place,
@@ -43,13 +52,54 @@ struct Place {
     seen: usize,
 }
 
+/// What has a trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Run,
+    Receipt,
+    Connection,
+}
+
+impl Kind {
+    /// In what is printed for programs.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Receipt => "receipt",
+            Self::Connection => "connection",
+        }
+    }
+
+    fn path(self, id: &str) -> String {
+        format!("/api/v1/{}s/{}", self.name(), segment(id))
+    }
+
+    fn is_over(self, shown: &Value) -> bool {
+        match self {
+            Self::Run => shown.get("over").and_then(Value::as_bool).unwrap_or(false),
+            Self::Receipt => matches!(text(shown, "state").as_str(), "handled" | "dead"),
+            Self::Connection => false,
+        }
+    }
+
+    /// What it is, for people.
+    fn of(self, shown: &Value) -> String {
+        match self {
+            Self::Run => text(shown, "stream"),
+            Self::Receipt => format!("webhook {}", text(shown, "dedupe_key")),
+            Self::Connection => String::new(),
+        }
+    }
+}
+
 impl Follow {
-    pub(super) const fn new(client: Client, connection: String) -> Self {
+    pub(super) fn new(client: Client, connection: String) -> Self {
         Self {
             client,
             connection,
-            over: BTreeSet::new(),
-            open: BTreeMap::new(),
+            runs: Seen::default(),
+            receipts: Seen::default(),
+            own: Told::default(),
         }
     }
 
@@ -71,64 +121,100 @@ impl Follow {
     }
 
     async fn look(&mut self, is_first: bool, output: &Output) -> Result<(), Failure> {
-        let path = format!(
-            "/api/v1/runs?connection={}&limit={RUNS}",
-            segment(&self.connection)
-        );
-        let list = self.client.get(&path).await?;
-        let runs: Vec<&Value> = items(&list).iter().collect();
-        let listed: BTreeSet<String> = runs.iter().map(|run| text(run, "id")).collect();
-        self.over.retain(|id| listed.contains(id));
-        self.open.retain(|id, _| listed.contains(id));
+        let of = segment(&self.connection);
+        let newest = format!("/api/v1/runs?connection={of}&limit={NEWEST}");
+        let runs = self.client.get(&newest).await?;
+        let mut receipts = Vec::new();
+        let hooks = self.client.get(&format!("/api/v1/hooks?connection={of}")).await?;
+        for hook in items(&hooks) {
+            let id = segment(&text(hook, "id"));
+            let newest = format!("/api/v1/hooks/{id}/receipts?limit={NEWEST}");
+            receipts.extend(items(&self.client.get(&newest).await?).iter().cloned());
+        }
+        // The newest first, as runs are.
+        receipts.sort_by_key(|receipt| std::cmp::Reverse(text(receipt, "received")));
+        let teller = Teller {
+            client: &self.client,
+            output,
+            // What was there before is no news.
+            is_silent: is_first,
+        };
+        teller.tell_all(Kind::Run, items(&runs), &mut self.runs).await?;
+        teller
+            .tell_all(Kind::Receipt, &receipts, &mut self.receipts)
+            .await?;
+        teller
+            .tell(Kind::Connection, &self.connection, &mut self.own)
+            .await
+    }
+}
+
+/// Tells what is new.
+struct Teller<'a> {
+    client: &'a Client,
+    output: &'a Output,
+    is_silent: bool,
+}
+
+impl Teller<'_> {
+    /// Runs or receipts, the newest first.
+    async fn tell_all(&self, kind: Kind, newest: &[Value], seen: &mut Seen) -> Result<(), Failure> {
+        let listed: BTreeSet<String> = newest.iter().map(|shown| text(shown, "id")).collect();
+        seen.over.retain(|id| listed.contains(id));
+        seen.open.retain(|id, _| listed.contains(id));
         // The oldest first, as they went.
-        for run in runs.into_iter().rev() {
-            let id = text(run, "id");
-            let is_over = run.get("over").and_then(Value::as_bool).unwrap_or(false);
-            if is_first && is_over {
-                self.over.insert(id);
-            } else if !self.over.contains(&id) {
-                let mut told = self.open.remove(&id).unwrap_or_default();
-                self.tell(&id, &mut told, output).await?;
+        for shown in newest.iter().rev() {
+            let id = text(shown, "id");
+            let is_over = kind.is_over(shown);
+            if self.is_silent && is_over {
+                seen.over.insert(id);
+            } else if !seen.over.contains(&id) {
+                let mut told = seen.open.remove(&id).unwrap_or_default();
+                let teller = Teller {
+                    is_silent: false,
+                    ..*self
+                };
+                teller.tell(kind, &id, &mut told).await?;
                 if is_over {
-                    ended(run, output);
-                    self.over.insert(id);
+                    self.ended(kind, shown);
+                    seen.over.insert(id);
                 } else {
-                    tries_again(run, &mut told, output);
-                    self.open.insert(id, told);
+                    self.tries_again(kind, shown, &mut told);
+                    seen.open.insert(id, told);
                 }
             }
         }
         Ok(())
     }
 
-    async fn tell(&self, id: &str, told: &mut Told, output: &Output) -> Result<(), Failure> {
-        for exchange in self.fresh(id, "trace", &mut told.trace).await? {
-            output.show(&json!({"run": id, "sent": exchange}), |output| {
+    async fn tell(&self, kind: Kind, id: &str, told: &mut Told) -> Result<(), Failure> {
+        let (path, name) = (kind.path(id), kind.name());
+        for exchange in self.fresh(&path, "trace", &mut told.trace).await? {
+            self.output.show(&json!({name: id, "sent": exchange}), |output| {
                 output.note(&sent(&exchange));
             });
         }
-        for line in self.fresh(id, "logs", &mut told.logs).await? {
-            output.show(&json!({"run": id, "log": line}), |output| {
+        for line in self.fresh(&path, "logs", &mut told.logs).await? {
+            self.output.show(&json!({name: id, "log": line}), |output| {
                 output.note(&format!("  {}  {}", text(&line, "level"), text(&line, "message")));
             });
         }
         Ok(())
     }
 
-    /// What came to a list of a run since it was looked at last.
-    async fn fresh(&self, id: &str, what: &str, place: &mut Place) -> Result<Vec<Value>, Failure> {
+    /// What came to a list since it was looked at last; nothing where it is to be passed over.
+    async fn fresh(&self, path: &str, what: &str, place: &mut Place) -> Result<Vec<Value>, Failure> {
         let mut fresh = Vec::new();
         loop {
-            let path = format!(
-                "/api/v1/runs/{}/{what}?limit={ENTRIES}{}",
-                segment(id),
-                place.after
-            );
-            let list = self.client.get(&path).await?;
-            let before = fresh.len();
-            fresh.extend(items(&list).iter().skip(place.seen).cloned());
-            place.seen += fresh.len() - before;
+            let page = format!("{path}/{what}?limit={ENTRIES}{}", place.after);
+            let list = self.client.get(&page).await?;
+            let entries = items(&list);
+            fresh.extend(entries.iter().skip(place.seen).cloned());
+            place.seen = place.seen.max(entries.len());
             let Some(next) = list.get("next").and_then(Value::as_str) else {
+                if self.is_silent {
+                    fresh.clear();
+                }
                 return Ok(fresh);
             };
             *place = Place {
@@ -136,6 +222,39 @@ impl Follow {
                 seen: 0,
             };
         }
+    }
+
+    /// Why it waits, once for each reason.
+    fn tries_again(&self, kind: Kind, shown: &Value, told: &mut Told) {
+        let problem = text(shown, "error.message");
+        if problem.is_empty() || problem == told.problem {
+            return;
+        }
+        let error = shown.get("error").unwrap_or(&Value::Null);
+        let line = json!({kind.name(): text(shown, "id"), "tries_again": error});
+        self.output.show(&line, |output| {
+            let (what, code) = (kind.of(shown), text(shown, "error.code"));
+            output.important(&format!("{what} will be tried again: {problem} ({code})"));
+        });
+        told.problem = problem;
+    }
+
+    /// How it ended.
+    fn ended(&self, kind: Kind, shown: &Value) {
+        let line = json!({kind.name(): text(shown, "id"), "over": shown});
+        self.output.show(&line, |output| {
+            let came = match kind {
+                Kind::Run => watch::summary(shown),
+                _ => text(shown, "state"),
+            };
+            let line = format!("{}: {came}", kind.of(shown));
+            let message = text(shown, "error.message");
+            if message.is_empty() {
+                output.done(&line);
+            } else {
+                output.important(&format!("{line}: {message} ({})", text(shown, "error.code")));
+            }
+        });
     }
 }
 
@@ -158,33 +277,6 @@ fn sent(exchange: &Value) -> String {
         of("received_bytes"),
         of("took_ms")
     )
-}
-
-/// Why a run waits, once for each reason.
-fn tries_again(run: &Value, told: &mut Told, output: &Output) {
-    let problem = text(run, "error.message");
-    if problem.is_empty() || problem == told.problem {
-        return;
-    }
-    let error = run.get("error").unwrap_or(&Value::Null);
-    output.show(&json!({"run": text(run, "id"), "tries_again": error}), |output| {
-        let (stream, code) = (text(run, "stream"), text(run, "error.code"));
-        output.important(&format!("{stream} will be tried again: {problem} ({code})"));
-    });
-    told.problem = problem;
-}
-
-/// How a run ended.
-fn ended(run: &Value, output: &Output) {
-    output.show(&json!({"run": text(run, "id"), "over": run}), |output| {
-        let line = format!("{}: {}", text(run, "stream"), watch::summary(run));
-        let message = text(run, "error.message");
-        if message.is_empty() {
-            output.done(&line);
-        } else {
-            output.important(&format!("{line}: {message} ({})", text(run, "error.code")));
-        }
-    });
 }
 
 #[cfg(test)]
