@@ -52,7 +52,7 @@ pub use inspect::Inspection;
 pub use keeping::{FileChange, FileWrite, Kept};
 pub use load::Connector;
 pub use outcome::{CallError, Effects, Level, LogLine, Metrics, Outcome, Source, Used};
-pub use runtime::{Ahead, Runtime};
+pub use runtime::{Ahead, Runtime, Verified};
 pub use shelf::{EmptyShelf, FileDraft, FileView, Held, Shelf, Unkept};
 pub use snapshot::{EmptySnapshot, Snapshot, StorageWrite};
 pub use tokio_util::sync::CancellationToken;

@@ -121,10 +121,15 @@ impl Runtime {
     /// # Errors
     /// [`LoadError`]: the component is not one, not for this host, or cannot be compiled.
     pub async fn load(&self, bytes: &[u8], digest: &str) -> Result<Connector, LoadError> {
-        self.load_ahead(bytes, digest, None).await
+        let verified = Verified::of(bytes, digest)?;
+        if let Some(connector) = self.load_cached(verified, None).await? {
+            return Ok(connector);
+        }
+        let component = self.compiled(bytes, verified.0).await?;
+        self.linked(verified, &component)
     }
 
-    /// Begins to read the machine code of the component with this digest from the cache, for [`load_ahead`](Self::load_ahead):
+    /// Begins to read the machine code of the component with this digest from the cache, for [`load_cached`](Self::load_cached):
     /// its caller has the component itself to read and to judge meanwhile. Nothing of it runs, and given up it is dropped.
     /// `None` where there is nothing to read: it is loaded already, or nothing is cached here.
     #[must_use]
@@ -136,39 +141,34 @@ impl Runtime {
         })
     }
 
-    /// As [`load`](Self::load), with machine code that is on its way. Where it is another component's, it is not used.
+    /// Makes a connector of a component whose bytes were looked at, of what is loaded or in the cache, without having them here.
+    /// Machine code that is on its way is used where it is this component's. `None`: there is none that is authentic, and
+    /// [`load`](Self::load) compiles it. Cancel-safe.
     ///
     /// # Errors
-    /// As [`load`](Self::load).
-    pub async fn load_ahead(
+    /// [`LoadError`]: the component is not for this host.
+    pub async fn load_cached(
         &self,
-        bytes: &[u8],
-        digest: &str,
+        of: Verified,
         ahead: Option<Ahead>,
-    ) -> Result<Connector, LoadError> {
-        let source = load::sha256(bytes);
-        let found = load::digest_text(&source);
-        if found != digest {
-            return Err(LoadError::Digest {
-                expected: digest.chars().take(128).collect(),
-                found,
-            });
+    ) -> Result<Option<Connector>, LoadError> {
+        if let Some(connector) = self.loaded(&of.0) {
+            return Ok(Some(connector));
         }
-        if let Some(connector) = self.loaded(&source) {
-            return Ok(connector);
-        }
-        let component = match ahead.filter(|ahead| ahead.source == source) {
+        let component = match ahead.filter(|ahead| ahead.source == of.0) {
             Some(ahead) => ahead.code.await,
-            None => self.reading(source).await,
+            None => self.reading(of.0).await,
         };
-        let component = match component.ok().flatten() {
-            Some(component) => component,
-            None => self.compiled(bytes, source).await?,
-        };
-        let loaded = Arc::new(load::link(&self.0.linker, &component, found)?);
+        let component = component.ok().flatten();
+        component.map(|component| self.linked(of, &component)).transpose()
+    }
+
+    fn linked(&self, of: Verified, component: &Component) -> Result<Connector, LoadError> {
+        let digest = load::digest_text(&of.0);
+        let loaded = Arc::new(load::link(&self.0.linker, component, digest)?);
         let mut all = self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, loaded| loaded.strong_count() > 0);
-        all.insert(source, Arc::downgrade(&loaded));
+        all.insert(of.0, Arc::downgrade(&loaded));
         Ok(Connector(loaded))
     }
 
@@ -221,6 +221,28 @@ impl Runtime {
         let kept = tokio::task::spawn_blocking(write).await;
         kept.map_err(|error| failed(error.to_string()))?
             .map_err(|error| failed(crate::journal::clean(&format!("{error:#}"), 512)))
+    }
+}
+
+/// The digest of bytes that were hashed in this process: what the cache is asked for machine code with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verified([u8; 32]);
+
+impl Verified {
+    /// Holds bytes against `sha256:` and 64 hexadecimal digits. Takes time in proportion to their number.
+    ///
+    /// # Errors
+    /// [`LoadError::Digest`] when it is another's.
+    pub fn of(bytes: &[u8], digest: &str) -> Result<Self, LoadError> {
+        let source = load::sha256(bytes);
+        let found = load::digest_text(&source);
+        if found == digest {
+            return Ok(Self(source));
+        }
+        Err(LoadError::Digest {
+            expected: digest.chars().take(128).collect(),
+            found,
+        })
     }
 }
 

@@ -16,7 +16,7 @@ use sluice_model::grant::{Grant, Rights};
 use sluice_model::id::{InstallId, OrgId};
 use sluice_model::manifest::{EventKind, Manifest, ManifestError, Webhook};
 use sluice_package::{FormatError, Package, Revocation, Signer, Untrusted};
-use sluice_runtime::{Connector, LoadError};
+use sluice_runtime::{Connector, LoadError, Verified};
 use tokio::sync::OnceCell;
 
 use self::code::Code;
@@ -171,16 +171,27 @@ impl Known {
             .get(async || {
                 let digest = self.install.component_digest;
                 let ahead = service.runtime().read_ahead(&digest);
-                let found = service.store().stored_component(org, digest).await?;
-                let component = found.ok_or(Error::Component)?;
-                if let Some(signer) = &self.signer {
-                    let package = Package::read(&component)?;
-                    let checked = trust::recheck(service, org, &package, signer).await;
-                    checked.map_err(Box::new)?;
+                let recheck = match &self.signer {
+                    Some(signer) => Some(trust::Recheck::of(service, org, signer).await.map_err(Box::new)?),
+                    None => None,
+                };
+                let named = install::digest_text(&digest);
+                // Where it lies: a copy would take as long as the look at it.
+                let look = move |component: &[u8]| -> Result<Verified, Error> {
+                    if let Some(recheck) = recheck {
+                        recheck.judge(&Package::read(component)?).map_err(Box::new)?;
+                    }
+                    Ok(Verified::of(component, &named)?)
+                };
+                let looked = service.store().see_component(org, digest, look).await?;
+                let verified = looked.ok_or(Error::Component)??;
+                if let Some(connector) = service.runtime().load_cached(verified, ahead).await? {
+                    return Ok(connector);
                 }
-                let digest = install::digest_text(&digest);
-                let loaded = service.runtime().load_ahead(&component, &digest, ahead);
-                Ok(loaded.await?)
+                let component = service.store().stored_component(org, digest).await?;
+                let component = component.ok_or(Error::Component)?;
+                let named = install::digest_text(&digest);
+                Ok(service.runtime().load(&component, &named).await?)
             })
             .await
     }

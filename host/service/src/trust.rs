@@ -3,9 +3,13 @@
 //! A package is judged when it is installed, and what is remembered is written in the commit of the install. Its bytes and its
 //! key or identity are looked at once more whenever its code is loaded; one that is revoked ends the next call of what it signed.
 
+use std::sync::Arc;
+
 use sluice_model::id::OrgId;
 use sluice_package::index::IndexSignature;
-use sluice_package::{Name, NoPolicy, Package, Policy, Remembered, Signer, Untrusted, Verdict, Who};
+use sluice_package::{
+    Name, NoPolicy, Package, Policy, Remembered, Signer, TrustedRoot, Untrusted, Verdict, Who,
+};
 use sluice_store::trust::{Kept, Memory};
 
 use crate::page::{Listed, Page};
@@ -181,16 +185,25 @@ pub(crate) async fn judge(
     Ok((verdict, memory))
 }
 
-/// Looks once more at what was installed with a signature.
-pub(crate) async fn recheck(
-    service: &Service,
-    org: OrgId,
-    package: &Package<'_>,
-    signer: &Signer,
-) -> Result<(), Error> {
-    let policy = policy(service, org).await?.policy;
-    let root = service.settings().trusted_root.as_deref();
-    Ok(policy.recheck(package, signer, root)?)
+/// Another look at what was installed with a signature, with the policy as it is now.
+pub(crate) struct Recheck {
+    policy: Policy,
+    signer: Signer,
+    root: Option<Arc<TrustedRoot>>,
+}
+
+impl Recheck {
+    pub(crate) async fn of(service: &Service, org: OrgId, signer: &Signer) -> Result<Self, Error> {
+        Ok(Self {
+            policy: policy(service, org).await?.policy,
+            signer: signer.clone(),
+            root: service.settings().trusted_root.clone(),
+        })
+    }
+
+    pub(crate) fn judge(&self, package: &Package<'_>) -> Result<(), Error> {
+        Ok(self.policy.recheck(package, &self.signer, self.root.as_deref())?)
+    }
 }
 
 /// Holds an index against its signature and against the last one from the same place. An index that was signed once is signed

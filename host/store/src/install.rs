@@ -174,6 +174,22 @@ impl Store {
         }
     }
 
+    /// Hands a component as it is on disk to `see`, where it lies: it may be some megabytes. On a thread that may block; `None` if it is
+    /// not there.
+    pub async fn see_component<R: Send + 'static>(
+        &self,
+        org: OrgId,
+        digest: [u8; 32],
+        see: impl FnOnce(&[u8]) -> R + Send + 'static,
+    ) -> Result<Option<R>, Error> {
+        self.read(move |rows| {
+            rows.look(Table::Components, &Key::org(org).hash(&digest), |bytes| {
+                Ok(see(bytes))
+            })
+        })
+        .await
+    }
+
     /// A component as it is on disk, for whoever holds it against its digest anyway.
     pub async fn stored_component(&self, org: OrgId, digest: [u8; 32]) -> Result<Option<Vec<u8>>, Error> {
         self.read(move |rows| rows.get(Table::Components, &Key::org(org).hash(&digest)))
