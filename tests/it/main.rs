@@ -41,6 +41,7 @@
 //! | [`package`] | connector files with the manifests that a test needs |
 //! | [`guests`] | the fixture guests as components, built once |
 //! | [`receiver`] | a receiver of deliveries that behaves well, badly or not at all |
+//! | [`played`] | what the vendors that tests play have in common |
 //! | [`counterpart`] | software of others as processes: an OpenID provider, a browser, an AWS |
 
 #![expect(
