@@ -35,6 +35,8 @@ struct Beds {
     counts: HashMap<String, u64>,
     /// The addresses of plants that were read.
     read: Vec<String>,
+    /// The names of the beds.
+    names: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -80,6 +82,11 @@ impl Garden {
         std::mem::take(&mut self.beds.lock().unwrap().read)
     }
 
+    /// These are the beds from now on.
+    pub(super) fn dig(&self, beds: &[&str]) {
+        self.beds.lock().unwrap().names = beds.iter().map(|bed| (*bed).to_owned()).collect();
+    }
+
     /// No token is renewed any more.
     pub(super) fn end(&self) {
         self.beds.lock().unwrap().over = true;
@@ -122,7 +129,7 @@ impl Beds {
         }
         match what.as_str() {
             "GET me" => (200, json!({"id": 7, "name": "mona"})),
-            "GET beds" => (200, json!(["north", "south"])),
+            "GET beds" => (200, json!(self.names)),
             "GET shelves" if parts.len() == 1 => (200, json!([{"name": "seeds", "schema": schema()}])),
             "GET shelves" => (
                 200,
