@@ -267,8 +267,10 @@ const fn whole(quarantined: u64) -> Turn {
 async fn read_all(reading: &mut Reading<'_>) -> Result<Option<Turn>, sluice_store::Error> {
     loop {
         match legs(reading).await {
-            Err(error @ sluice_store::Error::RecordChanged { .. }) => {
-                if !reading.again().await? {
+            Err(error) if error.is_refusal() => {
+                reading.unsettled.tell_dropped(reading.service).await?;
+                let is_stale = matches!(error, sluice_store::Error::RecordChanged { .. });
+                if !is_stale || !reading.again().await? {
                     return Err(error);
                 }
                 if reading.lease.run.cancel {
