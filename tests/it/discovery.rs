@@ -177,14 +177,53 @@ fn new_streams_are_read_left_out_or_wait_for_a_person() {
         .find(|stream| stream["stream"] == "plays");
     assert_eq!(plays.unwrap()["options"]["cadence"]["every_s"], 3600, "{streams}");
     let path = format!("/api/v1/connections/{connection}/contract");
-    let wrong = json!({"new_streams": "evolve", "options": {"cadence": {"every_s": 1}}});
     let put = |body: &Value| api.send("PUT", &path, "application/json", body.to_string().as_bytes());
-    let refused = put(&wrong);
-    assert_eq!(refused.code(), "stream.options", "{}", refused.text());
+    // What no stream could have is refused now, under the code that a stream's own has, and where it is.
+    for (options, code, place) in [
+        (
+            json!({"cadence": {"every_s": 1}}),
+            "stream.options",
+            "/options/cadence",
+        ),
+        (
+            json!({"history_s": 32_000_000}),
+            "stream.options",
+            "/options/history_s",
+        ),
+        (json!({"mode": "backfill"}), "sync.mode", "backfill"),
+        (
+            json!({"rules": {"map": [{"jq": "."}, {"jq": ".title |"}]}}),
+            "mapping.program",
+            "/options/rules/map/1",
+        ),
+        (
+            json!({"rules": {"map": [{"cast": {"field": "year", "to": "roman"}}]}}),
+            "mapping.settings",
+            "/options/rules/map/0",
+        ),
+        (
+            json!({"rules": {"select": ["title", ""]}}),
+            "mapping.field",
+            "/options/rules/select/1",
+        ),
+    ] {
+        let refused = put(&json!({"new_streams": "evolve", "options": options}));
+        let said = refused.text();
+        assert_eq!(refused.code(), code, "{said}");
+        assert!(said.contains(place), "{said}");
+        let own = json!({"options": options});
+        let of_one = format!("/api/v1/connections/{connection}/streams/plays");
+        let own = api.send("PUT", &of_one, "application/json", own.to_string().as_bytes());
+        assert_eq!(own.code(), code, "{}", own.text());
+    }
     let wrong = json!({"new_streams": "perhaps"});
     assert_eq!(put(&wrong).status, 400);
+    // A field that none of them may have is no mistake.
+    let rules = json!({"select": ["title"], "map": [{"cast": {"field": "year", "to": "integer"}}]});
+    let set = put(&json!({"new_streams": "evolve", "options": {"mode": "check", "rules": rules}}));
+    assert_eq!(set.status, 200, "{}", set.text());
     let kinds = api.all("/api/v1/events?kind=sluice.connection.contract");
-    assert_eq!(kinds.len(), 3, "{kinds:?}");
+    assert_eq!(kinds.len(), 4, "{kinds:?}");
 }
 
 fn sync_poems(ledger: &Ledger, api: &Api, connection: &str) {

@@ -2,13 +2,13 @@
 //! somebody else while we look.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value, json};
 
-use crate::played::{self, Gate};
+use crate::played::{self, Asked, Gate};
 use crate::server::Setup;
 
 /// The name that the server finds it by.
@@ -182,43 +182,18 @@ impl Ledger {
 
     fn serve(&self, stream: &TcpStream) -> std::io::Result<()> {
         let mut reader = BufReader::new(stream.try_clone()?);
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line)? == 0 {
-                return Ok(());
-            }
-            let mut words = line.split_whitespace().map(str::to_owned);
-            let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-            let mut headers = HashMap::new();
-            loop {
-                let mut header = String::new();
-                reader.read_line(&mut header)?;
-                let Some((name, value)) = header.trim_end().split_once(':') else {
-                    break;
-                };
-                headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
-            }
-            let length = headers
-                .get("content-length")
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(0);
-            let mut body = vec![0; length];
-            reader.read_exact(&mut body)?;
-            let (status, answer, lost) = self
-                .books
-                .lock()
-                .unwrap()
-                .answer(&method, &target, &headers, &body);
+        while let Some(asked) = Asked::read(&mut reader)? {
+            let (status, answer, lost) = self.books.lock().unwrap().answer(&asked);
             self.gate.pass();
             let held = self.readers.1.lock().unwrap().clone();
-            if method == "GET" && !held.is_empty() && target.starts_with(&format!("/{held}/")) {
+            if asked.method == "GET" && !held.is_empty() && asked.target.starts_with(&format!("/{held}/")) {
                 self.readers.0.pass();
             }
             if lost {
                 return Ok(());
             }
             let raw = self.books.lock().unwrap().raw.clone();
-            let text = match raw.filter(|_| method == "GET") {
+            let text = match raw.filter(|_| asked.method == "GET") {
                 Some(raw) => raw,
                 None => answer.to_string().into_bytes(),
             };
@@ -229,6 +204,7 @@ impl Ledger {
             );
             (&mut &*stream).write_all(&[head.into_bytes(), text].concat())?;
         }
+        Ok(())
     }
 }
 
@@ -274,15 +250,9 @@ impl Books {
         json!({"id": id, "deleted": entry.members.is_none(), "modified": entry.seq * 1000, "data": entry.members})
     }
 
-    fn answer(
-        &mut self,
-        method: &str,
-        target: &str,
-        headers: &HashMap<String, String>,
-        body: &[u8],
-    ) -> (u16, Value, bool) {
+    fn answer(&mut self, asked: &Asked) -> (u16, Value, bool) {
         self.requests += 1;
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let (path, query) = asked.address();
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         if parts.get(1) == Some(&"shelves") {
             return (200, json!(self.shelves), false);
@@ -293,8 +263,8 @@ impl Books {
             _ => parts[0].to_owned(),
         };
         let book = book.as_str();
-        if method == "GET" {
-            self.read.push(target.to_owned());
+        if asked.method == "GET" {
+            self.read.push(asked.target.clone());
             let after: u64 = query.trim_start_matches("after=").parse().unwrap_or(0);
             let entries = self.books.get(book).cloned().unwrap_or_default();
             let mut changed: Vec<_> = entries
@@ -314,11 +284,12 @@ impl Books {
         }
         let lost = self.lose > 0;
         self.lose -= u64::from(lost);
-        let key = headers.get("idempotency-key").cloned().unwrap_or_default();
+        let key = asked.header("idempotency-key").to_owned();
         if let Some((status, answer)) = self.keys.get(&key) {
             return (*status, answer.clone(), lost);
         }
-        let members: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
+        let body = asked.json();
+        let members = body.as_object().cloned().unwrap_or_default();
         let name = members.get("name").and_then(Value::as_str);
         if name.is_some() && name == self.refuses.as_deref() {
             return (422, json!({"message": "this name is not taken"}), false);
@@ -327,14 +298,14 @@ impl Books {
             Some(id) => (*id).to_owned(),
             None => self.next_id(),
         };
-        if let Some(wanted) = headers.get("if-match") {
+        if let Some(wanted) = asked.headers.get("if-match") {
             let known = self.books.get(book).and_then(|entries| entries.get(&id));
             if known.is_none_or(|known| known.rev.to_string() != *wanted) {
                 return (412, self.row(book, &id), false);
             }
         }
         self.writes += 1;
-        match method {
+        match asked.method.as_str() {
             "DELETE" => self.remove(book, &id),
             _ => self.set(book, &id, &members),
         }

@@ -209,6 +209,11 @@ fn a_page_from_before_a_links_write_does_not_take_it_back() {
     let ended = github::ended(&api, &late[0]);
     assert_eq!(ended["state"], "succeeded", "{ended}");
     assert_eq!(world.ledger.read().len(), 1, "the page is read again, once");
+    let trace = api.all(&format!("/api/v1/runs/{}/trace", late[0]));
+    assert_eq!(trace.len(), 2, "what was refused is told too: {trace:?}");
+    let metrics = api.send("GET", "/metrics", "text/plain", b"").text();
+    let put_off = "sluice_runs_total{outcome=\"deferred\"}";
+    assert!(metrics.contains(&format!("{put_off} 0\n")), "{metrics}");
     world.settle();
     assert_eq!(world.ledger.writes(), before + 1, "nothing was written back");
     assert_eq!(world.ledger.entry("left", &left).unwrap()["amount"], 11);

@@ -19,7 +19,6 @@
 //! | [`sdks`] | do connectors in JavaScript, Python and C read what the one in Rust reads, and fail with file and line? |
 //! | [`garden`] | does a connector in each of these do everything that a connector can, and all give the same? |
 //! | [`registrations`] | is a webhook set up at its vendor once, kept up and ended, whatever is lost and whoever is killed? |
-//! | [`saas`] | does each connector read its vendor, enter its webhook there, and make events and records of what the vendor signs? |
 //! | [`vendors`] | are every vendor's signatures, questions, certificates and keys taken as the vendor means them, and forged ones never? |
 //! | [`localstripe`] | does a Stripe that knows nothing of us get on with the connector, and we with its webhooks? |
 //! | [`shipped`] | does each shipped connector take what its vendor sends, read what it lists, and set its webhook up by itself? |
@@ -41,6 +40,7 @@
 //! | [`package`] | connector files with the manifests that a test needs |
 //! | [`guests`] | the fixture guests as components, built once |
 //! | [`receiver`] | a receiver of deliveries that behaves well, badly or not at all |
+//! | [`played`] | what the vendors that tests play have in common |
 //! | [`counterpart`] | software of others as processes: an OpenID provider, a browser, an AWS |
 
 #![expect(
@@ -79,7 +79,6 @@ mod outbound;
 mod packages;
 mod peers;
 mod registrations;
-mod saas;
 mod sdks;
 mod secrets;
 mod shipped;

@@ -1,7 +1,12 @@
-//! What the vendors that tests play have in common: a place at which they are found, and a gate at which their answers wait.
+//! What the vendors that tests play have in common: a place at which they are found, a request as they read it, and a gate at which
+//! their answers wait.
 
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Condvar, Mutex};
+
+use serde_json::Value;
 
 use crate::server::{Place, Setup};
 
@@ -28,6 +33,60 @@ pub(crate) fn setup(host: &str, address: SocketAddr) -> Setup {
             ca: String::new(),
         }],
         ..Setup::default()
+    }
+}
+
+/// A request of HTTP/1.
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    /// By their names in small letters.
+    pub(crate) headers: HashMap<String, String>,
+    body: Vec<u8>,
+}
+
+impl Asked {
+    /// The next one of a connection; none at its end.
+    pub(crate) fn read(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Self>> {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(None);
+        }
+        let mut words = line.split_whitespace().map(str::to_owned);
+        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let mut headers = HashMap::new();
+        loop {
+            let mut header = String::new();
+            reader.read_line(&mut header)?;
+            let Some((name, value)) = header.trim_end().split_once(':') else {
+                break;
+            };
+            headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+        }
+        let length = headers.get("content-length").and_then(|text| text.parse().ok());
+        let mut body = vec![0; length.unwrap_or(0)];
+        reader.read_exact(&mut body)?;
+        Ok(Some(Self {
+            method,
+            target,
+            headers,
+            body,
+        }))
+    }
+
+    /// A header; empty where it was not sent.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+
+    /// The body; null where it is no JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// Path and query of the target.
+    pub(crate) fn address(&self) -> (&str, &str) {
+        self.target.split_once('?').unwrap_or((&self.target, ""))
     }
 }
 

@@ -1,10 +1,14 @@
 //! Connectors as they are shipped, each with its vendor played on loopback from what the vendor documents: webhooks that the connector
 //! sets up by itself, signed by the vendor's own method, verified, and handled into events and records; streams read to their end;
-//! actions done once.
+//! actions done once. The vendors are `tests/counterparts/shipped`, one by one, and `tests/counterparts/saas`, which plays several from
+//! what each connector's documented case has.
 
 mod amazon;
+mod chat;
+mod code;
 mod dropbox;
 mod google;
+mod mail;
 mod microsoft;
 mod netlify;
 mod paypal;
@@ -23,38 +27,64 @@ const PUBLIC: &str = "https://hooks.example.com";
 struct World {
     vendor: Counterpart,
     server: Server,
+    connector: &'static str,
 }
 
 impl World {
     /// A vendor and a server that takes it for the real one, with its connector installed.
-    fn start(connector: &str) -> Self {
+    fn start(connector: &'static str) -> Self {
         let vendor = Counterpart::python("shipped/main.py", &["--vendor", connector]);
-        let place = |host: &str, ca: &str| Place {
-            host: host.to_owned(),
-            address: vendor.address(),
-            ca: ca.to_owned(),
-        };
+        let text = |value: &Value| value.as_str().expect("text").to_owned();
         let hosts = vendor.ready["hosts"].as_array().expect("hosts");
-        let mut places: Vec<Place> = hosts
+        let mut known: Vec<(String, String)> = hosts
             .iter()
-            .map(|host| place(host.as_str().expect("a host"), vendor.authority()))
+            .map(|host| (text(host), vendor.authority().to_owned()))
             .collect();
         // Who vouches for the vendor's certificates is trusted like any other authority.
-        places.push(place(
-            "authority.example",
-            vendor.ready["vendor_ca_pem"].as_str().expect("an authority"),
+        known.push((
+            "authority.example".to_owned(),
+            text(&vendor.ready["vendor_ca_pem"]),
         ));
+        let world = Self::of(connector, vendor, known);
+        let address = world.api().address.to_string();
+        world.vendor.post("set", &json!({ "server": address }));
+        world
+    }
+
+    /// The same with a vendor that is played at these hosts from the connector's documented case.
+    fn at(connector: &'static str, hosts: &[&str]) -> Self {
+        let words: Vec<&str> = hosts.iter().flat_map(|host| ["--host", host]).collect();
+        let vendor = Counterpart::python("saas/main.py", &words);
+        let known = hosts
+            .iter()
+            .map(|host| ((*host).to_owned(), vendor.authority().to_owned()));
+        let known = known.collect();
+        let world = Self::of(connector, vendor, known);
+        let reach = format!("http://{}", world.api().address);
+        world.vendor.post("set", &json!({ "reach": reach }));
+        world
+    }
+
+    /// A vendor under these names, each with who vouches for it.
+    fn of(connector: &'static str, vendor: Counterpart, known: Vec<(String, String)>) -> Self {
+        let place = |(host, ca)| Place {
+            host,
+            address: vendor.address(),
+            ca,
+        };
         let setup = Setup {
-            places,
+            places: known.into_iter().map(place).collect(),
             set: vec![("SLUICE_SERVER__PUBLIC_URL", PUBLIC.to_owned())],
             ..Setup::default()
         };
         let server = Server::start(&setup);
         let file = package::file(connector, &format!("plugins/{connector}"));
         github::install(&server.api(), &std::fs::read(file).expect("read the connector"));
-        let address = server.api().address.to_string();
-        vendor.post("set", &json!({ "server": address }));
-        Self { vendor, server }
+        Self {
+            vendor,
+            server,
+            connector,
+        }
     }
 
     fn api(&self) -> Api {
@@ -62,14 +92,8 @@ impl World {
     }
 
     /// A connection that was tested; `more` is what is said beside name and connector.
-    fn connect(&self, connector: &str, more: Value) -> String {
-        let mut asked = json!({"name": connector, "connector": connector});
-        for (name, value) in more.as_object().expect("an object") {
-            asked[name] = value.clone();
-        }
-        let made = self.api().try_post("/api/v1/connections", &asked);
-        assert_eq!(made.status, 201, "{}", made.text());
-        let id = made.json()["id"].as_str().expect("an id").to_owned();
+    fn connect(&self, more: &Value) -> String {
+        let id = self.draft(more);
         let tested = self
             .api()
             .post(&format!("/api/v1/connections/{id}/test"), &json!({}));
@@ -77,15 +101,29 @@ impl World {
         id
     }
 
-    /// A hook that its connector has set up at the vendor.
-    fn registered(&self, connection: &str, more: Value) -> String {
-        let mut asked = json!({ "connection": connection });
+    /// A connection that nobody has tested yet.
+    fn draft(&self, more: &Value) -> String {
+        let asked = json!({"name": self.connector, "connector": self.connector});
+        id_of(&self.make("/api/v1/connections", asked, more))
+    }
+
+    /// A hook, as the API answers it.
+    fn hook(&self, connection: &str, more: &Value) -> Value {
+        self.make("/api/v1/hooks", json!({ "connection": connection }), more)
+    }
+
+    fn make(&self, path: &str, mut asked: Value, more: &Value) -> Value {
         for (name, value) in more.as_object().expect("an object") {
             asked[name] = value.clone();
         }
-        let made = self.api().try_post("/api/v1/hooks", &asked);
+        let made = self.api().try_post(path, &asked);
         assert_eq!(made.status, 201, "{}", made.text());
-        let hook = made.json()["id"].as_str().expect("an id").to_owned();
+        made.json()
+    }
+
+    /// A hook that its connector has set up at the vendor.
+    fn registered(&self, connection: &str, more: &Value) -> String {
+        let hook = id_of(&self.hook(connection, more));
         self.when(&hook, "registered");
         hook
     }
@@ -99,17 +137,43 @@ impl World {
         found.unwrap_or_else(|| panic!("not {state}: {}\n{}", api.get(&path), self.server.log_tail()))
     }
 
+    /// Waits until the vendor has the hook's address; gives what the vendor has.
+    fn at_vendor(&self, hook: &Value) -> Value {
+        let hook = id_of(hook);
+        let url = format!("{PUBLIC}/hooks/{hook}");
+        let found = within(Duration::from_secs(60), || {
+            let all = self.vendor.get("registered");
+            let all = all["hooks"].as_array().expect("hooks").clone();
+            all.into_iter().find(|hook| hook["url"] == json!(url))
+        });
+        let path = format!("/api/v1/hooks/{hook}");
+        found.unwrap_or_else(|| panic!("not there: {}\n{}", self.api().get(&path), self.server.log_tail()))
+    }
+
+    /// What the vendor says from now on.
+    fn says(&self, method: &str, url: &str, status: u16, answer: &Value) {
+        let answers = json!([{"method": method, "url": url, "status": status, "answer": answer}]);
+        self.vendor.post("set", &json!({ "answers": answers }));
+    }
+
     /// A delivery as the vendor signs it.
     fn sign(&self, asked: &Value) -> Delivery {
         let made = self.vendor.post("sign", asked);
         let headers = made["headers"].as_object().expect("headers").iter();
+        let body = made["body"].as_str().or(asked["body"].as_str());
         Delivery {
             headers: headers
                 .map(|(name, value)| (name.clone(), value.as_str().expect("text").to_owned()))
                 .collect(),
             query: made["query"].as_str().unwrap_or_default().to_owned(),
-            body: made["body"].as_str().expect("a body").as_bytes().to_vec(),
+            body: body.expect("a body").as_bytes().to_vec(),
         }
+    }
+
+    /// JSON as the vendor signs it with this secret.
+    fn signed(&self, body: &str, secret: &str) -> Delivery {
+        let asked = json!({"vendor": self.connector, "body": body, "secret": secret});
+        self.sign(&asked).json()
     }
 
     fn send(&self, hook: &str, delivery: &Delivery) -> Answer {
@@ -122,8 +186,22 @@ impl World {
     /// Sends it; it is taken, whether it is new or not.
     fn deliver(&self, hook: &str, delivery: &Delivery) -> Answer {
         let answer = self.send(hook, delivery);
-        assert!((200..300).contains(&answer.status), "{}", answer.text());
+        let (status, log) = (answer.status, self.server.log_tail());
+        assert!((200..300).contains(&status), "{status} {}\n{log}", answer.text());
         answer
+    }
+
+    /// Delivers, signed by the vendor; what is damaged in any header or in the body is refused before.
+    fn takes(&self, hook: &Value, body: &str, secret: &str) -> Answer {
+        let (hook, signed) = (id_of(hook), self.signed(body, secret));
+        let vouches = |(name, _): &&(String, String)| name != "content-type";
+        for (name, value) in signed.headers.iter().filter(vouches) {
+            self.refuses(&hook, &signed.with_header(name, &flipped(value)));
+            let mut longer = signed.clone();
+            longer.body.push(b' ');
+            self.refuses(&hook, &longer);
+        }
+        self.deliver(&hook, &signed)
     }
 
     /// What is forged in any way is refused and leaves nothing.
@@ -164,8 +242,14 @@ impl World {
     /// Reads a stream to its end.
     fn sync(&self, connection: &str, stream: &str, mode: &str) -> Value {
         let run = github::sync(&self.api(), connection, stream, mode);
-        assert_eq!(run["state"], "succeeded", "{run}");
+        assert_eq!(run["state"], "succeeded", "{run}\n{}", self.server.log_tail());
         run["counts"].clone()
+    }
+
+    /// Reads a stream; all that was read has to be this many new records.
+    fn reads(&self, connection: &str, stream: &str, mode: &str, added: u64) {
+        let counts = self.sync(connection, stream, mode);
+        assert_eq!(counts["added"], added, "{stream}: {counts}");
     }
 
     fn act(&self, connection: &str, action: &str, input: &Value) -> Value {
@@ -181,13 +265,34 @@ impl World {
 
     /// Removed here, it is ended there.
     fn unregister(&self, hook: &str) {
-        assert_eq!(self.api().delete(&format!("/api/v1/hooks/{hook}")).status, 204);
+        self.remove(hook);
         self.events("sluice.hook.unregistered", 1);
+    }
+
+    /// The same at a vendor that says itself what it has.
+    fn forgets(&self, hook: &Value) {
+        self.remove(&id_of(hook));
+        wait_for("the vendor to forget it", || {
+            (self.vendor.get("registered")["hooks"] == json!([])).then_some(())
+        });
+    }
+
+    fn remove(&self, hook: &str) {
+        assert_eq!(self.api().delete(&format!("/api/v1/hooks/{hook}")).status, 204);
     }
 }
 
 fn id_of(value: &Value) -> String {
     value["id"].as_str().expect("an id").to_owned()
+}
+
+/// Another letter in the middle.
+fn flipped(text: &str) -> String {
+    let middle = text.len() / 2;
+    let other = if &text[middle..=middle] == "1" { "2" } else { "1" };
+    let mut text = text.to_owned();
+    text.replace_range(middle..=middle, other);
+    text
 }
 
 /// A signed request.
@@ -199,6 +304,23 @@ struct Delivery {
 }
 
 impl Delivery {
+    /// JSON that nobody has signed, with these headers.
+    fn of(headers: &[(&str, &str)], body: &str) -> Self {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let bare = Self {
+            headers: headers.iter().map(owned).collect(),
+            query: String::new(),
+            body: body.as_bytes().to_vec(),
+        };
+        bare.json()
+    }
+
+    fn json(mut self) -> Self {
+        let kind = ("content-type".to_owned(), "application/json".to_owned());
+        self.headers.push(kind);
+        self
+    }
+
     /// The same with a part of the body changed, which has to be there.
     fn altered(&self, from: &str, to: &str) -> Self {
         let body = String::from_utf8(self.body.clone()).expect("text");

@@ -6,12 +6,14 @@
 //! must hold. A file with neither is only ever one for a name that nobody signs.
 
 mod identity;
+mod revocation;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sluice_model::Timestamp;
 
+pub use self::revocation::Revocation;
 use crate::error::Untrusted;
 use crate::{
     Identity, Mark, Name, Package, Pin, PublicKey, Remembered, Signature, TrustedRoot, Version, Who,
@@ -62,15 +64,6 @@ pub struct Publisher {
     pub identities: Vec<Identity>,
     /// Names of connectors: exact, or with one `*` at the end.
     pub names: Vec<String>,
-}
-
-/// A key or an identity that is not believed any more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Revocation {
-    #[serde(flatten)]
-    pub who: Who,
-    pub reason: String,
 }
 
 /// Why a policy cannot be kept.

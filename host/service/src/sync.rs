@@ -79,6 +79,8 @@ pub enum Error {
     Stream { wanted: String, offered: String },
     #[error("stream `{stream}` can't be read in mode {}", .mode.name())]
     Mode { stream: String, mode: Mode },
+    #[error("streams that only the account has can't be read in mode {}", .mode.name())]
+    NewMode { mode: Mode },
     #[error("{run} is syncing this stream already")]
     Active { run: RunId },
     #[error("a backfill of `{stream}` can't be: {reason}")]
@@ -123,7 +125,7 @@ impl Error {
         match self {
             Self::NotActive { .. } => "sync.not_active",
             Self::Stream { .. } => "sync.stream",
-            Self::Mode { .. } => "sync.mode",
+            Self::Mode { .. } | Self::NewMode { .. } => "sync.mode",
             Self::Active { .. } => "sync.active",
             Self::Window { .. } => "sync.window",
             Self::Options { .. } => "stream.options",
@@ -145,6 +147,7 @@ impl Error {
             Self::Store(error) => error.hint(),
             Self::Stream { .. }
             | Self::Mode { .. }
+            | Self::NewMode { .. }
             | Self::Window { .. }
             | Self::Options { .. }
             | Self::Rules { .. }
@@ -349,7 +352,7 @@ fn can_be_read(stream: &Stream, order: &Order) -> Result<(), Error> {
         (Mode::Full | Mode::Incremental | Mode::Check, Some(_)) => {
             Err(window("a window goes with mode \"backfill\" only"))
         }
-        (mode, None) if !reads(stream, mode) => Err(Error::Mode {
+        (mode, None) if !reads(&stream.modes, mode) => Err(Error::Mode {
             stream: stream.name.clone(),
             mode,
         }),
@@ -357,10 +360,10 @@ fn can_be_read(stream: &Stream, order: &Order) -> Result<(), Error> {
     }
 }
 
-/// Whether a stream can be read in a mode that needs no window. Who reads everything can compare it.
-pub(crate) fn reads(stream: &Stream, mode: Mode) -> bool {
+/// Whether a stream of these modes can be read in one that needs no window. Who reads everything can compare it.
+pub(crate) fn reads(modes: &[Mode], mode: Mode) -> bool {
     let needed = if mode == Mode::Check { Mode::Full } else { mode };
-    stream.modes.contains(&needed)
+    modes.contains(&needed)
 }
 
 /// One run.

@@ -1,5 +1,7 @@
 //! The checkpoint: a page's records, its cursor and everything else of it, in one commit.
 
+use std::sync::Arc;
+
 use sluice_model::Timestamp;
 use sluice_model::exchange::Exchange;
 use sluice_model::id::{ConnectionId, OrgId, RunId};
@@ -13,7 +15,7 @@ use crate::record::Quarantined;
 use crate::row::cap;
 use crate::storage::{self, StorageWrites};
 use crate::table::{Rows, Table};
-use crate::trace::{LogLine, TraceOwner, TraceRows, Traced};
+use crate::trace::{LogLine, TraceRows};
 use crate::{Error, Store, file, generation, load, run, stream, stream_settings};
 
 /// A page that is to be committed.
@@ -90,8 +92,21 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Fenced`] for a stale lease or an ended run; [`Error::Quota`], [`Error::StorageVersion`],
-    /// [`Error::TooLarge`], [`Error::Missing`]; [`Error::RecordChanged`] where [`PageCommit::since`] says so.
+    /// [`Error::TooLarge`], [`Error::Missing`]; [`Error::RecordChanged`] where [`PageCommit::since`] says so. Of a page that is refused
+    /// ([`Error::is_refusal`]) trace and logs are kept, in a commit of their own: they say what was read.
     pub async fn commit_page(&self, page: PageCommit) -> Result<PageOutcome, Error> {
+        let (org, run, fencing) = (page.org, page.run, page.fencing);
+        let trace = Arc::new(TraceRows::encode(&page.exchanges, &page.logs)?);
+        match self.commit_traced(page, trace.clone()).await {
+            Err(refused) if refused.is_refusal() && !trace.is_empty() => {
+                self.trace_run(org, run, fencing, trace).await?;
+                Err(refused)
+            }
+            came => came,
+        }
+    }
+
+    async fn commit_traced(&self, page: PageCommit, trace: Arc<TraceRows>) -> Result<PageOutcome, Error> {
         let PageCommit {
             org,
             run,
@@ -106,8 +121,8 @@ impl Store {
             cursor,
             place,
             storage,
-            exchanges,
-            logs,
+            exchanges: _,
+            logs: _,
             now,
         } = page;
         cap(
@@ -115,7 +130,6 @@ impl Store {
             cursor.as_ref().map_or(0, String::len),
             MAX_CURSOR_BYTES,
         )?;
-        let trace = TraceRows::encode(&exchanges, &logs)?;
         let staged = storage::check(&storage)?;
         let drafts = file::drafts(&storage.files);
         let batch = Batch::prepare(stream, changes, &quarantined)?;
@@ -178,13 +192,7 @@ impl Store {
                 });
                 stream::save(rows, org, connection, batch.stream(), &state)?;
                 storage::apply(rows, org, connection, &storage, plan)?;
-                let traced = Traced {
-                    exchanges: run.traced,
-                    logs: run.logged,
-                    dropped: run.dropped,
-                };
-                let traced = trace.append(rows, org, TraceOwner::Run(run.id), traced)?;
-                (run.traced, run.logged, run.dropped) = (traced.exchanges, traced.logs, traced.dropped);
+                run::append_trace(rows, org, &mut run, &trace)?;
                 run.counts.add(&counts);
                 run.pages += pages;
                 run.failures = 0;

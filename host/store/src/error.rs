@@ -125,7 +125,7 @@ impl Error {
     }
 
     /// Whether it is a call's own outcome that cannot be committed: what it wrote to its storage or its files, or a page that is out of
-    /// date. Committing the same again ends the same; the store is as it was.
+    /// date. Committing the same again ends the same; the store is as it was, but for what a run's trace tells of it.
     #[must_use]
     pub const fn is_refusal(&self) -> bool {
         matches!(

@@ -4,11 +4,11 @@ mod begin;
 mod findings;
 mod remove;
 mod slots;
+mod trace;
 
 use std::time::Duration;
 
 use sluice_model::Timestamp;
-use sluice_model::exchange::Exchange;
 use sluice_model::id::{ConnectionId, OrgId, RunId, kind};
 use sluice_model::record::Counts;
 use sluice_model::run::{Mode, RunState, Trigger, Window};
@@ -19,12 +19,12 @@ use crate::due::{self, Work};
 use crate::key::{Key, Parts, Span};
 use crate::row::{cap, cap_name, from_json};
 use crate::table::{Rows, Table, Writer};
-use crate::trace::{LogLine, TraceOwner, TraceRows, Traced};
 use crate::{Error, Listing, Page, Store};
 
 pub use findings::{Finding, Findings};
 pub(crate) use remove::{cancel_all, remove_rows};
 pub use slots::{Caps, Parked};
+pub(crate) use trace::append_trace;
 
 /// A run that is to be queued.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -303,30 +303,6 @@ impl Store {
             due::add(rows, Work::Runs, org, run.due, run.id)?;
             save(rows, org, &run)?;
             Ok(run.cancel)
-        })
-        .await
-    }
-
-    /// Keeps the trace and log of a call that gave no page: they say why. [`Error::Fenced`].
-    pub async fn note_run(
-        &self,
-        org: OrgId,
-        run: RunId,
-        fencing: u64,
-        exchanges: Vec<Exchange>,
-        logs: Vec<LogLine>,
-    ) -> Result<(), Error> {
-        let trace = TraceRows::encode(&exchanges, &logs)?;
-        self.write(64 + trace.bytes(), move |rows| {
-            let mut run = leased(rows, org, run, fencing)?;
-            let traced = Traced {
-                exchanges: run.traced,
-                logs: run.logged,
-                dropped: run.dropped,
-            };
-            let traced = trace.append(rows, org, TraceOwner::Run(run.id), traced)?;
-            (run.traced, run.logged, run.dropped) = (traced.exchanges, traced.logs, traced.dropped);
-            save(rows, org, &run)
         })
         .await
     }

@@ -1,13 +1,13 @@
 //! A vendor of boxes of things with attachments. An attachment's bytes follow from its name, so that nobody has to hold them.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::played::{self, Gate};
+use crate::played::{self, Asked, Gate};
 use crate::server::Setup;
 
 /// The name that the server finds it by.
@@ -101,20 +101,8 @@ impl Attic {
     fn serve(&self, stream: &TcpStream) -> std::io::Result<()> {
         let mut reader = BufReader::new(stream.try_clone()?);
         let mut out = stream;
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line)? == 0 {
-                return Ok(());
-            }
-            let target = line.split_whitespace().nth(1).unwrap_or_default().to_owned();
-            loop {
-                let mut header = String::new();
-                reader.read_line(&mut header)?;
-                if header.trim_end().is_empty() {
-                    break;
-                }
-            }
-            let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        while let Some(asked) = Asked::read(&mut reader)? {
+            let (path, query) = asked.address();
             let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
             let (kind, body) = match parts.as_slice() {
                 ["file", name, size] => {
@@ -146,6 +134,7 @@ impl Attic {
                 out.write_all(piece)?;
             }
         }
+        Ok(())
     }
 
     fn page(&self, name: &str, after: usize) -> Value {

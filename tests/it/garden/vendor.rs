@@ -2,14 +2,14 @@
 //! meadow that is better not held at once.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::played;
+use crate::played::{self, Asked};
 use crate::server::Setup;
 
 const HOST: &str = "garden.example";
@@ -35,19 +35,14 @@ struct Beds {
     counts: HashMap<String, u64>,
     /// The addresses of plants that were read.
     read: Vec<String>,
+    /// The names of the beds.
+    names: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Garden {
     address: SocketAddr,
     beds: Arc<Mutex<Beds>>,
-}
-
-struct Asked {
-    method: String,
-    target: String,
-    headers: HashMap<String, String>,
-    body: Value,
 }
 
 impl Garden {
@@ -87,6 +82,11 @@ impl Garden {
         std::mem::take(&mut self.beds.lock().unwrap().read)
     }
 
+    /// These are the beds from now on.
+    pub(super) fn dig(&self, beds: &[&str]) {
+        self.beds.lock().unwrap().names = beds.iter().map(|bed| (*bed).to_owned()).collect();
+    }
+
     /// No token is renewed any more.
     pub(super) fn end(&self) {
         self.beds.lock().unwrap().over = true;
@@ -113,49 +113,15 @@ impl Garden {
     }
 }
 
-impl Asked {
-    fn read(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Self>> {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? == 0 {
-            return Ok(None);
-        }
-        let mut words = line.split_whitespace().map(str::to_owned);
-        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let mut headers = HashMap::new();
-        loop {
-            let mut header = String::new();
-            reader.read_line(&mut header)?;
-            let Some((name, value)) = header.trim_end().split_once(':') else {
-                break;
-            };
-            headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
-        }
-        let length = headers.get("content-length").and_then(|text| text.parse().ok());
-        let mut body = vec![0; length.unwrap_or(0)];
-        reader.read_exact(&mut body)?;
-        let body = serde_json::from_slice(&body).unwrap_or_default();
-        Ok(Some(Self {
-            method,
-            target,
-            headers,
-            body,
-        }))
-    }
-
-    fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", String::as_str)
-    }
-}
-
 impl Beds {
     fn answer(&mut self, asked: &Asked) -> (u16, Value) {
-        let (path, query) = asked.target.split_once('?').unwrap_or((&asked.target, ""));
+        let (path, query) = asked.address();
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         let what = format!("{} {}", asked.method, parts[0]);
         *self.counts.entry(what.clone()).or_default() += 1;
         match what.as_str() {
-            "POST token" => return self.tokens(&asked.body),
-            "POST revoke" => return (200, json!({"refresh": asked.body["refresh"]})),
+            "POST token" => return self.tokens(&asked.json()),
+            "POST revoke" => return (200, json!({"refresh": asked.json()["refresh"]})),
             _ => {}
         }
         if asked.header("authorization") != format!("Bearer access-{}", self.token) {
@@ -163,7 +129,7 @@ impl Beds {
         }
         match what.as_str() {
             "GET me" => (200, json!({"id": 7, "name": "mona"})),
-            "GET beds" => (200, json!(["north", "south"])),
+            "GET beds" => (200, json!(self.names)),
             "GET shelves" if parts.len() == 1 => (200, json!([{"name": "seeds", "schema": schema()}])),
             "GET shelves" => (
                 200,
@@ -178,7 +144,7 @@ impl Beds {
             "POST plants" | "PATCH plants" | "DELETE plants" => {
                 self.write(asked, parts.get(1).copied(), query)
             }
-            "POST hooks" if parts.len() == 1 => self.hook(&asked.body),
+            "POST hooks" if parts.len() == 1 => self.hook(&asked.json()),
             "POST hooks" => (200, json!({"id": parts[1], "until": now() + 3_600_000})),
             "DELETE hooks" => {
                 self.hooks.retain(|hook| hook["id"] != parts[1]);
@@ -224,7 +190,7 @@ impl Beds {
         }
         let id = id.map_or_else(|| format!("w{}", self.made.len() + 1), str::to_owned);
         let mut plant = self.plants.get(&id).cloned().unwrap_or_else(|| json!({}));
-        for (name, value) in asked.body.as_object().into_iter().flatten() {
+        for (name, value) in asked.json().as_object().into_iter().flatten() {
             plant[name] = value.clone();
         }
         plant["id"] = json!(id);

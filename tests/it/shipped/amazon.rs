@@ -10,7 +10,7 @@ const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:mail";
 fn connected(world: &World) -> String {
     let key = json!({"access_key_id": "AKIAMADEUP", "secret_access_key": "a made up secret"});
     let config = json!({"region": "eu-west-1", "ses": "email.eu-west-1.amazonaws.com", "sns": "sns.eu-west-1.amazonaws.com", "topic": TOPIC});
-    world.connect("amazon", json!({"auth": "key", "secret": key, "config": config}))
+    world.connect(&json!({"auth": "key", "secret": key, "config": config}))
 }
 
 fn give_topics_key(world: &World, connection: &str) {
@@ -50,7 +50,7 @@ fn what_ses_tells_by_sns_is_events_and_records() {
     );
     world.when(by_hand["id"].as_str().expect("an id"), "by-hand");
     give_topics_key(&world, &connection);
-    let hook = world.registered(&connection, json!({ "secret": TOPIC }));
+    let hook = world.registered(&connection, &json!({ "secret": TOPIC }));
     wait_for("SNS sees its confirmation", || {
         (world.seen()["confirmed"] == 1).then_some(())
     });

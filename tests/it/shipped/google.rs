@@ -23,7 +23,7 @@ fn a_ping_has_what_changed_asked_for() {
     let connection = connected(&world);
     assert_eq!(world.sync(&connection, "events", "incremental")["added"], 3);
     assert_eq!(world.sync(&connection, "files", "incremental")["added"], 2);
-    let hook = world.registered(&connection, json!({}));
+    let hook = world.registered(&connection, &json!({}));
     let root = "https://www.googleapis.com";
     assert_eq!(
         world.seen()["channels"],
@@ -56,7 +56,7 @@ fn a_channel_is_made_anew_before_it_ends() {
     let mut world = World::start("google");
     world.vendor.post("set", &json!({"life_s": 9}));
     let connection = connected(&world);
-    let hook = world.registered(&connection, json!({"events": ["events.changed"]}));
+    let hook = world.registered(&connection, &json!({"events": ["events.changed"]}));
     wait_for("a new one is there and the old one stopped", || {
         let seen = world.seen();
         (seen["stopped"].as_u64() > Some(0)).then_some(())

@@ -24,7 +24,7 @@ fn what_changed_is_told_by_subscriptions_and_asked_for() {
     let world = World::start("microsoft");
     let connection = connected(&world);
     assert_eq!(world.sync(&connection, "messages", "incremental")["added"], 7);
-    let hook = world.registered(&connection, json!({}));
+    let hook = world.registered(&connection, &json!({}));
     let user = "users/mona@doors.example";
     let all = "created,updated,deleted";
     assert_eq!(
@@ -76,7 +76,7 @@ fn subscriptions_are_kept_up_and_made_anew() {
     let world = World::start("microsoft");
     world.vendor.post("set", &json!({"life_s": 9}));
     let connection = connected(&world);
-    let hook = world.registered(&connection, json!({"events": ["message.created"]}));
+    let hook = world.registered(&connection, &json!({"events": ["message.created"]}));
     wait_for("it is renewed", || {
         (world.seen()["renewed"].as_u64() > Some(0)).then_some(())
     });

@@ -8,10 +8,7 @@ const SITE: &str = "3970e0fe-8564-4903-9a55-c5f8de49fb8b";
 
 fn connected(world: &World) -> String {
     let config = json!({ "sites": [SITE] });
-    world.connect(
-        "netlify",
-        json!({"auth": "token", "secret": "a made up token", "config": config}),
-    )
+    world.connect(&json!({"auth": "token", "secret": "a made up token", "config": config}))
 }
 
 fn deploy(id: &str, state: &str) -> Value {
@@ -23,7 +20,7 @@ fn what_is_told_is_asked_for_and_kept_as_it_is_now() {
     let world = World::start("netlify");
     let connection = connected(&world);
     let two = ["deploy_building", "submission_created"];
-    let hook = world.registered(&connection, json!({ "events": two }));
+    let hook = world.registered(&connection, &json!({ "events": two }));
     let url = format!("https://hooks.example.com/hooks/{hook}");
     assert_eq!(world.seen()["hooks"], json!([[two[0], url], [two[1], url]]));
 

@@ -32,7 +32,7 @@ fn fixture(name: &str) -> Value {
 fn an_event_is_paypals_own_word_and_not_the_bodys() {
     let world = World::start("paypal");
     let connection = connected(&world, "2026-01-01");
-    let hook = world.registered(&connection, json!({}));
+    let hook = world.registered(&connection, &json!({}));
     assert_eq!(
         world.seen()["webhooks"],
         json!([format!("https://hooks.example.com/hooks/{hook}")])

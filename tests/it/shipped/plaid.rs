@@ -7,10 +7,7 @@ use super::World;
 fn connected(world: &World) -> String {
     let secret = json!({"secret": "a made up secret", "item_token": "access-sandbox-made-up"});
     let config = json!({"host": "sandbox.plaid.com", "client_id": "0123456789abcdef01234567"});
-    world.connect(
-        "plaid",
-        json!({"auth": "plaid", "secret": secret, "config": config}),
-    )
+    world.connect(&json!({"auth": "plaid", "secret": secret, "config": config}))
 }
 
 #[test]
@@ -22,7 +19,7 @@ fn what_plaid_tells_is_verified_and_asked_for() {
     world.records(&connection, "transactions", 24);
     assert_eq!(world.sync(&connection, "accounts", "full")["added"], 1);
 
-    let hook = world.registered(&connection, json!({"webhook": "sandbox"}));
+    let hook = world.registered(&connection, &json!({"webhook": "sandbox"}));
     assert_eq!(
         world.seen()["webhook"],
         json!(format!("https://hooks.example.com/hooks/{hook}"))

@@ -198,6 +198,31 @@ fn a_key_ends() {
     );
 }
 
+/// Policies are kept as this text, and sent as it.
+#[test]
+fn a_revocation_is_of_one_key_or_of_one_identity() {
+    let key = format!("\"key\":\"{}\"", key().public());
+    let identity = r#""identity":{"issuer":"https://idp.example","subject":"release@acme.example"}"#;
+    let reason = r#""reason":"it was published""#;
+    let read = |members: &[&str]| serde_json::from_str::<Revocation>(&format!("{{{}}}", members.join(",")));
+    for who in [&key, identity] {
+        let revocation = read(&[who, reason]).unwrap();
+        let written = serde_json::to_string(&revocation).unwrap();
+        assert_eq!(written, format!("{{{who},{reason}}}"));
+        assert_eq!(read(&[reason, who]).unwrap(), revocation);
+    }
+    let refused = |members: &[&str], why: &str| {
+        let error = read(members).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    };
+    refused(&[&key, reason, r#""until":"then""#], "unknown field `until`");
+    refused(&[&key, identity, reason], "a key or an identity, and not both");
+    refused(&[reason], "a key or an identity");
+    refused(&[&key], "missing field `reason`");
+    refused(&[&key, &key, reason], "duplicate field `key`");
+    refused(&[&key, r#""identity":null"#, reason], "null");
+}
+
 #[test]
 fn there_is_no_way_back_and_none_too_far_ahead() {
     let (ours, next) = (key(), key());

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 use sluice_model::auth::Obtain;
 use sluice_model::connection::ConnectionState;
 use sluice_model::exchange::Exchange;
+use sluice_model::fault::Fault;
 use sluice_model::id::{ConnectionId, OrgId};
-use sluice_runtime::{Effects, ReadRequest};
+use sluice_model::manifest::Stream;
+use sluice_runtime::{CallError, Effects, ReadRequest};
 use tokio_util::sync::CancellationToken;
 
 use super::state::{News, settle, state_after};
@@ -186,34 +188,80 @@ async fn scopes(service: &Service, callee: &Callee, report: &mut TestReport) -> 
 
 /// Reads a few records of the first stream and keeps none of them. Answers the state that a fault puts the connection in.
 async fn records(service: &Service, callee: &Callee, report: &mut TestReport) -> Option<ConnectionState> {
-    let stream = callee.known.manifest.streams.first()?.name.clone();
+    let stream = callee.known.manifest.streams.first()?;
     let started = Instant::now();
-    let call = match callee.call(service, CancellationToken::new()).await {
-        Ok(call) => call,
-        Err(error) => {
-            let problem = Problem::new(error.code(), error);
-            report.steps.push(Step::failed("records", started, problem));
-            return None;
-        }
+    let (step, state) = match page(service, callee, stream, &mut report.exchanges).await {
+        Ok(()) => (Step::passed("records", started), None),
+        Err(Failed { problem, state }) => (Step::failed("records", started, problem), state),
     };
+    report.steps.push(step);
+    state
+}
+
+/// A stream's first page as a run would begin with it: of its first partition, where it is read in parts. Where it has none there is
+/// nothing to be read.
+async fn page(
+    service: &Service,
+    callee: &Callee,
+    stream: &Stream,
+    exchanges: &mut Vec<Exchange>,
+) -> Result<(), Failed> {
+    let mut partition = None;
+    if stream.partitioned {
+        let call = callee.call(service, CancellationToken::new()).await?;
+        let outcome = service.runtime().partitions(call, stream.name.clone()).await;
+        call::observe(service, "partitions", callee, &outcome);
+        exchanges.extend(outcome.effects.exchanges);
+        partition = outcome.result??.into_iter().min();
+        if partition.is_none() {
+            return Ok(());
+        }
+    }
+    let call = callee.call(service, CancellationToken::new()).await?;
     let request = ReadRequest {
-        stream,
+        stream: stream.name.clone(),
+        partition,
         page_hint: 5,
         ..ReadRequest::default()
     };
     let outcome = service.runtime().read(call, request).await;
     call::observe(service, "read", callee, &outcome);
-    report.exchanges.extend(outcome.effects.exchanges);
-    let (problem, state) = match outcome.result {
-        Ok(Ok(_)) => (None, None),
-        Ok(Err(fault)) => (Some(Problem::new(fault.kind.code(), &fault)), state_after(&fault)),
-        Err(error) => (Some(Problem::new(error.code(), error)), None),
-    };
-    report.steps.push(match problem {
-        None => Step::passed("records", started),
-        Some(problem) => Step::failed("records", started, problem),
-    });
-    state
+    exchanges.extend(outcome.effects.exchanges);
+    outcome.result??;
+    Ok(())
+}
+
+/// Why there is no page, and what that makes of the connection.
+struct Failed {
+    problem: Problem,
+    state: Option<ConnectionState>,
+}
+
+impl From<call::Error> for Failed {
+    fn from(error: call::Error) -> Self {
+        Self {
+            problem: Problem::new(error.code(), error),
+            state: None,
+        }
+    }
+}
+
+impl From<CallError> for Failed {
+    fn from(error: CallError) -> Self {
+        Self {
+            problem: Problem::new(error.code(), error),
+            state: None,
+        }
+    }
+}
+
+impl From<Fault> for Failed {
+    fn from(fault: Fault) -> Self {
+        Self {
+            problem: Problem::new(fault.kind.code(), &fault),
+            state: state_after(&fault),
+        }
+    }
 }
 
 /// Asks which streams the account has, where the connector says that there may be some of its own.

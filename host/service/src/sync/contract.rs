@@ -5,13 +5,15 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use sluice_mapping::Plan;
 use sluice_model::id::OrgId;
 use sluice_model::manifest::ToldStream;
+use sluice_model::run::Mode;
 
 use super::Error;
 use super::stream::{self, Options};
 use crate::connection::Connection;
-use crate::{Service, connection};
+use crate::{Service, catalogue, connection};
 
 /// What becomes of new streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -44,28 +46,43 @@ impl Contract {
     }
 }
 
-/// Sets a connection's contract.
+/// Sets a connection's contract. What no stream could have of its options is refused now, as a stream's own would be; they are judged
+/// once more as each comes, since another version of the connector may offer less.
 ///
 /// # Errors
 ///
-/// [`Error::Options`] with the place of what is wrong; `store.revision` where the connection was changed meanwhile.
+/// [`Error::Options`], [`Error::Rules`] with the place of what is wrong; [`Error::NewMode`]; `store.revision` where the connection was
+/// changed meanwhile.
 pub async fn set(
     service: &Service,
     org: OrgId,
     of: &Connection,
     contract: Contract,
 ) -> Result<Connection, Error> {
-    if let Some(cadence) = contract
-        .options
-        .as_ref()
-        .and_then(|options| options.cadence.as_ref())
-    {
-        cadence.plan().map_err(|error| Error::Options {
-            pointer: format!("/options/cadence{}", error.pointer),
-            reason: error.reason,
-        })?;
+    if let Some(options) = &contract.options {
+        let known = catalogue::known(service, org, of.install).await?;
+        let offered = known.manifest.discovered.as_ref();
+        let offered = offered.map_or(&[][..], |discovered| &discovered.modes);
+        could_be(options, offered)?;
     }
     Ok(connection::set_contract(service, org, of, contract).await?)
+}
+
+/// Whether a stream that is read in these modes could have the options, whatever else it is.
+fn could_be(options: &Options, offered: &[Mode]) -> Result<(), Error> {
+    if let Some(mode) = options.mode
+        && !super::reads(offered, mode)
+    {
+        return Err(Error::NewMode { mode });
+    }
+    stream::times(options, "/options")?;
+    if let Some(rules) = &options.rules {
+        Plan::compile(rules, &[], None).map_err(|error| Error::Rules {
+            error,
+            within: "/options/rules",
+        })?;
+    }
+    Ok(())
 }
 
 /// A list that was told, as the contract takes it.

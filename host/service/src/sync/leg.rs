@@ -36,6 +36,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) callee: &'a Callee,
     pub(crate) unsettled: Unsettled,
     pub(crate) rules: Option<Rules>,
+    /// How often in a row a page was read again because a record of it was changed meanwhile.
+    pub(crate) stale: u32,
     /// When this stretch of work began.
     pub(crate) began: Instant,
 }
@@ -200,11 +202,32 @@ impl Reading<'_> {
     /// the time keeps nobody from reading on, and the next sync meets it again.
     fn since(&self) -> Result<Option<u64>, sluice_store::Error> {
         let run = &self.lease.run;
-        if run.failures >= STALE_PAGES && !self.unsettled.committed() {
+        if run.failures + self.stale >= STALE_PAGES && !self.unsettled.committed() {
             return Ok(None);
         }
         let number = self.service.store().feed_number(self.lease.org, run.connection)?;
         Ok(Some(number))
+    }
+
+    /// Goes back to what was committed, because a record of the page behind it was changed while the page was read. False where the
+    /// stretch's time is over, so that the run waits for its turn as after every refusal: there the refused page may be of one call that
+    /// took all of the time, and a second one would have none.
+    pub(crate) async fn again(&mut self) -> Result<bool, sluice_store::Error> {
+        if self.shutdown.is_cancelled() || self.began.elapsed() >= self.part(SOFT) {
+            return Ok(false);
+        }
+        let store = self.service.store();
+        let Some(run) = store.get_run(self.lease.org, self.lease.run.id).await? else {
+            return Ok(false);
+        };
+        self.stale = if self.unsettled.committed() {
+            1
+        } else {
+            self.stale + 1
+        };
+        self.lease.run = run;
+        self.unsettled = Unsettled::default();
+        Ok(true)
     }
 
     /// Where the leg goes on. A cursor of an older format is handed to the connector to be carried over.

@@ -193,9 +193,10 @@ async fn work(
         callee: &callee,
         unsettled: Unsettled::default(),
         rules,
+        stale: 0,
         began: tokio::time::Instant::now(),
     };
-    let turn = legs(&mut reading).await;
+    let turn = read_all(&mut reading).await;
     let Reading {
         lease,
         mut unsettled,
@@ -261,7 +262,27 @@ const fn whole(quarantined: u64) -> Turn {
     Turn::End(state, None)
 }
 
-/// Reads what is left of the run. `None`: everything.
+/// Reads what is left of the run, again from what was committed where somebody has changed a record of a page meanwhile: the vendor
+/// says at once how it is now, so there is nothing to wait for. `None`: everything.
+async fn read_all(reading: &mut Reading<'_>) -> Result<Option<Turn>, sluice_store::Error> {
+    loop {
+        match legs(reading).await {
+            Err(error) if error.is_refusal() => {
+                reading.unsettled.tell_dropped(reading.service).await?;
+                let is_stale = matches!(error, sluice_store::Error::RecordChanged { .. });
+                if !is_stale || !reading.again().await? {
+                    return Err(error);
+                }
+                if reading.lease.run.cancel {
+                    return Ok(Some(cancelled()));
+                }
+            }
+            turn => return turn,
+        }
+    }
+}
+
+/// Reads the legs that are left. `None`: to their end.
 async fn legs(reading: &mut Reading<'_>) -> Result<Option<Turn>, sluice_store::Error> {
     let legs = match leg::of(reading).await? {
         Ok(legs) => legs,

@@ -12,7 +12,7 @@ use sluice_model::run::{Mode, RunState, Trigger};
 use sluice_store::run::NewRun;
 use sluice_store::stream_settings::StreamSettings;
 
-use super::cadence::Cadence;
+use super::cadence::{Cadence, Plan};
 use super::{Error, rules};
 use crate::catalogue::streams::Streams;
 use crate::connection::{self, Connection};
@@ -219,38 +219,24 @@ pub async fn set(
     let known = catalogue::known(service, org, connection.install).await?;
     let streams = Streams::of(service, org, connection.id, &known).await?;
     let declared = super::declared(&streams, stream)?;
-    let bad = |pointer: &str, reason: String| Error::Options {
-        pointer: pointer.to_owned(),
-        reason,
-    };
     if let Some(mode) = options.mode
-        && !super::reads(declared, mode)
+        && !super::reads(&declared.modes, mode)
     {
         return Err(Error::Mode {
             stream: stream.to_owned(),
             mode,
         });
     }
-    if options.history_s.is_some_and(|seconds| seconds > MAX_HISTORY_S) {
-        return Err(bad("/history_s", format!("is more than {MAX_HISTORY_S}, a year")));
-    }
-    let now = service.now();
     if let Some(rules) = &options.rules {
         rules::compile(rules, declared).map_err(|error| Error::Rules {
             error,
             within: "/rules",
         })?;
     }
-    let next = match &options.cadence {
-        Some(cadence) => {
-            let plan = cadence
-                .plan()
-                .map_err(|error| bad(&format!("/cadence{}", error.pointer), error.reason))?;
-            plan.next(now, seed(connection.id, stream, now))
-        }
-        None => None,
-    };
-    let text = serde_json::to_string(&options).map_err(|error| bad("", error.to_string()))?;
+    let now = service.now();
+    let plan = times(&options, "")?;
+    let next = plan.and_then(|plan| plan.next(now, seed(connection.id, stream, now)));
+    let text = serde_json::to_string(&options).map_err(|error| bad(String::new(), error))?;
     let default = StreamSettings::default();
     let settings = StreamSettings {
         history_s: options.history_s.unwrap_or(default.history_s),
@@ -264,6 +250,24 @@ pub async fn set(
         .set_stream_settings(org, connection.id, stream, expected, settings)
         .await?;
     Ok(())
+}
+
+/// What options say of time, which is right or wrong whatever the stream is: its cadence's plan. `within`: where they are in what was
+/// given.
+pub(super) fn times(options: &Options, within: &str) -> Result<Option<Plan>, Error> {
+    if options.history_s.is_some_and(|seconds| seconds > MAX_HISTORY_S) {
+        let reason = format!("is more than {MAX_HISTORY_S}, a year");
+        return Err(bad(format!("{within}/history_s"), reason));
+    }
+    let plan = options.cadence.as_ref().map(Cadence::plan).transpose();
+    plan.map_err(|error| bad(format!("{within}/cadence{}", error.pointer), error.reason))
+}
+
+fn bad(pointer: String, reason: impl ToString) -> Error {
+    Error::Options {
+        pointer,
+        reason: reason.to_string(),
+    }
 }
 
 /// Sample records and what rules would make of them.
@@ -349,7 +353,7 @@ fn seed(connection: ConnectionId, stream: &str, at: Timestamp) -> u64 {
 }
 
 fn mode(declared: &Declared, options: &Options) -> Option<Mode> {
-    let wanted = options.mode.filter(|mode| super::reads(declared, *mode));
+    let wanted = options.mode.filter(|mode| super::reads(&declared.modes, *mode));
     wanted.or_else(|| {
         let incremental = declared.modes.contains(&Mode::Incremental);
         let first = declared.modes.first().copied();

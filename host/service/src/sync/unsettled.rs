@@ -3,7 +3,7 @@
 //! While one commit is being synced the next pages are read; they wait, and go into the next commit together. Commits of
 //! a run follow one another: one begins only after the one before succeeded and nobody has asked to end the run, so no
 //! cursor is ever kept without every record before it. What waits when a commit fails is dropped, and read again from
-//! the cursor that was committed. What may wait is bounded, in pages, in bytes and in time.
+//! the cursor that was committed; only what its calls asked and said is kept. What may wait is bounded, in pages, in bytes and in time.
 
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub(crate) struct Unsettled {
     under_way: Option<JoinHandle<Result<PageOutcome, Error>>>,
     /// As many pages as came, in one.
     waiting: Option<PageCommit>,
+    /// What waited when a commit failed.
+    dropped: Option<PageCommit>,
     bytes: usize,
     /// When the last commit began.
     began: Option<Instant>,
@@ -63,17 +65,17 @@ impl Unsettled {
             .waiting
             .as_ref()
             .is_some_and(|page| !page.quarantined.is_empty());
-        if alone || refused {
-            self.settle(service).await?;
+        if (alone || refused)
+            && let Err(error) = self.settle(service).await
+        {
+            behind(&mut self.dropped, page);
+            return Err(error);
         }
         if self.cancelled {
             return Ok(());
         }
         self.bytes += page.changes.iter().map(|change| change.bytes()).sum::<usize>();
-        match &mut self.waiting {
-            Some(waiting) => waiting.append(page),
-            None => self.waiting = Some(page),
-        }
+        behind(&mut self.waiting, page);
         if alone {
             return self.settle(service).await;
         }
@@ -119,6 +121,17 @@ impl Unsettled {
         self.end(service).await
     }
 
+    /// Keeps what the calls asked and said whose pages waited when a commit failed. Nothing else of them is kept.
+    pub(crate) async fn tell_dropped(&mut self, service: &Service) -> Result<(), Error> {
+        let Some(page) = self.dropped.take() else {
+            return Ok(());
+        };
+        let store = service.store();
+        store
+            .note_run(page.org, page.run, page.fencing, page.exchanges, page.logs)
+            .await
+    }
+
     /// Waits for the commit under way. Cancel-safe.
     async fn end(&mut self, service: &Service) -> Result<(), Error> {
         let Some(task) = &mut self.under_way else {
@@ -126,7 +139,7 @@ impl Unsettled {
         };
         let done = task.await;
         self.under_way = None;
-        let outcome = outcome(done).inspect_err(|_| self.waiting = None)?;
+        let outcome = outcome(done).inspect_err(|_| self.dropped = self.waiting.take())?;
         count(service, &outcome);
         self.committed = true;
         self.quarantined += outcome.counts.quarantined;
@@ -145,6 +158,13 @@ impl Unsettled {
         service.metrics().pages.add(page.pages);
         let store = service.store().clone();
         self.under_way = Some(tokio::spawn(async move { store.commit_page(page).await }));
+    }
+}
+
+fn behind(pages: &mut Option<PageCommit>, page: PageCommit) {
+    match pages {
+        Some(pages) => pages.append(page),
+        None => *pages = Some(page),
     }
 }
 

@@ -84,6 +84,33 @@ pub(super) struct OptionsBody {
     rules: Option<Box<RawValue>>,
 }
 
+impl OptionsBody {
+    /// The options; an error says where in a body whose `options` they are.
+    fn read(self) -> Result<Options, Problem> {
+        let rules = self.rules.map(|raw| rules(&raw, "/options/rules"));
+        Ok(Options {
+            cadence: self.cadence,
+            mode: self.mode,
+            stale_after_s: self.stale_after_s,
+            history_s: self.history_s,
+            rules: rules.transpose()?,
+        })
+    }
+}
+
+impl From<Options> for OptionsBody {
+    fn from(options: Options) -> Self {
+        let raw = |rules| serde_json::value::to_raw_value(&rules).ok();
+        Self {
+            cadence: options.cadence,
+            mode: options.mode,
+            stale_after_s: options.stale_after_s,
+            history_s: options.history_s,
+            rules: options.rules.and_then(raw),
+        }
+    }
+}
+
 /// Either `every_s` or `cron`.
 #[derive(Debug, ToSchema)]
 #[schema(as = Cadence)]
@@ -306,14 +333,14 @@ pub(super) struct ContractBody {
     /// The options of those that are taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    options: Option<Options>,
+    options: Option<OptionsBody>,
 }
 
 impl From<Contract> for ContractBody {
     fn from(contract: Contract) -> Self {
         Self {
             new_streams: contract.new_streams,
-            options: contract.options,
+            options: contract.options.map(OptionsBody::from),
         }
     }
 }
@@ -327,7 +354,7 @@ pub(super) async fn set_contract(
     let found = connection::get(&app.service, caller.org, &which).await?;
     let wanted = Contract {
         new_streams: wanted.new_streams,
-        options: wanted.options,
+        options: wanted.options.map(OptionsBody::read).transpose()?,
     };
     let set = contract::set(&app.service, caller.org, &found, wanted).await?;
     Ok(json(&ContractBody::from(set.contract)))
@@ -375,16 +402,7 @@ pub(super) async fn set(
     Json(wanted): Json<StreamRequest>,
 ) -> Result<Response, Problem> {
     let found = connection::get(&app.service, caller.org, &which).await?;
-    let options = Options {
-        cadence: wanted.options.cadence,
-        mode: wanted.options.mode,
-        stale_after_s: wanted.options.stale_after_s,
-        history_s: wanted.options.history_s,
-        rules: match &wanted.options.rules {
-            Some(raw) => Some(rules(raw, "/options/rules")?),
-            None => None,
-        },
-    };
+    let options = wanted.options.read()?;
     stream::set(
         &app.service,
         caller.org,
@@ -413,16 +431,7 @@ fn view(stream: Stream) -> StreamView {
         stale: stream.stale,
         run: stream.last.as_ref().map(|(run, _)| run.to_string()),
         run_state: stream.last.map(|(_, state)| state),
-        options: OptionsBody {
-            cadence: stream.options.cadence,
-            mode: stream.options.mode,
-            stale_after_s: stream.options.stale_after_s,
-            history_s: stream.options.history_s,
-            rules: stream
-                .options
-                .rules
-                .and_then(|rules| serde_json::value::to_raw_value(&rules).ok()),
-        },
+        options: stream.options.into(),
         revision: stream.revision,
     }
 }

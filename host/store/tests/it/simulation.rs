@@ -11,6 +11,7 @@
 //! - No record is lost or doubled; cursor and records agree; a full reading takes the old one's place at once.
 //! - One run of a stream at a time; a lease is never taken before its end, and nothing is written for a lease that is another's.
 //! - Feed numbers only rise; whoever follows the feed from their position, and the destination, end equal to the store.
+//! - A page does not put back what a webhook or whoever writes to the vendor wrote while it was read.
 //! - A schedule fires once for each time, an acknowledged webhook has its effect once, counts add up, undoing restores what was.
 //! - Once nothing fails any more, every run ends within a bounded time.
 //!
@@ -35,11 +36,12 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use sluice_model::run::Mode;
 
 use loading::Follower;
+use runs::OUT_OF_DATE;
 use turn::Actor;
 use vendor::{SHELVES, STREAMS};
 use world::World;
@@ -61,7 +63,7 @@ fn whatever_happens_nothing_is_lost() {
         return;
     }
     let (next, end) = (AtomicU64::new(0), number("SLUICE_SEEDS").unwrap_or(SEEDS));
-    let failed = Mutex::new(Vec::new());
+    let (failed, out_of_date) = (Mutex::new(Vec::new()), AtomicUsize::new(0));
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get().min(8));
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -71,8 +73,13 @@ fn whatever_happens_nothing_is_lost() {
                     if seed >= end {
                         return;
                     }
-                    if let Err(why) = catch_unwind(AssertUnwindSafe(|| play(seed, false))) {
-                        failed.lock().unwrap().push(failure(seed, why.as_ref()));
+                    match catch_unwind(AssertUnwindSafe(|| play(seed, false))) {
+                        Ok(history) => {
+                            let lines = history.iter();
+                            let pages = lines.filter(|line| line.contains(OUT_OF_DATE)).count();
+                            out_of_date.fetch_add(pages, Ordering::Relaxed);
+                        }
+                        Err(why) => failed.lock().unwrap().push(failure(seed, why.as_ref())),
                     }
                 }
             });
@@ -80,6 +87,10 @@ fn whatever_happens_nothing_is_lost() {
     });
     let failed = failed.into_inner().unwrap();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+    assert!(
+        out_of_date.into_inner() > 0,
+        "no page was refused, so nothing was seen of it"
+    );
 }
 
 /// Seeds that fail before the others are not played any more.
@@ -268,9 +279,10 @@ impl Story {
                 world.clock.get() - begun < MOST_MILLIS,
                 "what goes on does not end"
             );
-            // People have nothing more to ask for.
+            // People have nothing more to ask for, and nobody writes.
+            let goes_on = |actor: &Actor| !["person", "joe"].contains(&actor.me.name);
             let awake: Vec<usize> = (0..self.actors.len())
-                .filter(|at| self.actors[*at].awake(&world) && self.actors[*at].me.name != "person")
+                .filter(|at| self.actors[*at].awake(&world) && goes_on(&self.actors[*at]))
                 .collect();
             for at in &awake {
                 let came = self.actors[*at].step().await;
@@ -301,6 +313,7 @@ fn actors(world: &Rc<World>) -> Vec<Actor> {
         Actor::new("gus", skew(), |me| people::scheduler(w(), me)),
         Actor::new("hal", skew(), |me| hooks::handler(w(), me)),
         Actor::new("ida", skew(), |me| hooks::handler(w(), me)),
+        Actor::new("joe", skew(), |me| people::writer(w(), me)),
         Actor::new("person", 0, |me| people::person(w(), me)),
     ]
 }

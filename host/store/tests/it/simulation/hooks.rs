@@ -92,11 +92,11 @@ async fn handle(world: &World, me: &Me, leased: &LeasedReceipt) -> Result<(), Er
         return world.attempt(same, failed).await.map(drop);
     }
     let record = String::from_utf8(leased.request.body.clone()).unwrap();
-    let content = world.vendor.borrow_mut().look(("items", ""), &record);
+    let (content, saw) = world.vendor.borrow_mut().look(("items", ""), &record);
     let changes = vec![change(&record, &content)];
     stall(world, me).await;
     let after = world.model.borrow().then(|model| {
-        model.apply("items", &changes, By::Hook);
+        model.apply("items", &changes, By::Other { saw });
         model.receipts.insert(id, true);
     });
     let before = world.model.borrow().receipts[&id];

@@ -20,7 +20,10 @@ use super::vendor::{Content, STREAMS};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum By {
     Run(RunId),
-    Hook,
+    /// A webhook, or whoever wrote to the vendor; how many of the vendor's changes they had seen.
+    Other {
+        saw: usize,
+    },
     /// Whoever undid a run; whether the cursor went back with it, so that what was undone is read again, and the run whose word it is
     /// again.
     Undo {
@@ -34,7 +37,7 @@ impl By {
     fn run(self) -> Option<RunId> {
         match self {
             Self::Run(run) => Some(run),
-            Self::Hook => None,
+            Self::Other { .. } => None,
             Self::Undo { of, .. } => of,
         }
     }
@@ -238,6 +241,32 @@ impl Model {
                 }
             }
         }
+    }
+
+    /// Whether the page is out of date: of these records some were written otherwise, since its reading began, by another than its run.
+    pub(crate) fn refuses(&self, page: &PageCommit) -> bool {
+        page.since.is_some_and(|since| {
+            self.overwritten(page)
+                .any(|now| now.seq > since && now.by.run() != Some(page.run))
+        })
+    }
+
+    /// Whether the page, for which the vendor was asked after so many changes, would put back what somebody had of the vendor later. Here
+    /// nothing is asked for that the store goes by: neither the feed's numbers nor what the page says of them.
+    pub(crate) fn is_put_back(&self, page: &PageCommit, read_at: usize) -> bool {
+        self.overwritten(page)
+            .any(|now| matches!(now.by, By::Other { saw } if saw > read_at))
+    }
+
+    /// What would not be any more, if the page were committed.
+    fn overwritten<'m>(&'m self, page: &'m PageCommit) -> impl Iterator<Item = &'m Version> {
+        let of = self.streams.get(page.stream.as_str());
+        page.changes.iter().enumerate().filter_map(move |(at, change)| {
+            let (id, content) = parts(change);
+            let overtaken = page.changes[at + 1..].iter().any(|later| later.id() == id);
+            let now = of?.records.get(&id)?.last()?;
+            (!overtaken && now.content != content).then_some(now)
+        })
     }
 
     /// The records that are there, whoever may see them.

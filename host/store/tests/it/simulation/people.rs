@@ -7,10 +7,12 @@ use sluice_model::Timestamp;
 use sluice_model::id::RunId;
 use sluice_model::run::{Mode, RunState, Trigger};
 use sluice_store::Error;
+use sluice_store::link::{End, Written};
 use sluice_store::stream_settings::StreamSettings;
 
+use super::model::By;
 use super::turn::Me;
-use super::vendor::STREAMS;
+use super::vendor::{SHELVES, STREAMS, change};
 use super::world::World;
 
 /// A person, who does one thing after the other.
@@ -28,6 +30,36 @@ pub(crate) async fn person(world: Rc<World>, me: Me) -> Result<(), Error> {
             5 | 6 => cancel(&world, stream).await?,
             _ => undo(&world, stream).await?,
         }
+    }
+}
+
+/// Writes records at the vendor, as a link or a person does, and keeps what the vendor says of them: maybe when others have read it.
+pub(crate) async fn writer(world: Rc<World>, me: Me) -> Result<(), Error> {
+    loop {
+        me.turn().await;
+        let of = world.dice.pick(&SHELVES);
+        let (id, content, saw) = {
+            let mut vendor = world.vendor.borrow_mut();
+            let id = vendor.live(of, &world.dice);
+            let (content, saw) = vendor.look(of, &id);
+            (id, content, saw)
+        };
+        stall(&world, &me).await;
+        let room = world.room();
+        let written = Written {
+            changes: vec![change(&id, &content)],
+            quarantined: vec![],
+        };
+        let after = world.model.borrow().then(|model| {
+            model.apply(of.0, &written.changes, By::Other { saw });
+        });
+        let end = End {
+            connection: room.connection,
+            stream: of.0.to_owned(),
+        };
+        let kept = room.store.keep_written(room.org, end, written, me.now(&world));
+        world.attempt(vec![after], kept).await?;
+        world.note(format!("{} has written {id} of {}", me.name, of.0));
     }
 }
 

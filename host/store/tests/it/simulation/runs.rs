@@ -13,6 +13,9 @@ use super::syncing::LEASE;
 use super::turn::Me;
 use super::world::World;
 
+/// What is noted of a page that was refused.
+pub(crate) const OUT_OF_DATE: &str = "somebody wrote one of them meanwhile";
+
 impl World {
     pub(crate) fn new_run(&self, stream: &str, mode: Mode, trigger: Trigger, at: Timestamp) -> NewRun {
         NewRun {
@@ -90,7 +93,13 @@ impl World {
         Ok(begun)
     }
 
-    pub(crate) async fn commit_page(&self, me: &Me, page: PageCommit) -> Result<PageOutcome, Error> {
+    /// Commits a page for which the vendor was asked after so many changes.
+    pub(crate) async fn commit_page(
+        &self,
+        me: &Me,
+        page: PageCommit,
+        read_at: usize,
+    ) -> Result<PageOutcome, Error> {
         self.note(format!(
             "{} commits {} changes of {} for {}, cursor {:?}",
             me.name,
@@ -100,8 +109,16 @@ impl World {
             page.cursor
         ));
         let mine = self.model.borrow().holds(page.run, page.fencing);
+        let (refused, put_back) = {
+            let model = self.model.borrow();
+            let counts_anyway = page.since.is_none();
+            (
+                model.refuses(&page),
+                !counts_anyway && model.is_put_back(&page, read_at),
+            )
+        };
         let after = self.model.borrow().then(|model| {
-            if mine {
+            if mine && !refused {
                 model.page(&page)
             }
         });
@@ -113,9 +130,14 @@ impl World {
         let counts = self.model.borrow().runs[&run].counts;
         let received = page.changes.len() as u64;
         let store = self.store();
-        let outcome = self
-            .attempt_for(mine, vec![after], store.commit_page(page))
-            .await?;
+        let came = self.attempt_for(mine, vec![after], store.commit_page(page)).await;
+        if matches!(came, Err(Error::RecordChanged { .. })) {
+            assert!(refused, "a page is refused that puts nothing back");
+            self.note(format!("{}: {OUT_OF_DATE}", me.name));
+        }
+        let outcome = came?;
+        assert!(!put_back, "what somebody wrote while a page was read is put back");
+        assert!(!refused, "a page that is out of date is taken");
         let model = self.model.borrow();
         let mut sum = counts;
         sum.add(&outcome.counts);

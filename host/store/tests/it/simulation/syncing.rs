@@ -10,6 +10,7 @@ use sluice_store::checkpoint::PageCommit;
 use sluice_store::cursor::{Leg, Place};
 use sluice_store::run::{Deferral, Lease, RunEnd, RunError};
 use sluice_store::storage::StorageWrites;
+use sluice_store::trace::LogLine;
 
 use super::turn::Me;
 use super::vendor::{Ask, SHELVES, VendorPage};
@@ -18,6 +19,8 @@ use super::world::World;
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
 const CALL: Duration = Duration::from_secs(20);
 const COMMIT: Duration = Duration::from_secs(30);
+/// As the service's.
+const STALE_PAGES: u32 = 3;
 pub(crate) const RETRY: Schedule = Schedule {
     first: Duration::from_secs(1),
     factor: 2.0,
@@ -35,8 +38,10 @@ struct Reading {
     world: Rc<World>,
     me: Me,
     lease: Lease,
-    /// Read, and not committed.
-    unsettled: Option<PageCommit>,
+    /// Read, and not committed; with after how many of its changes the vendor was asked first.
+    unsettled: Option<(PageCommit, usize)>,
+    /// How often in a row a page was read again because it was out of date.
+    stale: u32,
     committed: bool,
     cancelled: bool,
 }
@@ -60,11 +65,27 @@ async fn drive(world: &Rc<World>, me: &Me, lease: Lease) -> Result<(), Error> {
         me: me.clone(),
         lease,
         unsettled: None,
+        stale: 0,
         committed: false,
         cancelled: false,
     };
-    let turn = reading.work().await?;
+    let turn = match reading.work().await {
+        Err(Error::RecordChanged { .. }) => {
+            let id = reading.lease.run.id;
+            let room = world.room();
+            let run = room.store.get_run(room.org, id).await?;
+            retry(run.map_or(0, |run| run.failures))
+        }
+        turn => turn?,
+    };
     reading.settle(turn).await
+}
+
+fn retry(failures: u32) -> Turn {
+    match RETRY.wait(failures + 1, 0.5, None) {
+        Some(wait) => Turn::Wait(RunState::RetryWait, wait),
+        None => Turn::End(RunState::Dead),
+    }
 }
 
 impl Reading {
@@ -130,7 +151,7 @@ impl Reading {
         if self.lease.run.folded {
             return Ok(Turn::End(RunState::Succeeded));
         }
-        let turn = self.legs().await;
+        let turn = self.read_all().await;
         // What waits is let go of.
         self.unsettled = None;
         if self.cancelled {
@@ -143,6 +164,26 @@ impl Reading {
             self.fold().await?;
         }
         Ok(Turn::End(RunState::Succeeded))
+    }
+
+    /// Reads again from what was committed where a page is out of date.
+    async fn read_all(&mut self) -> Result<Option<Turn>, Error> {
+        loop {
+            match self.legs().await {
+                Err(Error::RecordChanged { .. }) if !self.world.fails(10) => {
+                    self.turn().await;
+                    let room = self.world.room();
+                    let run = room.store.get_run(room.org, self.lease.run.id).await?;
+                    self.lease.run = run.unwrap();
+                    self.stale = if self.committed { 1 } else { self.stale + 1 };
+                    self.committed = false;
+                    if self.lease.run.cancel {
+                        return Ok(Some(Turn::End(RunState::Cancelled)));
+                    }
+                }
+                turn => return turn,
+            }
+        }
     }
 
     async fn legs(&mut self) -> Result<Option<Turn>, Error> {
@@ -205,13 +246,18 @@ impl Reading {
             if self.renew(CALL).await? {
                 return Ok(Some(Turn::End(RunState::Cancelled)));
             }
+            let since = self.since()?;
             if let Some(turn) = self.call().await? {
                 return Ok(Some(turn));
             }
             let page = self.read(&place, cursor.as_deref(), ask);
+            // The answer is on its way, and others write meanwhile.
+            self.me
+                .sleep(&self.world, self.world.dice.below(3_000) as u64)
+                .await;
             place.last = !page.more;
             cursor = Some(page.cursor.clone());
-            self.add(&place, page).await?;
+            self.add(&place, since, page).await?;
             if self.cancelled {
                 return Ok(Some(Turn::End(RunState::Cancelled)));
             }
@@ -219,6 +265,17 @@ impl Reading {
                 return Ok(None);
             }
         }
+    }
+
+    /// The feed's number before a page is read; none where pages were refused too often.
+    fn since(&self) -> Result<Option<u64>, Error> {
+        if self.lease.run.failures + self.stale >= STALE_PAGES && !self.committed {
+            return Ok(None);
+        }
+        let room = self.world.room();
+        let number = room.store.feed_number(room.org, room.connection)?;
+        assert_eq!(number, self.world.model.borrow().last, "the feed's number");
+        Ok(Some(number))
     }
 
     async fn start(&self, place: &Place) -> Result<Option<String>, Error> {
@@ -274,10 +331,7 @@ impl Reading {
         } else {
             self.lease.run.failures
         };
-        Ok(Some(match RETRY.wait(failures + 1, 0.5, None) {
-            Some(wait) => Turn::Wait(RunState::RetryWait, wait),
-            None => Turn::End(RunState::Dead),
-        }))
+        Ok(Some(retry(failures)))
     }
 
     fn read(&self, place: &Place, cursor: Option<&str>, ask: Ask) -> VendorPage {
@@ -302,8 +356,8 @@ impl Reading {
     }
 
     /// Takes a page; it is committed now, or with the next one.
-    async fn add(&mut self, place: &Place, page: VendorPage) -> Result<(), Error> {
-        let (room, run) = (self.world.room(), &self.lease.run);
+    async fn add(&mut self, place: &Place, since: Option<u64>, page: VendorPage) -> Result<(), Error> {
+        let (room, run, read_at) = (self.world.room(), &self.lease.run, page.read_at);
         let page = PageCommit {
             org: room.org,
             run: run.id,
@@ -311,7 +365,7 @@ impl Reading {
             connection: run.connection,
             stream: run.stream.clone(),
             pages: 1,
-            since: None,
+            since,
             changes: page.changes,
             quarantined: vec![],
             filtered: 0,
@@ -319,12 +373,17 @@ impl Reading {
             place: place.clone(),
             storage: StorageWrites::default(),
             exchanges: vec![],
-            logs: vec![],
+            logs: vec![LogLine {
+                at: self.me.now(&self.world),
+                level: "info".into(),
+                message: "a page".into(),
+                fields: vec![],
+            }],
             now: self.me.now(&self.world),
         };
         match &mut self.unsettled {
-            Some(waiting) => waiting.append(page),
-            None => self.unsettled = Some(page),
+            Some((waiting, _)) => waiting.append(page),
+            None => self.unsettled = Some((page, read_at)),
         }
         if self.world.dice.percent(60) {
             return self.commit().await;
@@ -333,11 +392,11 @@ impl Reading {
     }
 
     async fn commit(&mut self) -> Result<(), Error> {
-        let Some(page) = self.unsettled.take() else {
+        let Some((page, read_at)) = self.unsettled.take() else {
             return Ok(());
         };
         self.turn().await;
-        let outcome = self.world.commit_page(&self.me, page).await?;
+        let outcome = self.world.commit_page(&self.me, page, read_at).await?;
         self.committed = true;
         self.cancelled |= outcome.cancel;
         Ok(())

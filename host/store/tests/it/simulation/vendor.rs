@@ -31,6 +31,8 @@ pub(crate) struct Vendor {
 
 #[derive(Debug)]
 pub(crate) struct VendorPage {
+    /// After how many changes the vendor was asked.
+    pub(crate) read_at: usize,
     pub(crate) changes: Vec<Change>,
     pub(crate) cursor: String,
     pub(crate) more: bool,
@@ -91,6 +93,7 @@ impl Shelf {
                 let end = self.log.len().min(at + size);
                 let changes = self.log[at..end].iter().map(|(id, content)| change(id, content));
                 return VendorPage {
+                    read_at: self.log.len(),
                     changes: changes.collect(),
                     cursor: format!("l:{end}"),
                     more: end < self.log.len(),
@@ -121,6 +124,7 @@ impl Shelf {
             .map(|(id, content)| change(id, content))
             .collect();
         VendorPage {
+            read_at: self.log.len(),
             changes,
             cursor,
             more,
@@ -190,9 +194,11 @@ impl Vendor {
         self.shelf(of).log.push((format!("{}0", of.1), Some(new)));
     }
 
-    pub(crate) fn look(&mut self, of: (&'static str, &'static str), id: &str) -> Content {
+    /// A record as it is, and after how many changes.
+    pub(crate) fn look(&mut self, of: (&'static str, &'static str), id: &str) -> (Content, usize) {
         let shelf = self.shelf(of);
         let now = shelf.now();
-        shelf.at(now).get(id).and_then(|content| (*content).clone())
+        let content = shelf.at(now).get(id).and_then(|content| (*content).clone());
+        (content, now)
     }
 }
