@@ -5,6 +5,7 @@
 mod chat;
 mod code;
 mod mail;
+mod slack;
 
 use std::time::Duration;
 
