@@ -178,10 +178,6 @@ class Vendors:
 
         return change
 
-    def slack(self, method, host, path, body):
-        """Slack docs, "users.list": of a workspace without people. Which workspace it is, a test says."""
-        return (200, {"ok": True, "members": []}) if path == "/api/users.list" else None
-
     def sendgrid(self, method, host, path, body):
         """SendGrid docs, "Event Webhook settings": nothing is signed before it is told to be, and the key is told then."""
         root = "/v3/user/webhooks/event/settings"
