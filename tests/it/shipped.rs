@@ -13,6 +13,7 @@ mod microsoft;
 mod netlify;
 mod paypal;
 mod plaid;
+mod slack;
 
 use std::time::Duration;
 

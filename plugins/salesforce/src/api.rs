@@ -48,6 +48,16 @@ pub(crate) fn collections(instance: &str, object: &str) -> String {
     format!("https://{instance}{DATA}/composite/sobjects{between}{object}")
 }
 
+/// The custom actions of a type ("Custom Invocable Actions").
+pub(crate) fn actions(instance: &str, kind: &str) -> String {
+    format!("https://{instance}{DATA}/actions/custom/{kind}")
+}
+
+/// One of them: what it takes and gives, and where it is run.
+pub(crate) fn action(instance: &str, kind: &str, name: &str) -> String {
+    format!("{}/{name}", actions(instance, kind))
+}
+
 /// Where a record lies, as its `attributes` say.
 pub(crate) fn path(object: &str, id: &str) -> String {
     format!("{DATA}/sobjects/{object}/{id}")

@@ -1,11 +1,14 @@
 //! The Salesforce connector. `connector.toml` says what it may do; here is what it does: accounts and contacts, read by
 //! the time of their last change ([`walk`]), at first by a job of the Bulk API where they are many ([`bulk`]), and written
-//! ([`write`]).
+//! ([`write`]); and the organization's own actions ([`actions`]).
 //!
 //! Tokens and their rotation, and the instance that comes with them, are the host's, as are retries and rate limits.
 
-use sluice_sdk::{Account, Connection, Connector, Error, Page, PendingWrite, ReadRequest, WriteOutcome};
+use sluice_sdk::{
+    Account, ActionInfo, Connection, Connector, Error, Page, PendingWrite, ReadRequest, WriteOutcome,
+};
 
+mod actions;
 mod api;
 mod bulk;
 mod config;
@@ -44,6 +47,14 @@ impl Connector for Salesforce {
             Some(stream) => write::all(stream, connection, writes),
             None => Err(Error::unsupported(format!("there is no stream `{stream}`"))),
         }
+    }
+
+    fn list_actions(connection: &Connection) -> Result<Vec<ActionInfo>, Error> {
+        actions::list(connection)
+    }
+
+    fn run_action(connection: &Connection, name: &str, input: &str, _: &str) -> Result<String, Error> {
+        actions::run(connection, name, input)
     }
 }
 

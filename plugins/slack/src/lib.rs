@@ -1,5 +1,5 @@
 //! The Slack connector. `connector.toml` says what it may do; here is what it does: three streams, the Events API
-//! ([`webhook`]) and one action ([`actions`]).
+//! ([`webhook`]), what people do in Slack ([`interaction`], [`command`]) and one action ([`actions`]).
 //!
 //! Tokens and their rotation, retries, rate limits and the check of signatures are the host's.
 
@@ -9,7 +9,10 @@ use sluice_sdk::{Account, Connection, Connector, Error, Handled, Page, ReadReque
 
 mod actions;
 mod api;
+mod command;
 mod config;
+mod form;
+mod interaction;
 mod streams;
 mod ts;
 mod webhook;
@@ -61,17 +64,30 @@ impl Connector for Slack {
         }
     }
 
+    /// Only of interactions: where the others name the workspace, `connector.toml` says.
     fn route_webhook(receipt: &Receipt) -> Result<Vec<String>, Error> {
-        webhook::route(receipt)
+        match receipt.webhook.as_str() {
+            "interactions" => interaction::route(receipt),
+            other => Err(no_webhook(other)),
+        }
     }
 
     fn handle_webhook(connection: &Connection, receipt: &Receipt) -> Result<Handled, Error> {
-        webhook::handle(connection, receipt)
+        match receipt.webhook.as_str() {
+            "events" => webhook::handle(connection, receipt),
+            "interactions" => interaction::handle(receipt),
+            "commands" => command::handle(receipt),
+            other => Err(no_webhook(other)),
+        }
     }
 
     fn run_action(_: &Connection, name: &str, input: &str, _: &str) -> Result<String, Error> {
         actions::run(name, input)
     }
+}
+
+fn no_webhook(name: &str) -> Error {
+    Error::unsupported(format!("there is no webhook `{name}`"))
 }
 
 #[cfg(test)]
@@ -132,6 +148,55 @@ mod tests {
             Slack::read(&testing::connection("{}"), &request),
             Err(Error::Unsupported(_))
         ));
+    }
+
+    /// Each webhook's deliveries are read by its own rules.
+    #[test]
+    fn a_delivery_is_what_its_webhook_says() {
+        let connection = testing::connection("{}");
+        let kinds = |webhook: &str, body: &str| {
+            let receipt = Receipt {
+                webhook: webhook.to_owned(),
+                ..testing::receipt(&[], body)
+            };
+            Slack::handle_webhook(&connection, &receipt).map(|handled| {
+                handled
+                    .events
+                    .into_iter()
+                    .map(|event| event.kind)
+                    .collect::<Vec<_>>()
+            })
+        };
+        let event = include_str!("../fixtures/webhook-message.json");
+        let command = include_str!("../fixtures/command.form").trim();
+        let payload = format!(
+            "payload={}",
+            sluice_sdk::http::encode(include_str!("../fixtures/interaction-shortcut.json"))
+        );
+        assert_eq!(kinds("events", event).unwrap(), ["message"]);
+        assert_eq!(kinds("commands", command).unwrap(), ["command"]);
+        assert_eq!(kinds("interactions", &payload).unwrap(), ["interaction.shortcut"]);
+        for (webhook, body) in [
+            ("events", command),
+            ("interactions", event),
+            ("commands", &payload),
+        ] {
+            assert!(
+                matches!(kinds(webhook, body), Err(Error::InvalidData(_))),
+                "{webhook}"
+            );
+        }
+        for webhook in ["", "others"] {
+            assert!(
+                matches!(kinds(webhook, event), Err(Error::Unsupported(_))),
+                "{webhook}"
+            );
+        }
+        let asked = Receipt {
+            webhook: "events".to_owned(),
+            ..testing::receipt(&[], event)
+        };
+        assert!(matches!(Slack::route_webhook(&asked), Err(Error::Unsupported(_))));
     }
 
     /// What the host does without this code: it notices an ended token, and tells the workspace, by the same answers.

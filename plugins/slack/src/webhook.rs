@@ -78,16 +78,6 @@ struct Inner<'a> {
     user: Option<&'a RawValue>,
 }
 
-/// The workspace that it is about.
-pub(crate) fn route(receipt: &Receipt) -> Result<Vec<String>, Error> {
-    let payload = payload(body(receipt)?)?;
-    let team = payload.team_id.as_str();
-    Ok(Some(team.to_owned())
-        .filter(|team| !team.is_empty())
-        .into_iter()
-        .collect())
-}
-
 pub(crate) fn handle(connection: &Connection, receipt: &Receipt) -> Result<Handled, Error> {
     let body = body(receipt)?;
     let payload = payload(body)?;
@@ -348,13 +338,6 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_says_whose_it_is() {
-        let body = include_str!("../fixtures/webhook-message.json");
-        assert_eq!(route(&receipt(&[], body)).unwrap(), ["T0DOORS"]);
-        assert!(route(&receipt(&[], "{}")).unwrap().is_empty());
-    }
-
-    #[test]
     fn what_is_not_a_webhook_of_slack_is_refused() {
         for body in [
             "",
@@ -373,7 +356,9 @@ mod tests {
     #[test]
     fn the_manifest_declares_these_kinds() {
         let manifest = sluice_model::manifest::Manifest::parse(include_str!("../connector.toml")).unwrap();
-        let kinds: Vec<&str> = manifest.webhooks[0]
+        let kinds: Vec<&str> = manifest
+            .webhook("events")
+            .unwrap()
             .events
             .iter()
             .map(|event| event.kind.trim_end_matches(".*"))
@@ -389,6 +374,7 @@ mod tests {
         use sluice_model::secret::Secret;
         let manifest = sluice_model::manifest::Manifest::parse(include_str!("../connector.toml")).unwrap();
         let recipe = &manifest.webhooks[0].recipe;
+        assert!(manifest.webhooks.iter().all(|webhook| webhook.recipe == *recipe));
         let (secret, now) = (
             Secret::new(b"signing".to_vec()),
             Timestamp::from_millis(1_795_000_000_000),

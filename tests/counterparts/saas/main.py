@@ -37,6 +37,7 @@ HOSTS = {
     "api.zoom.us": "zoom",
     "zoom.us": "zoom",
     "discord.com": "discord",
+    "slack.com": "slack",
     "api.sendgrid.com": "sendgrid",
     "api.mailgun.net": "mailgun",
     "api.postmarkapp.com": "postmark",
@@ -108,6 +109,7 @@ class Vendors:
             "gitlab": f"Bearer {CREDENTIAL}",
             "zoom": basic("app-id", "app-secret") if host == "zoom.us" else "Bearer zoom-token",
             "discord": f"Bot {CREDENTIAL}",
+            "slack": f"Bearer {CREDENTIAL}",
             "sendgrid": f"Bearer {CREDENTIAL}",
             "mailgun": basic("api", CREDENTIAL),
         }

@@ -44,6 +44,16 @@ fn the_connectors_have_the_recipes_that_are_judged() {
             "Slack",
         ),
         (
+            include_str!("../../../plugins/slack/connector.toml"),
+            "interactions",
+            "Slack",
+        ),
+        (
+            include_str!("../../../plugins/slack/connector.toml"),
+            "commands",
+            "Slack",
+        ),
+        (
             include_str!("../../../plugins/zoom/connector.toml"),
             "events",
             "Zoom",

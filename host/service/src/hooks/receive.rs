@@ -205,7 +205,7 @@ async fn take(service: &Service, hook: &str, incoming: Incoming) -> Result<Taken
             };
             let new = receipt(service.new_id(), &address, webhook, incoming, verified, now);
             match concerned {
-                Some(concerned) => spread(service, &address, &concerned, new).await,
+                Some(concerned) => spread(service, &address, webhook, &concerned, new).await,
                 None if webhook.reply => keep_and_ask(service, &address, new).await,
                 None => keep(service, &address, new).await.map(Taken::Kept),
             }
@@ -339,14 +339,17 @@ async fn keep_and_ask(service: &Service, address: &Address, new: NewReceipt) -> 
     })
 }
 
-/// Keeps a webhook of an app at each connection that it concerns. Interrupted, the sender's next try goes on with it.
+/// Keeps a webhook of an app at each connection that it concerns. Interrupted, the sender's next try goes on with it. Where the
+/// connector's code answers the vendor, it does so for one connection: several would have several answers.
 async fn spread(
     service: &Service,
     address: &Address,
+    webhook: &Webhook,
     concerned: &[ConnectionId],
     new: NewReceipt,
 ) -> Result<Taken, Refused> {
     let mut first = None;
+    let mut waiting = None;
     let mut duplicate = true;
     for connection in concerned {
         let new = NewReceipt {
@@ -354,6 +357,9 @@ async fn spread(
             hook: service.new_id(),
             ..new.clone()
         };
+        if webhook.reply && concerned.len() == 1 {
+            waiting = Some(service.replies().wait_for(new.id));
+        }
         let kept = service
             .store()
             .accept_routed(address.org, address.hook, *connection, new)
@@ -368,9 +374,18 @@ async fn spread(
         duplicate &= accepted.duplicate;
         first.get_or_insert(accepted.receipt);
     }
-    Ok(match first {
-        Some(receipt) => Taken::Kept(Accepted { receipt, duplicate }),
-        None => Taken::Unrouted,
+    let Some(receipt) = first else {
+        return Ok(Taken::Unrouted);
+    };
+    let accepted = Accepted { receipt, duplicate };
+    // Whoever repeats a webhook has it acknowledged: the answer to the first one is not kept.
+    let reply = match waiting.filter(|_| !duplicate) {
+        Some(waiting) => waiting.reply().await,
+        None => None,
+    };
+    Ok(match reply {
+        Some(reply) => Taken::Replied(accepted, reply),
+        None => Taken::Kept(accepted),
     })
 }
 
