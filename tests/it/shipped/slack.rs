@@ -78,8 +78,15 @@ fn workspace(world: &World, team: &str) -> String {
     let asked = json!({"name": team, "connector": "slack", "auth": "bot", "config": {}, "secret": "a made up secret"});
     let made = world.api().post("/api/v1/connections", &asked);
     let connection = id_of(&made);
-    let tested = world.api().post(&format!("/api/v1/connections/{connection}/test"), &json!({}));
-    assert_eq!(tested["account"]["id"], team, "{tested}\n{}", world.server.log_tail());
+    let tested = world
+        .api()
+        .post(&format!("/api/v1/connections/{connection}/test"), &json!({}));
+    assert_eq!(
+        tested["account"]["id"],
+        team,
+        "{tested}\n{}",
+        world.server.log_tail()
+    );
     connection
 }
 
