@@ -1,6 +1,7 @@
 //! The loop of a connector's author, as its author goes it: new, build, check and test in each language; a case recorded at a vendor that
 //! repeats everything it is sent, and at one that Prism plays; a vendor that is played and misbehaves. No server is needed for any of it.
 
+mod cases;
 mod dev;
 mod echo;
 mod prism;

@@ -71,7 +71,12 @@ impl Connector for Airtable {
         Ok(write::all(&Table::of(stream)?, writes))
     }
 
-    fn register_webhook(connection: &Connection, _: &str, url: &str, _: &[String]) -> Result<Registration, Error> {
+    fn register_webhook(
+        connection: &Connection,
+        _: &str,
+        url: &str,
+        _: &[String],
+    ) -> Result<Registration, Error> {
         subscription::register(connection, url)
     }
 

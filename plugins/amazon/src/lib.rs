@@ -58,7 +58,12 @@ impl Connector for Amazon {
         }
     }
 
-    fn register_webhook(connection: &Connection, _: &str, url: &str, _: &[String]) -> Result<Registration, Error> {
+    fn register_webhook(
+        connection: &Connection,
+        _: &str,
+        url: &str,
+        _: &[String],
+    ) -> Result<Registration, Error> {
         topics::subscribe(&config::of(connection)?, url)
     }
 

@@ -30,7 +30,12 @@ impl Connector for Plaid {
         }
     }
 
-    fn register_webhook(connection: &Connection, _: &str, url: &str, _: &[String]) -> Result<Registration, Error> {
+    fn register_webhook(
+        connection: &Connection,
+        _: &str,
+        url: &str,
+        _: &[String],
+    ) -> Result<Registration, Error> {
         item::register(connection, url)
     }
 

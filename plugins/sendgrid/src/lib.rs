@@ -39,7 +39,12 @@ impl Connector for SendGrid {
         suppression::read(request)
     }
 
-    fn register_webhook(_: &Connection, _: &str, url: &str, events: &[String]) -> Result<Registration, Error> {
+    fn register_webhook(
+        _: &Connection,
+        _: &str,
+        url: &str,
+        events: &[String],
+    ) -> Result<Registration, Error> {
         hooks::register(url, events)
     }
 

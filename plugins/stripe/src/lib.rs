@@ -72,7 +72,12 @@ impl Connector for Stripe {
         }
     }
 
-    fn register_webhook(_: &Connection, _: &str, url: &str, events: &[String]) -> Result<Registration, Error> {
+    fn register_webhook(
+        _: &Connection,
+        _: &str,
+        url: &str,
+        events: &[String],
+    ) -> Result<Registration, Error> {
         endpoint::register(url, events)
     }
 
