@@ -214,7 +214,11 @@ fn goes_wrong((name, place): (&str, &str)) {
         check("libc_asserts", "guest.trap", &place.replace(":50", ":51"));
     }
     check("refuses", "guest.config", "that is not how it is done");
-    check("strays", "guest.config", "GET https://example.com/");
+    let run = check("strays", "guest.denied", "GET https://example.com/");
+    let connection = api.get(&format!("/api/v1/runs/{run}"))["connection"].clone();
+    let connection = connection.as_str().expect("an id");
+    let state = api.get(&format!("/api/v1/connections/{connection}"))["state"].clone();
+    assert_eq!(state, "active", "{name}: nothing is wrong with its configuration");
     check("loops", "guest.deadline", "longer than its 1000 ms");
     check("hoards", "guest.memory", "needs more memory than its");
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::exchange::Exchange;
+
 /// Who has to act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -21,6 +23,8 @@ pub enum FaultKind {
     Unsupported,
     /// The connector's author.
     Internal,
+    /// The operator: a request was refused that the grant does not have. No connector says it; the host saw it.
+    Denied,
 }
 
 impl FaultKind {
@@ -35,6 +39,7 @@ impl FaultKind {
             Self::InvalidData => "guest.invalid_data",
             Self::Unsupported => "guest.unsupported",
             Self::Internal => "guest.internal",
+            Self::Denied => "guest.denied",
         }
     }
 
@@ -58,6 +63,23 @@ pub struct Fault {
     /// How long the vendor asked to be left alone; already clamped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<Duration>,
+}
+
+impl Fault {
+    /// What stands for it once the requests of its call are known: what a connector takes for a wrong configuration, where policy
+    /// refused a request, is no reason to change the configuration, nor to stop what goes without that request.
+    #[must_use]
+    pub fn seen_with(self, exchanges: &[Exchange]) -> Self {
+        let is_denial = |code: &str| matches!(code, "egress.denied" | "egress.redirect_denied");
+        let mut codes = exchanges.iter().filter_map(|exchange| exchange.error.as_deref());
+        match self.kind == FaultKind::Config && codes.any(is_denial) {
+            true => Self {
+                kind: FaultKind::Denied,
+                ..self
+            },
+            false => self,
+        }
+    }
 }
 
 impl fmt::Display for Fault {

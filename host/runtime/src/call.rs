@@ -135,10 +135,9 @@ impl Runtime {
             Err(stop) => Err(trap::stopped(&stop, &state)),
         };
         let succeeded = matches!(result, Ok(Ok(_)));
-        Outcome {
-            result,
-            effects: state.into_effects(succeeded),
-        }
+        let effects = state.into_effects(succeeded);
+        let result = result.map(|said| said.map_err(|fault| fault.seen_with(&effects.exchanges)));
+        Outcome { result, effects }
     }
 }
 

@@ -13,6 +13,7 @@ pub fn every() -> Vec<&'static str> {
         FaultKind::InvalidData,
         FaultKind::Unsupported,
         FaultKind::Internal,
+        FaultKind::Denied,
     ];
     let tables: &[&[&'static str]] = &[
         sluice_model::grant::Denial::CODES,

@@ -232,6 +232,7 @@ impl Told {
             FaultKind::InvalidData,
             FaultKind::Unsupported,
             FaultKind::Internal,
+            FaultKind::Denied,
         ];
         let known = self.code == "ok"
             || CallError::CODES.contains(&self.code)

@@ -136,6 +136,14 @@ pub(super) const ENTRIES: &[Entry] = &[
         "tell the connector's author",
     ),
     entry(
+        3017,
+        "guest.denied",
+        403,
+        "the connector needs a request that it was not granted",
+        "What it was asked for takes a request to a host, method or path that the grant does not have, or that was withdrawn; the message has what the connector says. The connection stays as it is: what goes without that request goes on.",
+        "sluice connector permissions show NAME has what is granted and what is optional",
+    ),
+    entry(
         4304,
         "action.told",
         502,
