@@ -99,6 +99,15 @@ pub async fn trial(
         exchanges.extend(outcome.effects.exchanges);
         let found = outcome.result?.map_err(Error::Fault)?;
         partition = found.into_iter().next();
+        if partition.is_none() {
+            // There is nothing to read: a reading without a partition is none that a sync would make.
+            return Ok(Trial {
+                records: Vec::new(),
+                refused: Vec::new(),
+                more: false,
+                exchanges,
+            });
+        }
     }
     let request = ReadRequest {
         stream: stream.to_owned(),
