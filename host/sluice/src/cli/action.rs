@@ -63,9 +63,8 @@ impl Action {
                     return Err(Failure::usage(format!("there is no action `{action}`")).hint(hint));
                 };
                 output.show(shown, |output| {
-                    for name in ["name", "title", "description"] {
-                        output.fields(&[(name, text(shown, name))]);
-                    }
+                    let fields = ["name", "title", "description"].map(|name| (name, text(shown, name)));
+                    output.fields(&fields);
                     for name in ["input", "output"] {
                         output.line("");
                         output.line(name);

@@ -168,7 +168,7 @@ pub(super) fn render(failure: &Failure) -> String {
     for (name, value) in &failure.facts {
         fact(name, value);
     }
-    if let Some(hint) = &failure.hint {
+    if let Some(hint) = failure.hint.as_deref().filter(|hint| !hint.is_empty()) {
         fact("hint", hint);
     }
     if let Some(number) = number {
