@@ -7,10 +7,11 @@ use serde_json::Value;
 use sluice_model::fault::Fault;
 use sluice_model::id::{ConnectionId, OrgId};
 use sluice_model::manifest::Action;
-use sluice_runtime::CallError;
+use sluice_runtime::{CallError, Effects, Outcome};
 use tokio_util::sync::CancellationToken;
 
 use crate::call::{self, Callee};
+use crate::catalogue::ActionSchemas;
 use crate::schema::Violation;
 use crate::{Service, connection, trace};
 
@@ -182,7 +183,7 @@ pub async fn run(
     };
     schemas.input.check(input).map_err(Error::Input)?;
     let call = callee.call(service, CancellationToken::new()).await?;
-    let mut outcome = service
+    let outcome = service
         .runtime()
         .act(
             call,
@@ -192,12 +193,26 @@ pub async fn run(
         )
         .await;
     call::observe(service, "act", &callee, &outcome);
-    let what = format!("action {name}");
-    let problem = trace::problem(&outcome);
-    trace::keep(service, &callee, &what, problem, &mut outcome.effects);
     service.metrics().actions_run.add(1);
-    let writes = callee.writes(service, &mut outcome.effects);
-    let output = match outcome.result? {
+    let Outcome { result, mut effects } = outcome;
+    let given = given(service, &callee, (name, schemas), result, &mut effects).await;
+    let problem = given.as_ref().err();
+    let problem = problem.map(|error| (error.code(), error.to_string()));
+    trace::keep(service, &callee, &format!("action {name}"), problem, &mut effects);
+    given
+}
+
+/// What an action gave, held to its schema, once what the call staged is kept.
+async fn given(
+    service: &Service,
+    callee: &Callee,
+    (name, schemas): (&str, &ActionSchemas),
+    result: Result<Result<String, Fault>, CallError>,
+    effects: &mut Effects,
+) -> Result<Value, Error> {
+    let (org, id) = (callee.org, callee.connection.id);
+    let writes = callee.writes(service, effects);
+    let output = match result? {
         Ok(output) => output,
         Err(fault) => {
             connection::degrade(service, org, id, &fault).await?;
@@ -215,7 +230,7 @@ pub async fn run(
         .manifest
         .action(name)
         .is_some_and(|action| action.presigns);
-    presigned::place(&mut output, &outcome.effects.presigned, declared)?;
+    presigned::place(&mut output, &effects.presigned, declared)?;
     if !writes.is_empty() {
         service.store().commit_storage(org, id, writes).await?;
     }

@@ -56,5 +56,6 @@ mod it {
     pub(crate) mod secret;
     mod simulation;
     pub(crate) mod storage;
+    pub(crate) mod trace;
     mod trust;
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sluice_service::connection;
 use sluice_service::link::{self, Conflict, Link, LinkSettings, LinkState, Take};
+use sluice_service::page::Page;
 use utoipa::ToSchema;
 
 use super::app::{App, Caller};
@@ -14,7 +15,7 @@ use super::body::{Asked, At, Json, json};
 use super::page::{List, Paging, listed, page};
 use super::problem::Problem;
 use super::text::Raw;
-use super::traces::{exchange, line};
+use super::traces::{exchange, line, paged};
 
 /// Two streams that are kept saying the same.
 #[derive(Debug, Serialize, ToSchema)]
@@ -314,10 +315,8 @@ pub(super) async fn trace(
     At(which): At<String>,
     Asked(asked): Asked<Paging>,
 ) -> Result<Response, Problem> {
-    let name = format!("trace\0{which}");
-    let page = page(&name, asked.limit, asked.after.as_deref())?;
-    let found = link::trace(&app.service, caller.org, &which, &page).await?;
-    Ok(json(&listed(&name, found, exchange)))
+    let found = async |page: &Page| link::trace(&app.service, caller.org, &which, page).await;
+    paged(("trace", &which), &asked, found, exchange).await
 }
 
 pub(super) async fn logs(
@@ -326,8 +325,6 @@ pub(super) async fn logs(
     At(which): At<String>,
     Asked(asked): Asked<Paging>,
 ) -> Result<Response, Problem> {
-    let name = format!("logs\0{which}");
-    let page = page(&name, asked.limit, asked.after.as_deref())?;
-    let found = link::logs(&app.service, caller.org, &which, &page).await?;
-    Ok(json(&listed(&name, found, line)))
+    let found = async |page: &Page| link::logs(&app.service, caller.org, &which, page).await;
+    paged(("logs", &which), &asked, found, line).await
 }

@@ -3,10 +3,10 @@
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use sluice_model::id::RunId;
 use sluice_model::record::Counts;
 use sluice_model::run::{Mode, RunState, Trigger};
 use sluice_service::connection;
+use sluice_service::page::Page;
 use sluice_service::sync::{self, Run};
 use utoipa::ToSchema;
 
@@ -15,7 +15,7 @@ use super::body::{Asked, At, id, json};
 use super::connections::Reason;
 use super::page::{Paging, listed, page};
 use super::problem::Problem;
-use super::traces::{exchange, line};
+use super::traces::{exchange, line, paged};
 
 /// One execution of a sync of one stream.
 #[derive(Debug, Serialize, ToSchema)]
@@ -245,11 +245,9 @@ pub(super) async fn trace(
     At(run): At<String>,
     Asked(asked): Asked<Paging>,
 ) -> Result<Response, Problem> {
-    let run: RunId = id(&run)?;
-    let name = format!("trace\0{run}");
-    let page = page(&name, asked.limit, asked.after.as_deref())?;
-    let found = sync::trace(&app.service, caller.org, run, &page).await?;
-    Ok(json(&listed(&name, found, exchange)))
+    let id = id(&run)?;
+    let found = async |page: &Page| sync::trace(&app.service, caller.org, id, page).await;
+    paged(("trace", &run), &asked, found, exchange).await
 }
 
 pub(super) async fn logs(
@@ -258,9 +256,7 @@ pub(super) async fn logs(
     At(run): At<String>,
     Asked(asked): Asked<Paging>,
 ) -> Result<Response, Problem> {
-    let run: RunId = id(&run)?;
-    let name = format!("logs\0{run}");
-    let page = page(&name, asked.limit, asked.after.as_deref())?;
-    let found = sync::logs(&app.service, caller.org, run, &page).await?;
-    Ok(json(&listed(&name, found, line)))
+    let id = id(&run)?;
+    let found = async |page: &Page| sync::logs(&app.service, caller.org, id, page).await;
+    paged(("logs", &run), &asked, found, line).await
 }

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use sluice_model::exchange::Exchange;
+use sluice_service::page::{Listed, Page};
 use sluice_service::sync::LogLine;
 use sluice_service::{connection, hooks};
 use utoipa::ToSchema;
@@ -48,6 +49,19 @@ pub(super) struct LogView {
     fields: BTreeMap<String, String>,
 }
 
+/// One page of the list of this name, of whatever has it.
+pub(super) async fn paged<T, V: Serialize, E: Into<Problem>>(
+    (list, of): (&str, &str),
+    asked: &Paging,
+    found: impl AsyncFnOnce(&Page) -> Result<Listed<T>, E>,
+    view: impl Fn(T) -> V,
+) -> Result<Response, Problem> {
+    let name = format!("{list}\0{of}");
+    let page = page(&name, asked.limit, asked.after.as_deref())?;
+    let found = found(&page).await.map_err(Into::into)?;
+    Ok(json(&listed(&name, found, view)))
+}
+
 /// Of a connection's calls that are part of no run, receipt or link.
 pub(super) async fn of_connection(
     State(app): State<App>,
@@ -55,10 +69,8 @@ pub(super) async fn of_connection(
     At(which): At<String>,
     Asked(asked): Asked<Paging>,
 ) -> Result<Response, Problem> {
-    let name = format!("trace\0{which}");
-    let page = page(&name, asked.limit, asked.after.as_deref())?;
-    let found = connection::exchanges(&app.service, caller.org, &which, &page).await?;
-    Ok(json(&listed(&name, found, exchange)))
+    let found = async |page: &Page| connection::exchanges(&app.service, caller.org, &which, page).await;
+    paged(("trace", &which), &asked, found, exchange).await
 }
 
 /// What was said in them.
@@ -68,10 +80,8 @@ pub(super) async fn logs_of_connection(
     At(which): At<String>,
     Asked(asked): Asked<Paging>,
 ) -> Result<Response, Problem> {
-    let name = format!("logs\0{which}");
-    let page = page(&name, asked.limit, asked.after.as_deref())?;
-    let found = connection::logs(&app.service, caller.org, &which, &page).await?;
-    Ok(json(&listed(&name, found, line)))
+    let found = async |page: &Page| connection::logs(&app.service, caller.org, &which, page).await;
+    paged(("logs", &which), &asked, found, line).await
 }
 
 /// Of a receipt's handling.
@@ -81,10 +91,9 @@ pub(super) async fn of_receipt(
     At(receipt): At<String>,
     Asked(asked): Asked<Paging>,
 ) -> Result<Response, Problem> {
-    let name = format!("trace\0{receipt}");
-    let page = page(&name, asked.limit, asked.after.as_deref())?;
-    let found = hooks::trace(&app.service, caller.org, id(&receipt)?, &page).await?;
-    Ok(json(&listed(&name, found, exchange)))
+    let id = id(&receipt)?;
+    let found = async |page: &Page| hooks::trace(&app.service, caller.org, id, page).await;
+    paged(("trace", &receipt), &asked, found, exchange).await
 }
 
 /// What was said in it.
@@ -94,10 +103,9 @@ pub(super) async fn logs_of_receipt(
     At(receipt): At<String>,
     Asked(asked): Asked<Paging>,
 ) -> Result<Response, Problem> {
-    let name = format!("logs\0{receipt}");
-    let page = page(&name, asked.limit, asked.after.as_deref())?;
-    let found = hooks::logs(&app.service, caller.org, id(&receipt)?, &page).await?;
-    Ok(json(&listed(&name, found, line)))
+    let id = id(&receipt)?;
+    let found = async |page: &Page| hooks::logs(&app.service, caller.org, id, page).await;
+    paged(("logs", &receipt), &asked, found, line).await
 }
 
 pub(super) fn exchange(exchange: Exchange) -> ExchangeView {
