@@ -144,8 +144,8 @@ impl Store {
             require_connection(rows, org, connection)?;
             let by_connection = place.id(connection);
             let known = rows.get_id::<kind::Hook>(Table::HooksOfApp, &by_connection)?;
-            let hook = match known {
-                Some(id) => hook::require_hook(rows, org, id)?,
+            let (hook, connection) = match known {
+                Some(id) => (id, hook::connection_of(rows, org, id)?),
                 None => {
                     let hook = Hook {
                         id: new.hook,
@@ -162,11 +162,11 @@ impl Store {
                     let listed = hook::by_connection(org, connection, hook.id);
                     rows.put(Table::HooksByConnection, &listed, &[])?;
                     rows.put_json(Table::Hooks, &Key::org(org).id(hook.id), &hook)?;
-                    hook
+                    (hook.id, connection)
                 }
             };
-            new.hook = hook.id;
-            receipt::accept(rows, org, &hook, new, &head)
+            new.hook = hook;
+            receipt::accept(rows, org, connection, new, &head)
         })
         .await
     }

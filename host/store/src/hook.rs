@@ -145,6 +145,17 @@ pub(crate) fn require_hook(rows: &mut impl Rows, org: OrgId, id: HookId) -> Resu
         .ok_or(Error::Missing { what: "the hook" })
 }
 
+/// The connection of a hook: what its webhooks need to know of it, without the rest of the row.
+pub(crate) fn connection_of(rows: &mut impl Rows, org: OrgId, id: HookId) -> Result<ConnectionId, Error> {
+    #[derive(serde::Deserialize)]
+    struct Of {
+        connection: ConnectionId,
+    }
+    rows.get_json(Table::Hooks, &Key::org(org).id(id))?
+        .map(|of: Of| of.connection)
+        .ok_or(Error::Missing { what: "the hook" })
+}
+
 /// Removes every hook of a connection that is being removed. Its list of them stays until the receipts are gone too:
 /// they are found through it.
 pub(crate) fn remove_all(rows: &mut Writer<'_>, org: OrgId, connection: ConnectionId) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 //! Who is involved: the service calls [`Store`]; one writer thread owns every change; readers look at the last commit.
 //!
 //! What must always hold:
-//! - An operation is answered only after the commit that holds it has returned (acknowledged means synced).
+//! - An operation is answered, and shown to readers, only after what it changed is synced: in the redo log or in the database.
 //! - One operation is one transaction's worth: all of it is there or none of it. A cursor is never durable without its
 //!   records; a receipt is never `handled` without its events and changes.
 //! - Every key of an organization's data begins with the organization, and every operation is asked for by it.
@@ -72,8 +72,11 @@ mod restart;
 pub mod sweep;
 
 mod batch;
+mod durable;
 mod frozen;
 mod key;
+mod pipeline;
+mod redo;
 mod row;
 mod shadow;
 mod stream;

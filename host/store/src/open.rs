@@ -1,4 +1,4 @@
-//! Opening: the lock, safe creation, the check for damage, the format number and the master key's check.
+//! Opening: the lock, safe creation, the check for damage, what the redo log has, the format number and the master key's check.
 //!
 //! A new database is made under a temporary name, synced and renamed, so that a file with the right name is always a
 //! whole database; a file that is there is never made anew, however it looks. What is there is looked at in a shadow
@@ -13,27 +13,30 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use redb::backends::FileBackend;
+use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageBackend, StorageError};
 use sluice_model::seal::MasterKey;
 
+use crate::durable::{self, Durable};
 use crate::key::Key;
 use crate::keyring::{self, Keyring};
+use crate::pipeline::Pipeline;
 use crate::shadow::Shadow;
 use crate::table::{Reader, Rows, Table, Writer};
 use crate::{Error, OpenError, org_key};
 
 /// The format that is written. 2 added the tables of authorizations and of credentials that are due, and versions of the
 /// organizations' keys.
-const FORMAT: u64 = 5;
+const FORMAT: u64 = 6;
 const FILE: &str = "sluice.redb";
 const NEW_FILE: &str = "sluice.redb.new";
+const REDO_FILE: &str = "sluice.redo";
 const LOCK_FILE: &str = "sluice.lock";
 
 /// How to open the store.
 #[derive(Debug)]
 pub struct Options {
-    /// The data directory; made if it is missing. The database is `sluice.redb` in it.
+    /// The data directory; made if it is missing. The database is `sluice.redb` in it, its redo log `sluice.redo`.
     pub path: PathBuf,
     /// The key that the organizations' keys are wrapped under.
     pub master: MasterKey,
@@ -76,11 +79,13 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     fn sync(&self) -> io::Result<()>;
     /// Writes all of `bytes` at `offset`.
     fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// The disk beside it that the redo log is on.
+    fn log(&self) -> Arc<dyn Disk>;
 }
 
 /// An opened, checked database.
 pub(crate) struct Opened {
-    pub(crate) database: Database,
+    pub(crate) durable: Durable,
     pub(crate) keyring: Keyring,
     pub(crate) file: PathBuf,
     /// The data directory.
@@ -118,14 +123,21 @@ pub(crate) fn on_file(options: Options) -> Result<Opened, OpenError> {
         Err(error) => return Err(io_error("look at", &file)(error)),
     }
     let len = fs::metadata(&file).map_err(io_error("look at", &file))?.len();
-    let bytes = OpenOptions::new().read(true).write(true).open(&file);
-    let bytes = bytes.map_err(io_error("open", &file))?;
-    let bytes = guarded(&file, || FileBackend::new(bytes))?;
-    examine(Box::new(bytes), len, &file, &plan)?;
-    let database = guarded(&file, || builder(&plan).open(&file))?;
-    step_up(&database, &file, &plan.keyring)?;
+    let log_file = directory.join(REDO_FILE);
+    let log = match fs::exists(&log_file).map_err(io_error("look at", &log_file))? {
+        true => backend(&log_file)?,
+        // Made when nothing can refuse any more.
+        false => Box::new(InMemoryBackend::new()),
+    };
+    examine(backend(&file)?, len, &*log, &file, &plan)?;
+    if !fs::exists(&log_file).map_err(io_error("look at", &log_file))? {
+        new_file(&log_file)?;
+        sync_directory(&directory)?;
+    }
+    drop(log);
+    let durable = ready(backend(&file)?, backend(&log_file)?, &file, &plan)?;
     Ok(Opened {
-        database,
+        durable,
         keyring: plan.keyring,
         file,
         directory,
@@ -136,16 +148,18 @@ pub(crate) fn on_file(options: Options) -> Result<Opened, OpenError> {
 pub(crate) fn on_disk(disk: Arc<dyn Disk>, options: Options) -> Result<Opened, OpenError> {
     let (file, plan) = Plan::of(options);
     let len = disk.len().map_err(io_error("look at", &file))?;
+    let log = Backend(disk.log());
     if len > 0 {
-        examine(Box::new(Backend(Arc::clone(&disk))), len, &file, &plan)?;
-    }
-    let database = guarded(&file, || builder(&plan).create_with_backend(Backend(disk)))?;
-    if len == 0 {
+        examine(Box::new(Backend(Arc::clone(&disk))), len, &log, &file, &plan)?;
+    } else {
+        let database = guarded(&file, || {
+            builder(&plan).create_with_backend(Backend(Arc::clone(&disk)))
+        })?;
         initialise(&database, &plan.keyring, &file)?;
     }
-    step_up(&database, &file, &plan.keyring)?;
+    let durable = ready(Box::new(Backend(disk)), Box::new(log), &file, &plan)?;
     Ok(Opened {
-        database,
+        durable,
         keyring: plan.keyring,
         directory: file.clone(),
         file,
@@ -185,19 +199,68 @@ fn create(directory: &Path, file: &Path, plan: &Plan) -> Result<(), OpenError> {
         }
         _ => {}
     }
-    let mut opening = OpenOptions::new();
-    opening.create_new(true).read(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut opening, 0o600);
-    let empty = opening.open(&new).map_err(io_error("create", &new))?;
+    let empty = new_file(&new)?;
     let database = guarded(&new, || builder(plan).create_file(empty))?;
     initialise(&database, &plan.keyring, &new)?;
     drop(database);
     fs::rename(&new, file).map_err(io_error("rename the new database to", file))?;
-    // The rename is durable only with its directory.
+    sync_directory(directory)
+}
+
+fn new_file(file: &Path) -> Result<File, OpenError> {
+    let mut opening = OpenOptions::new();
+    opening.create_new(true).read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut opening, 0o600);
+    opening.open(file).map_err(io_error("create", file))
+}
+
+/// A name is durable only with its directory.
+fn sync_directory(directory: &Path) -> Result<(), OpenError> {
     File::open(directory)
         .and_then(|directory| directory.sync_all())
         .map_err(io_error("sync the data directory", directory))
+}
+
+fn backend(file: &Path) -> Result<Box<dyn StorageBackend>, OpenError> {
+    let bytes = OpenOptions::new().read(true).write(true).open(file);
+    let bytes = bytes.map_err(io_error("open", file))?;
+    Ok(Box::new(guarded(file, || FileBackend::new(bytes))?))
+}
+
+/// Opens what was examined: applies what the redo log has of it, and steps it up.
+fn ready(
+    bytes: Box<dyn StorageBackend>,
+    log: Box<dyn StorageBackend>,
+    file: &Path,
+    plan: &Plan,
+) -> Result<Durable, OpenError> {
+    let pipeline = Pipeline::over(bytes);
+    let database = guarded(file, || builder(plan).create_with_backend(pipeline.clone()))?;
+    let redone = guarded_rows(file, || redo(&database, &*log))?;
+    if redone > 0 {
+        tracing::info!(commits = redone, "the last commits were taken from the redo log");
+    }
+    step_up(&database, file, &plan.keyring)?;
+    let at = guarded_rows(file, || durable::applied(&mut reader(&database)?))?;
+    let at = at.ok_or_else(|| corrupt(file, "table `meta` has no name of the database"))?;
+    Ok(Durable::new(Arc::new(database), pipeline, log, at))
+}
+
+/// Applies what the redo log has and the database does not; how many commits that were.
+fn redo(database: &Database, log: &dyn StorageBackend) -> Result<usize, Error> {
+    let Some(mut rows) = reader(database)?.if_made()? else {
+        return Ok(0);
+    };
+    let Some(at) = durable::applied(&mut rows)? else {
+        return Ok(0);
+    };
+    drop(rows);
+    let entries = durable::missing(log, at)?;
+    if !entries.is_empty() {
+        commit(database, |rows| durable::apply(rows, at, &entries))?;
+    }
+    Ok(entries.len())
 }
 
 fn builder(plan: &Plan) -> Builder {
@@ -213,6 +276,7 @@ fn initialise(database: &Database, ring: &Keyring, file: &Path) -> Result<(), Op
         commit(database, |writer| {
             writer.open_all()?;
             keyring::settle(writer, &check)?;
+            durable::name(writer)?;
             writer.put_number(Table::Meta, &Key::empty().tail("format"), FORMAT)
         })
     })
@@ -235,13 +299,25 @@ fn commit(database: &Database, step: impl FnOnce(&mut Writer<'_>) -> Result<(), 
 
 /// Everything that can refuse a database: damage, a newer format, a master key that is missing. Changes nothing, since a start
 /// that is refused must leave the file to whoever has the right key, or the right Sluice.
-fn examine(bytes: Box<dyn StorageBackend>, len: u64, file: &Path, plan: &Plan) -> Result<(), OpenError> {
+fn examine(
+    bytes: Box<dyn StorageBackend>,
+    len: u64,
+    log: &dyn StorageBackend,
+    file: &Path,
+    plan: &Plan,
+) -> Result<(), OpenError> {
     // The database panics on some kinds of damage, on some only when it is let go of.
-    let looked = catch_unwind(AssertUnwindSafe(|| look_through(bytes, len, file, plan)));
+    let looked = catch_unwind(AssertUnwindSafe(|| look_through(bytes, len, log, file, plan)));
     looked.unwrap_or_else(|_| Err(corrupt(file, "the database panicked")))
 }
 
-fn look_through(bytes: Box<dyn StorageBackend>, len: u64, file: &Path, plan: &Plan) -> Result<(), OpenError> {
+fn look_through(
+    bytes: Box<dyn StorageBackend>,
+    len: u64,
+    log: &dyn StorageBackend,
+    file: &Path,
+    plan: &Plan,
+) -> Result<(), OpenError> {
     let shadow = Shadow::over(bytes).map_err(io_error("read", file))?;
     let mut database = guarded(file, || builder(plan).create_with_backend(shadow))?;
     if len <= plan.verify_up_to_bytes {
@@ -262,6 +338,8 @@ fn look_through(bytes: Box<dyn StorageBackend>, len: u64, file: &Path, plan: &Pl
         }
         Some(_) | None => return Err(corrupt(file, "table `meta` has no format number")),
     }
+    // The last commits may be about the keys.
+    guarded_rows(file, || redo(&database, log))?;
     let checks = guarded_rows(file, || plan.keyring.check(&mut reader(&database)?))?;
     let checks = checks.ok_or_else(|| corrupt(file, "table `meta` has no check value"))?;
     match (checks.opened, checks.refused) {
@@ -306,6 +384,10 @@ fn step_up(database: &Database, file: &Path, ring: &Keyring) -> Result<(), OpenE
     }
     if at == Some(4) {
         guarded_rows(file, || commit(database, from_4_to_5))?;
+        at = Some(5);
+    }
+    if at == Some(5) {
+        guarded_rows(file, || commit(database, from_5_to_6))?;
     }
     if checks.is_some_and(|checks| checks.is_new()) {
         let check = ring.new_check().map_err(OpenError::Seal)?;
@@ -337,6 +419,12 @@ fn from_3_to_4(rows: &mut Writer<'_>) -> Result<(), Error> {
 fn from_4_to_5(rows: &mut Writer<'_>) -> Result<(), Error> {
     rows.open_all()?;
     rows.put_number(Table::Meta, &Key::empty().tail("format"), 5)
+}
+
+/// Format 6 has a redo log beside it, which an older Sluice would not look at.
+fn from_5_to_6(rows: &mut Writer<'_>) -> Result<(), Error> {
+    durable::name(rows)?;
+    rows.put_number(Table::Meta, &Key::empty().tail("format"), 6)
 }
 
 fn format(database: &Database) -> Result<Option<u64>, Error> {

@@ -18,7 +18,7 @@ use crate::batch::{Batch, Into};
 use crate::connection::require_connection;
 use crate::due::{self, Work};
 use crate::event;
-use crate::hook::{Hook, require_hook};
+use crate::hook::connection_of;
 use crate::install::sha256;
 use crate::key::{Key, Parts, Span};
 use crate::record::Quarantined;
@@ -164,8 +164,8 @@ impl Store {
         let mut new = new;
         let head = head(&mut new)?;
         self.write(head.len() + new.body.len(), move |rows| {
-            let hook = require_hook(rows, org, new.hook)?;
-            accept(rows, org, &hook, new, &head)
+            let connection = connection_of(rows, org, new.hook)?;
+            accept(rows, org, connection, new, &head)
         })
         .await
     }
@@ -400,7 +400,7 @@ pub(crate) fn head(new: &mut NewReceipt) -> Result<Vec<u8>, Error> {
 pub(crate) fn accept(
     rows: &mut Writer<'_>,
     org: OrgId,
-    hook: &Hook,
+    connection: ConnectionId,
     new: NewReceipt,
     head: &[u8],
 ) -> Result<Accepted, Error> {
@@ -427,14 +427,14 @@ pub(crate) fn accept(
         });
     }
     let is_first = match &new.order {
-        Some(order) => queue::enter(rows, org, (hook.id, order), new.id)?,
+        Some(order) => queue::enter(rows, org, (new.hook, order), new.id)?,
         None => true,
     };
     let due = is_first.then_some(new.received);
     let receipt = Receipt {
         id: new.id,
         hook: new.hook,
-        connection: hook.connection,
+        connection,
         dedupe_key: new.dedupe_key,
         received: new.received,
         state: ReceiptState::Accepted,

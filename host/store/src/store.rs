@@ -75,21 +75,20 @@ impl Store {
 
     fn start(opened: Opened) -> Result<Self, OpenError> {
         let Opened {
-            database,
+            durable,
             keyring,
             file,
             directory,
             lock,
         } = opened;
-        let database = Arc::new(database);
+        let database = Arc::clone(&durable.database);
         let queue = Arc::new(Queue::new());
         let bells = Bells::default();
         let failed = Arc::new(watch::Sender::new(None));
         let thread = {
-            let (database, bells, failed) = (database.clone(), bells.clone(), failed.clone());
+            let (bells, failed) = (bells.clone(), failed.clone());
             let queue = queue.clone();
-            let work =
-                move || writer::run(&database, &queue, &bells, &|reason| note_failure(&failed, reason));
+            let work = move || writer::run(durable, &queue, &bells, &|reason| note_failure(&failed, reason));
             std::thread::Builder::new()
                 .name("store-writer".to_owned())
                 .spawn(work)

@@ -14,6 +14,7 @@ mod name;
 
 use crate::Error;
 use crate::key::{Key, Span};
+use crate::redo::{Change, Changes};
 use crate::row;
 pub(crate) use name::{OF_ORG, TABLES, Table};
 
@@ -158,6 +159,7 @@ impl Rows for Reader {
 pub(crate) struct Writer<'t> {
     transaction: &'t WriteTransaction,
     open: Vec<Option<redb::Table<'t, Bytes, Bytes>>>,
+    changes: Changes,
     writes: u64,
     woken: bool,
     told: bool,
@@ -169,6 +171,7 @@ impl<'t> Writer<'t> {
         Self {
             transaction,
             open,
+            changes: Changes::new(),
             writes: 0,
             woken: false,
             told: false,
@@ -190,6 +193,16 @@ impl<'t> Writer<'t> {
     /// How many rows were written or deleted so far.
     pub(crate) const fn writes(&self) -> u64 {
         self.writes
+    }
+
+    /// What was written and deleted so far, where a redo log's entry holds it.
+    pub(crate) fn into_changes(self) -> Changes {
+        self.changes
+    }
+
+    /// Whether a redo log's entry holds what was written and deleted so far.
+    pub(crate) const fn fits(&self) -> bool {
+        self.changes.fit()
     }
 
     /// Notes that there is due work now.
@@ -235,12 +248,32 @@ impl<'t> Writer<'t> {
             return Err(Error::Broken("write a row over the cap"));
         }
         self.writes += 1;
+        let mut changes = std::mem::replace(&mut self.changes, Changes::none());
         let mut place = self
             .table(table)?
             .insert_reserve(key.bytes(), row::HEAD + len)
             .map_err(|error| storage(table, error))?;
         row::write(key.bytes(), parts, place.as_mut());
+        changes.put(table.name(), key.bytes(), place.as_mut());
+        drop(place);
+        self.changes = changes;
         Ok(())
+    }
+
+    /// Does again what a redo log's entry says.
+    pub(crate) fn redo(&mut self, change: &Change<'_>) -> Result<(), Error> {
+        let (Change::Put { table: name, key, .. } | Change::Delete { table: name, key }) = change;
+        let table = Table::named(name).ok_or_else(|| Error::Corrupt {
+            table: Table::Meta.name(),
+            reason: format!("the redo log has a row of the table `{name}`, which there is not"),
+        })?;
+        self.writes += 1;
+        let open = self.table(table)?;
+        match change {
+            Change::Put { row, .. } => open.insert(*key, *row).map(drop),
+            Change::Delete { .. } => open.remove(*key).map(drop),
+        }
+        .map_err(|error| storage(table, error))
     }
 
     pub(crate) fn put_json<T: serde::Serialize>(
@@ -265,7 +298,10 @@ impl<'t> Writer<'t> {
             .map_err(|error| storage(table, error))?;
         let was_there = removed.is_some();
         drop(removed);
-        self.writes += u64::from(was_there);
+        if was_there {
+            self.writes += 1;
+            self.changes.delete(table.name(), key.bytes());
+        }
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The writer: one thread that owns every change, with group commit.
 //!
-//! While a commit is being synced, operations gather in the [`Queue`]; the next transaction takes a group of them.
+//! How a group becomes durable is [`durable`](crate::durable)'s. While a commit is being synced, operations gather in the [`Queue`]; the next transaction takes a group of them.
 //! Each is answered only after the commit. An operation decides whether to refuse *before* it writes anything, so a
 //! refusal leaves its neighbours alone; one that fails half-way (damage, a bug) takes the whole transaction back, and
 //! the store fails. A refusal too is answered after the commit, since it may be about a neighbour's row.
@@ -8,10 +8,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use redb::Database;
 use tokio::sync::Notify;
 
 use crate::Error;
+use crate::durable::Durable;
 use crate::queue::{Job, Place, Queue};
 use crate::table::Writer;
 
@@ -25,10 +25,10 @@ pub(crate) struct Bells {
 }
 
 /// Runs until the queue is closed or the store fails.
-pub(crate) fn run(database: &Database, queue: &Queue, bells: &Bells, fail: &dyn Fn(&str) -> Error) {
+pub(crate) fn run(mut durable: Durable, queue: &Queue, bells: &Bells, fail: &dyn Fn(&str) -> Error) {
     while let Some(group) = queue.group() {
         // The database panics on some kinds of damage; that must not leave callers without an answer.
-        let done = catch_unwind(AssertUnwindSafe(|| commit(database, group, bells, fail)));
+        let done = catch_unwind(AssertUnwindSafe(|| commit(&mut durable, group, bells, fail)));
         let failed = match done {
             Ok(committed) => !committed,
             Err(_) => {
@@ -40,13 +40,20 @@ pub(crate) fn run(database: &Database, queue: &Queue, bells: &Bells, fail: &dyn 
             return queue.abandon();
         }
     }
+    // A log that is left behind is no loss: the next start applies it.
+    if let Err(reason) = durable.close() {
+        tracing::warn!(
+            reason,
+            "the database could not take in the last commits when it was closed"
+        );
+    }
 }
 
 /// Commits a group and answers it. Whether the store may go on.
-fn commit(database: &Database, group: Vec<Job>, bells: &Bells, fail: &dyn Fn(&str) -> Error) -> bool {
+fn commit(durable: &mut Durable, group: Vec<Job>, bells: &Bells, fail: &dyn Fn(&str) -> Error) -> bool {
     let mut answers = Vec::with_capacity(group.len());
     let mut places = Vec::with_capacity(group.len());
-    let outcome = write(database, group, &mut answers, &mut places);
+    let outcome = write(durable, group, &mut answers, &mut places);
     let (result, (woken, told)) = match outcome {
         Ok(rung) => (Ok(()), rung),
         Err(reason) => (Err(fail(&reason)), (false, false)),
@@ -69,16 +76,15 @@ type Answer = Box<dyn FnOnce(Result<(), Error>) + Send>;
 
 /// One transaction. Whether there is new due work and whether there are new events, or why the store cannot go on.
 fn write(
-    database: &Database,
+    durable: &mut Durable,
     group: Vec<Job>,
     answers: &mut Vec<Answer>,
     places: &mut Vec<Place>,
 ) -> Result<(bool, bool), String> {
-    let mut transaction = database
+    let transaction = durable
+        .database
         .begin_write()
         .map_err(|error| format!("begin a transaction: {error}"))?;
-    // Two-phase commit, and the allocator's state saved with it: the next start after a crash need not walk the file.
-    transaction.set_quick_repair(true);
     let mut writer = Writer::new(&transaction);
     let mut fatal = None;
     for job in group {
@@ -97,7 +103,13 @@ fn write(
         }
     }
     let (writes, rung) = (writer.writes(), (writer.woken(), writer.told()));
-    drop(writer);
+    if fatal.is_none()
+        && !writer.fits()
+        && let Err(error) = durable.mark(&mut writer)
+    {
+        fatal = Some(Arc::from(error.to_string()));
+    }
+    let changes = writer.into_changes();
     if let Some(reason) = fatal {
         let _ = transaction.abort();
         return Err(reason.to_string());
@@ -109,8 +121,5 @@ fn write(
             .map(|()| (false, false))
             .map_err(|error| format!("end a transaction: {error}"));
     }
-    transaction
-        .commit()
-        .map(|()| rung)
-        .map_err(|error| format!("commit: {error}"))
+    durable.commit(transaction, changes).map(|()| rung)
 }

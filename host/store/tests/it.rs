@@ -20,6 +20,7 @@
 //! | `open` | who is let in, and what a refusal leaves behind |
 //! | `restart` | leases of the process before, with damage among them; runs of all connections |
 //! | `crash` | the power cut at every write and sync; damage at rest |
+//! | `redo` | the redo log: what is only there, its halves, and gaps in it |
 //! | `generation` | a complete reading takes the old records' place at once, with the power cut anywhere |
 //! | `history` | what records were, and runs that are undone |
 //! | `endpoint` | events owed to endpoints, once, with the power cut anywhere; replays; what is forgotten |
@@ -49,6 +50,7 @@ mod it {
     mod pages;
     pub(crate) mod receipt;
     pub(crate) mod record;
+    pub(crate) mod redo;
     mod replay;
     pub(crate) mod restart;
     pub(crate) mod room;

@@ -10,13 +10,14 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::counterpart::Counterpart;
 use crate::ledger::Ledger;
 use crate::receiver::Receiver;
-use crate::server::{Answer, Api, Place, Server, http, wait_for};
+use crate::server::{Answer, Api, Place, Server, http, wait_for, within};
 use crate::vendors::{self, Row};
 use crate::{github, package};
 
@@ -213,10 +214,14 @@ impl World {
 
     /// Every event is delivered, and the answer stored.
     fn nothing_is_owed(&self) {
-        wait_for("nothing to be owed", || {
+        let mut last = Value::Null;
+        let done = within(Duration::from_secs(120), || {
             let events = self.api().feed(&format!("/api/v1/events?kind={KIND}")).len();
-            (self.api().get("/api/v1/endpoints/out")["delivered"] == events).then_some(())
+            last = self.api().get("/api/v1/endpoints/out");
+            (last["delivered"] == events).then_some(())
         });
+        let owed = || self.api().get("/api/v1/endpoints/out/deliveries");
+        assert!(done.is_some(), "something is owed: {last}: {}", owed());
     }
 
     fn vendor_is_asked(&self) {

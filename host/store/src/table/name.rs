@@ -284,6 +284,19 @@ pub(crate) const OF_ORG: [Table; 87] = [
 ];
 
 impl Table {
+    /// The table with this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let first = [
+            Self::Meta,
+            Self::Orgs,
+            Self::OrgNames,
+            Self::ApiKeyHashes,
+            Self::HookOrgs,
+        ];
+        let mut all = first.into_iter().chain(OF_ORG);
+        all.find(|table| table.name() == name)
+    }
+
     /// The name in the file and in errors.
     pub(crate) const fn name(self) -> &'static str {
         match self {

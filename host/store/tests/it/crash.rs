@@ -7,7 +7,7 @@ use sluice_model::run::RunState;
 use sluice_store::run::{Caps, RunEnd};
 use sluice_store::{Options, Page, Store};
 
-use super::disk::{MemoryDisk, Unsynced};
+use super::disk::{Image, MemoryDisk, Unsynced};
 use super::room::{NOW, Room, furnish, later, master, open_on, room_on, upsert};
 
 const PAGES: usize = 12;
@@ -44,7 +44,7 @@ async fn workload(disk: &MemoryDisk) -> (Room, usize, Acknowledged) {
     (room, begin, acknowledged)
 }
 
-async fn check(image: Vec<u8>, cut: usize, room: &Room, acknowledged: &Acknowledged, what: Unsynced) {
+async fn check(image: Image, cut: usize, room: &Room, acknowledged: &Acknowledged, what: Unsynced) {
     let store = open_on(&MemoryDisk::of(image));
     let cursor = store
         .cursor(room.org, room.connection, "issues", None)
@@ -206,16 +206,16 @@ async fn damage_at_rest_is_told_and_never_wrong_data() {
     drop(store);
     let bytes = disk.bytes();
     let mut told = 0;
-    for page in 0..bytes.len() / 4096 {
+    for page in 0..bytes.database.len() / 4096 {
         for kind in 0..3 {
             let mut image = bytes.clone();
-            let at = page * 4096;
+            let (at, database) = (page * 4096, &mut image.database);
             match kind {
-                0 => image[at + page * 131 % 4096] ^= 0x10,
-                1 => image[at..at + 4096].fill(0),
-                _ => image.truncate(at),
+                0 => database[at + page * 131 % 4096] ^= 0x10,
+                1 => database[at..at + 4096].fill(0),
+                _ => database.truncate(at),
             }
-            if image.is_empty() {
+            if database.is_empty() {
                 continue;
             }
             for verify in [0, u64::MAX] {

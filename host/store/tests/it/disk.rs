@@ -1,5 +1,6 @@
-//! A disk in memory. It logs writes and syncs, and makes images of what could be there after a power cut: everything
-//! that was synced, and of what came after the last sync all, nothing, some in any order, or a torn part.
+//! A disk in memory, with the database and its redo log. It notes writes and syncs of both in one order, and makes images of what could be
+//! there after a power cut: everything that was synced, and of what came after the last sync of each all, nothing, some in any order, or a
+//! torn part.
 
 use std::io::{Error, ErrorKind, Result};
 use std::sync::{Arc, Mutex};
@@ -13,12 +14,35 @@ pub(crate) enum Op {
     Sync,
 }
 
+/// What is on a disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Image {
+    pub(crate) database: Vec<u8>,
+    pub(crate) redo: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Part {
+    #[default]
+    Database,
+    Redo,
+}
+
+impl Image {
+    fn part(&mut self, part: Part) -> &mut Vec<u8> {
+        match part {
+            Part::Database => &mut self.database,
+            Part::Redo => &mut self.redo,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Inner {
-    live: Vec<u8>,
+    live: Image,
     /// What was there before the log begins.
-    base: Vec<u8>,
-    log: Vec<Op>,
+    base: Image,
+    log: Vec<(Part, Op)>,
     /// Writes and syncs fail from here on.
     full: bool,
     /// Writes and syncs until they fail.
@@ -26,7 +50,7 @@ struct Inner {
 }
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct MemoryDisk(Arc<Mutex<Inner>>);
+pub(crate) struct MemoryDisk(Arc<Mutex<Inner>>, Part);
 
 /// What became of the writes after the last sync.
 #[derive(Debug, Clone, Copy)]
@@ -39,12 +63,13 @@ pub(crate) enum Unsynced {
 }
 
 impl MemoryDisk {
-    pub(crate) fn of(bytes: Vec<u8>) -> Self {
-        Self(Arc::new(Mutex::new(Inner {
-            base: bytes.clone(),
-            live: bytes,
+    pub(crate) fn of(image: Image) -> Self {
+        let inner = Inner {
+            base: image.clone(),
+            live: image,
             ..Inner::default()
-        })))
+        };
+        Self(Arc::new(Mutex::new(inner)), Part::Database)
     }
 
     pub(crate) fn log_len(&self) -> usize {
@@ -53,11 +78,16 @@ impl MemoryDisk {
 
     pub(crate) fn syncs(&self) -> Vec<usize> {
         let inner = self.0.lock().unwrap();
-        let at = |(at, op): (usize, &Op)| matches!(op, Op::Sync).then_some(at);
+        let at = |(at, (_, op)): (usize, &(Part, Op))| matches!(op, Op::Sync).then_some(at);
         inner.log.iter().enumerate().filter_map(at).collect()
     }
 
-    pub(crate) fn bytes(&self) -> Vec<u8> {
+    /// Whether the operation with this number was the redo log's.
+    pub(crate) fn is_of_redo(&self, at: usize) -> bool {
+        self.0.lock().unwrap().log[at].0 == Part::Redo
+    }
+
+    pub(crate) fn bytes(&self) -> Image {
         self.0.lock().unwrap().live.clone()
     }
 
@@ -79,27 +109,32 @@ impl MemoryDisk {
     }
 
     /// The disk after a power cut before the operation with number `cut`.
-    pub(crate) fn image(&self, cut: usize, unsynced: Unsynced) -> Vec<u8> {
+    pub(crate) fn image(&self, cut: usize, unsynced: Unsynced) -> Image {
         let inner = self.0.lock().unwrap();
-        let ops = &inner.log[..cut];
-        let synced = ops
-            .iter()
-            .rposition(|op| matches!(op, Op::Sync))
-            .map_or(0, |at| at + 1);
         let mut image = inner.base.clone();
-        ops[..synced].iter().for_each(|op| apply(&mut image, op, None));
-        let tail = &ops[synced..];
-        for (n, op) in tail.iter().enumerate() {
-            match unsynced {
-                Unsynced::Lost => {}
-                Unsynced::Some(bits) if bits.rotate_left(n as u32 * 7) & 1 == 1 => {
-                    apply(&mut image, op, None)
-                }
-                Unsynced::Some(_) => {}
-                Unsynced::Torn => apply(&mut image, op, (n + 1 == tail.len()).then_some(2)),
-            }
+        for part in [Part::Database, Part::Redo] {
+            let of_part = inner.log[..cut].iter().filter(|(of, _)| *of == part);
+            let ops: Vec<_> = of_part.map(|(_, op)| op).collect();
+            cut_part(image.part(part), &ops, unsynced);
         }
         image
+    }
+}
+
+fn cut_part(image: &mut Vec<u8>, ops: &[&Op], unsynced: Unsynced) {
+    let synced = ops
+        .iter()
+        .rposition(|op| matches!(op, Op::Sync))
+        .map_or(0, |at| at + 1);
+    ops[..synced].iter().for_each(|op| apply(image, op, None));
+    let tail = &ops[synced..];
+    for (n, op) in tail.iter().enumerate() {
+        match unsynced {
+            Unsynced::Lost => {}
+            Unsynced::Some(bits) if bits.rotate_left(n as u32 * 7) & 1 == 1 => apply(image, op, None),
+            Unsynced::Some(_) => {}
+            Unsynced::Torn => apply(image, op, (n + 1 == tail.len()).then_some(2)),
+        }
     }
 }
 
@@ -120,13 +155,13 @@ fn apply(image: &mut Vec<u8>, op: &Op, part: Option<usize>) {
 
 impl Disk for MemoryDisk {
     fn len(&self) -> Result<u64> {
-        Ok(self.0.lock().unwrap().live.len() as u64)
+        Ok(self.0.lock().unwrap().live.part(self.1).len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> Result<()> {
-        let inner = self.0.lock().unwrap();
+        let mut inner = self.0.lock().unwrap();
         let start = offset as usize;
-        let found = inner.live.get(start..start + out.len());
+        let found = inner.live.part(self.1).get(start..start + out.len());
         out.copy_from_slice(found.ok_or_else(|| Error::from(ErrorKind::UnexpectedEof))?);
         Ok(())
     }
@@ -142,6 +177,10 @@ impl Disk for MemoryDisk {
     fn write(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.record(Op::Write(offset, bytes.to_vec()))
     }
+
+    fn log(&self) -> Arc<dyn Disk> {
+        Arc::new(Self(Arc::clone(&self.0), Part::Redo))
+    }
 }
 
 impl MemoryDisk {
@@ -153,8 +192,8 @@ impl MemoryDisk {
         if let Some(left) = &mut inner.left {
             *left = left.checked_sub(1).ok_or(ErrorKind::Other)?;
         }
-        apply(&mut inner.live, &op, None);
-        inner.log.push(op);
+        apply(inner.live.part(self.1), &op, None);
+        inner.log.push((self.1, op));
         Ok(())
     }
 }

@@ -26,7 +26,8 @@ async fn queue(room: &Room, n: u8, stream: &str) {
 
 /// The disk with one bit flipped wherever this text is.
 fn damaged(disk: &MemoryDisk, text: &str) -> MemoryDisk {
-    let mut bytes = disk.bytes();
+    let mut image = disk.bytes();
+    let bytes = &mut image.database;
     let found: Vec<usize> = bytes
         .windows(text.len())
         .enumerate()
@@ -36,7 +37,7 @@ fn damaged(disk: &MemoryDisk, text: &str) -> MemoryDisk {
     for at in found {
         bytes[at] ^= 1;
     }
-    MemoryDisk::of(bytes)
+    MemoryDisk::of(image)
 }
 
 #[tokio::test]

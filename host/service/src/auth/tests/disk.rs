@@ -1,4 +1,4 @@
-//! A disk in memory that remembers every operation, and what was at the vendor between them.
+//! A disk in memory, with the database and its redo log, that remembers every operation and what was at the vendor between them.
 
 use std::io::{Error, ErrorKind, Result};
 use std::sync::{Arc, Mutex};
@@ -14,14 +14,19 @@ enum Op {
     Rotated,
 }
 
+/// The database and its redo log.
+pub(super) type Image = [Vec<u8>; 2];
+
 #[derive(Debug, Default)]
 struct Inner {
-    live: Vec<u8>,
-    log: Vec<Op>,
+    live: Image,
+    /// With the part of the image.
+    log: Vec<(usize, Op)>,
 }
 
+/// One of the two parts.
 #[derive(Debug, Clone, Default)]
-pub(super) struct MemoryDisk(Arc<Mutex<Inner>>);
+pub(super) struct MemoryDisk(Arc<Mutex<Inner>>, usize);
 
 /// What became of the writes after the last sync.
 #[derive(Debug, Clone, Copy)]
@@ -35,15 +40,13 @@ pub(super) enum Unsynced {
 }
 
 impl MemoryDisk {
-    pub(super) fn of(bytes: Vec<u8>) -> Self {
-        Self(Arc::new(Mutex::new(Inner {
-            live: bytes,
-            log: Vec::new(),
-        })))
+    pub(super) fn of(live: Image) -> Self {
+        let log = Vec::new();
+        Self(Arc::new(Mutex::new(Inner { live, log })), 0)
     }
 
     pub(super) fn rotated(&self) {
-        self.0.lock().unwrap().log.push(Op::Rotated);
+        self.0.lock().unwrap().log.push((0, Op::Rotated));
     }
 
     pub(super) fn len(&self) -> usize {
@@ -54,7 +57,7 @@ impl MemoryDisk {
     pub(super) fn cuts(&self, from: usize) -> Vec<usize> {
         let inner = self.0.lock().unwrap();
         let mut cuts: Vec<usize> = (from..inner.log.len())
-            .filter(|at| matches!(inner.log[*at], Op::Sync | Op::Rotated))
+            .filter(|at| matches!(inner.log[*at].1, Op::Sync | Op::Rotated))
             .flat_map(|at| [at, at + 1])
             .collect();
         cuts.push(inner.log.len());
@@ -63,33 +66,41 @@ impl MemoryDisk {
     }
 
     /// What is there after a power cut before operation `cut`, and how often the vendor has rotated by then.
-    pub(super) fn image(&self, cut: usize, unsynced: Unsynced) -> (Vec<u8>, usize) {
+    pub(super) fn image(&self, cut: usize, unsynced: Unsynced) -> (Image, usize) {
         let inner = self.0.lock().unwrap();
         let ops = &inner.log[..cut];
-        let synced = ops
-            .iter()
-            .rposition(|op| matches!(op, Op::Sync))
-            .map_or(0, |at| at + 1);
-        let mut image = Vec::new();
-        ops[..synced].iter().for_each(|op| apply(&mut image, op, 1));
-        let tail = &ops[synced..];
-        for (n, op) in tail.iter().enumerate() {
-            match unsynced {
-                Unsynced::Lost => {}
-                Unsynced::Some if n % 2 == 0 => {}
-                Unsynced::Torn if n + 1 == tail.len() => apply(&mut image, op, 2),
-                Unsynced::There | Unsynced::Some | Unsynced::Torn => apply(&mut image, op, 1),
-            }
-        }
-        let rotations = ops.iter().filter(|op| matches!(op, Op::Rotated)).count();
+        let image = [0, 1].map(|part| {
+            let of_part = ops.iter().filter(|(of, _)| *of == part);
+            cut_part(&of_part.map(|(_, op)| op).collect::<Vec<_>>(), unsynced)
+        });
+        let rotations = ops.iter().filter(|(_, op)| matches!(op, Op::Rotated)).count();
         (image, rotations)
     }
 
     fn record(&self, op: Op) {
         let mut inner = self.0.lock().unwrap();
-        apply(&mut inner.live, &op, 1);
-        inner.log.push(op);
+        apply(&mut inner.live[self.1], &op, 1);
+        inner.log.push((self.1, op));
     }
+}
+
+fn cut_part(ops: &[&Op], unsynced: Unsynced) -> Vec<u8> {
+    let synced = ops
+        .iter()
+        .rposition(|op| matches!(op, Op::Sync))
+        .map_or(0, |at| at + 1);
+    let mut image = Vec::new();
+    ops[..synced].iter().for_each(|op| apply(&mut image, op, 1));
+    let tail = &ops[synced..];
+    for (n, op) in tail.iter().enumerate() {
+        match unsynced {
+            Unsynced::Lost => {}
+            Unsynced::Some if n % 2 == 0 => {}
+            Unsynced::Torn if n + 1 == tail.len() => apply(&mut image, op, 2),
+            Unsynced::There | Unsynced::Some | Unsynced::Torn => apply(&mut image, op, 1),
+        }
+    }
+    image
 }
 
 fn apply(image: &mut Vec<u8>, op: &Op, part: usize) {
@@ -109,13 +120,13 @@ fn apply(image: &mut Vec<u8>, op: &Op, part: usize) {
 
 impl Disk for MemoryDisk {
     fn len(&self) -> Result<u64> {
-        Ok(self.0.lock().unwrap().live.len() as u64)
+        Ok(self.0.lock().unwrap().live[self.1].len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> Result<()> {
         let inner = self.0.lock().unwrap();
         let start = offset as usize;
-        let found = inner.live.get(start..start + out.len());
+        let found = inner.live[self.1].get(start..start + out.len());
         out.copy_from_slice(found.ok_or_else(|| Error::from(ErrorKind::UnexpectedEof))?);
         Ok(())
     }
@@ -133,5 +144,9 @@ impl Disk for MemoryDisk {
     fn write(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.record(Op::Write(offset, bytes.to_vec()));
         Ok(())
+    }
+
+    fn log(&self) -> Arc<dyn Disk> {
+        Arc::new(Self(Arc::clone(&self.0), 1))
     }
 }

@@ -11,7 +11,7 @@ use sluice_store::load::LoadSettings;
 use sluice_store::run::Caps;
 use sluice_store::{Error, Options, Page, Store};
 
-use super::super::disk::{MemoryDisk, Unsynced};
+use super::super::disk::{Image, MemoryDisk, Unsynced};
 use super::super::room::{self, NOW, Room};
 use super::check;
 use super::dice::Dice;
@@ -46,8 +46,8 @@ pub(crate) struct World {
 }
 
 /// A disk with one of everything, made once: each seed begins with a copy.
-pub(crate) fn furnished() -> &'static [u8] {
-    static DISK: OnceLock<Vec<u8>> = OnceLock::new();
+pub(crate) fn furnished() -> &'static Image {
+    static DISK: OnceLock<Image> = OnceLock::new();
     DISK.get_or_init(|| {
         let disk = MemoryDisk::default();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -81,7 +81,7 @@ pub(crate) fn furnished() -> &'static [u8] {
 
 impl World {
     pub(crate) async fn of(seed: u64) -> Self {
-        let disk = MemoryDisk::of(furnished().to_vec());
+        let disk = MemoryDisk::of(furnished().clone());
         let (store, _) = open(&disk).unwrap();
         let org = store.ensure_org("acme", NOW).await.unwrap();
         Self {
