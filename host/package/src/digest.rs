@@ -19,6 +19,20 @@ impl Digest {
         Self(out)
     }
 
+    /// Of `bytes`, and of `bytes` and what follows them: all of it is looked at once.
+    pub(crate) fn of_both(bytes: &[u8], rest: &[u8]) -> (Self, Self) {
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(bytes);
+        let mut whole = context.clone();
+        whole.update(rest);
+        let finish = |context: digest::Context| {
+            let mut out = [0; 32];
+            out.copy_from_slice(context.finish().as_ref());
+            Self(out)
+        };
+        (finish(context), finish(whole))
+    }
+
     /// One that was made elsewhere.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
@@ -75,5 +89,20 @@ impl<'de> serde::Deserialize<'de> for Digest {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_and_the_whole_are_hashed_as_each_by_itself() {
+        let bytes: Vec<u8> = (0..300_u16).map(|n| n.to_le_bytes()[0]).collect();
+        for at in [0, 1, 63, 64, 65, 299, 300] {
+            let (beginning, rest) = bytes.split_at(at);
+            let both = (Digest::of(beginning), Digest::of(&bytes));
+            assert_eq!(Digest::of_both(beginning, rest), both);
+        }
     }
 }

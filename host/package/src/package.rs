@@ -120,6 +120,7 @@ pub struct Package<'a> {
     icon_type: Option<&'static str>,
     content: Range<usize>,
     content_digest: Digest,
+    digest: Digest,
     bundle: Option<Bundle>,
     signature: Option<Signature>,
 }
@@ -195,7 +196,9 @@ impl<'a> Package<'a> {
             Some(data) => plain(part, data).map(Some),
             None => Ok(None),
         };
-        let content_digest = Digest::of(bytes.get(content.clone()).unwrap_or_default());
+        // The content begins the file.
+        let (of_content, behind) = bytes.split_at(content.end.min(bytes.len()));
+        let (content_digest, digest) = Digest::of_both(of_content, behind);
         let signature = match plain(Part::Signature)? {
             Some(text) => Some(Signature::read(text)?),
             None => None,
@@ -234,6 +237,7 @@ impl<'a> Package<'a> {
             icon_type,
             content,
             content_digest,
+            digest,
             bundle,
             signature,
         })
@@ -292,6 +296,12 @@ impl<'a> Package<'a> {
     #[must_use]
     pub const fn content_digest(&self) -> Digest {
         self.content_digest
+    }
+
+    /// Of the whole file.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
     }
 
     /// Its bundle, of which nothing is verified but its form.

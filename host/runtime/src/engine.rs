@@ -66,7 +66,10 @@ fn code_settings() -> wasmtime::Config {
         .async_stack_size(FIBER_STACK)
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(FRAMES))
-        .generate_address_map(false);
+        .generate_address_map(false)
+        // For debuggers and profilers of the process, nobody here asks it: what there is of it has to be read, authenticated and
+        // registered with every load. Windows wants it.
+        .native_unwind_info(cfg!(windows));
     config
 }
 

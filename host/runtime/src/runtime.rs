@@ -234,7 +234,14 @@ impl Verified {
     /// # Errors
     /// [`LoadError::Digest`] when it is another's.
     pub fn of(bytes: &[u8], digest: &str) -> Result<Self, LoadError> {
-        let source = load::sha256(bytes);
+        Self::hashed(load::sha256(bytes), digest)
+    }
+
+    /// The same for bytes whose SHA-256 is here already; it has to have been made of them, in this process.
+    ///
+    /// # Errors
+    /// [`LoadError::Digest`] when it is another's.
+    pub fn hashed(source: [u8; 32], digest: &str) -> Result<Self, LoadError> {
         let found = load::digest_text(&source);
         if found == digest {
             return Ok(Self(source));
