@@ -95,7 +95,7 @@ impl Redo {
             found.extend(entry);
         }
         let mut entries = Vec::with_capacity(found.len());
-        for (expected, (number, changes)) in (after + 1..).zip(found) {
+        for ((number, changes), expected) in found.into_iter().zip(after.saturating_add(1)..) {
             if number != expected {
                 return Ok(Found::Gap(expected));
             }

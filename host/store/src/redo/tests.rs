@@ -65,6 +65,7 @@ fn a_half_is_written_again_and_only_the_newest_entries_count() {
     let found = entries(&file, first - 1);
     assert_eq!(found.len() as u64, log.last() + 1 - first);
     assert!(entries(&file, log.last()).is_empty());
+    assert!(entries(&file, u64::MAX).is_empty());
     // The half before it was written over: whoever does not have its entries is told.
     assert!(matches!(Redo::read(&file, ID, 0).unwrap(), Found::Gap(1)));
     assert!(matches!(Redo::read(&file, [8; 16], 0).unwrap(), Found::Entries(none) if none.is_empty()));
